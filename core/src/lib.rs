@@ -5,6 +5,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+pub mod config;
+pub mod error;
 pub mod ids;
 pub mod rng;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,54 @@
+//! One TCP link.
+
+use core::time::Duration;
+
+use crate::wire::frame::MAX_FRAME;
+use crate::wire::header::HeaderLimits;
+
+/// Bounds and times of one link.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// How long a connect may take. Java: 3 s.
+    pub connect_timeout: Duration,
+    /// Close after so long without a byte either way. Java and the servers: 120 s.
+    pub idle_timeout: Duration,
+    /// Close when a begun frame did not grow for so long.
+    pub partial_frame_timeout: Duration,
+    /// Close when the peer did not take a byte of a non-empty write queue for so long.
+    pub write_stall_timeout: Duration,
+    /// The largest frame, length word included.
+    pub max_frame: usize,
+    /// Bounds on headers.
+    pub header: HeaderLimits,
+    /// Requests under way on the data lane.
+    pub max_pending: usize,
+    /// Bytes queued for writing on the data lane.
+    pub max_queued_bytes: usize,
+    /// Requests under way on the control lane, beside the data lane.
+    pub control_pending: usize,
+    /// Bytes queued for writing on the control lane, beside the data lane.
+    pub control_queued_bytes: usize,
+    /// Broker requests waiting to be handled; more are dropped and counted.
+    pub max_broker_requests: usize,
+    /// Answers to requests never made on this link, in a minute, before it is closed.
+    pub max_unmatched: u32,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            idle_timeout: Duration::from_secs(120),
+            partial_frame_timeout: Duration::from_secs(30),
+            write_stall_timeout: Duration::from_secs(30),
+            max_frame: MAX_FRAME,
+            header: HeaderLimits::default(),
+            max_pending: 4_096,
+            max_queued_bytes: 8 * 1024 * 1024,
+            control_pending: 256,
+            control_queued_bytes: 64 * 1024,
+            max_broker_requests: 64,
+            max_unmatched: 1_000,
+        }
+    }
+}

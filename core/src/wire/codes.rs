@@ -1,0 +1,119 @@
+//! Request and response codes.
+
+/// Codes of requests.
+pub mod request {
+    /// Send one message, header with long names.
+    pub const SEND_MESSAGE: i32 = 10;
+    /// Pull messages of one queue.
+    pub const PULL_MESSAGE: i32 = 11;
+    /// Query messages by key.
+    pub const QUERY_MESSAGE: i32 = 12;
+    /// Query the committed offset of a group.
+    pub const QUERY_CONSUMER_OFFSET: i32 = 14;
+    /// Commit an offset of a group.
+    pub const UPDATE_CONSUMER_OFFSET: i32 = 15;
+    /// Create or change a topic.
+    pub const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+    /// Search an offset by time.
+    pub const SEARCH_OFFSET_BY_TIMESTAMP: i32 = 29;
+    /// End of a queue.
+    pub const GET_MAX_OFFSET: i32 = 30;
+    /// Start of a queue.
+    pub const GET_MIN_OFFSET: i32 = 31;
+    /// Store time of the oldest message of a queue.
+    pub const GET_EARLIEST_MSG_STORETIME: i32 = 32;
+    /// One message by its physical offset.
+    pub const VIEW_MESSAGE_BY_ID: i32 = 33;
+    /// Heartbeat of a client.
+    pub const HEART_BEAT: i32 = 34;
+    /// A client leaves.
+    pub const UNREGISTER_CLIENT: i32 = 35;
+    /// Hand a message back for redelivery.
+    pub const CONSUMER_SEND_MSG_BACK: i32 = 36;
+    /// Commit or roll back a half message.
+    pub const END_TRANSACTION: i32 = 37;
+    /// Members of a group.
+    pub const GET_CONSUMER_LIST_BY_GROUP: i32 = 38;
+    /// Server to producer: what became of this transaction?
+    pub const CHECK_TRANSACTION_STATE: i32 = 39;
+    /// Server to consumer: the members of your group changed.
+    pub const NOTIFY_CONSUMER_IDS_CHANGED: i32 = 40;
+    /// Lock queues for orderly consumption.
+    pub const LOCK_BATCH_MQ: i32 = 41;
+    /// Unlock them.
+    pub const UNLOCK_BATCH_MQ: i32 = 42;
+    /// Check a client's subscription.
+    pub const CHECK_CLIENT_CONFIG: i32 = 46;
+    /// Route of a topic.
+    pub const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
+    /// Brokers of the cluster.
+    pub const GET_BROKER_CLUSTER_INFO: i32 = 106;
+    /// Server to consumer: reset your offsets.
+    pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
+    /// Server to consumer: report your offsets.
+    pub const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+    /// Server to consumer: report your state.
+    pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
+    /// Server to consumer: consume this message now.
+    pub const CONSUME_MESSAGE_DIRECTLY: i32 = 309;
+    /// Send one message, header with letters.
+    pub const SEND_MESSAGE_V2: i32 = 310;
+    /// Send a batch.
+    pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// Server to requester: the reply to your request message.
+    pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
+}
+
+/// Codes of responses. A code is an `i32` because peers send ones we do not know.
+pub mod response {
+    /// Done.
+    pub const SUCCESS: i32 = 0;
+    /// The server failed; the remark says how.
+    pub const SYSTEM_ERROR: i32 = 1;
+    /// The server is overloaded.
+    pub const SYSTEM_BUSY: i32 = 2;
+    /// The server does not know the request.
+    pub const REQUEST_CODE_NOT_SUPPORTED: i32 = 3;
+    /// Stored, not flushed in time.
+    pub const FLUSH_DISK_TIMEOUT: i32 = 10;
+    /// Stored, no slave to copy to.
+    pub const SLAVE_NOT_AVAILABLE: i32 = 11;
+    /// Stored, not copied in time.
+    pub const FLUSH_SLAVE_TIMEOUT: i32 = 12;
+    /// The message breaks a rule of the broker.
+    pub const MESSAGE_ILLEGAL: i32 = 13;
+    /// The broker is not serving.
+    pub const SERVICE_NOT_AVAILABLE: i32 = 14;
+    /// The broker is too old or too new.
+    pub const VERSION_NOT_SUPPORTED: i32 = 15;
+    /// No permission, on a topic or an account.
+    pub const NO_PERMISSION: i32 = 16;
+    /// No such topic.
+    pub const TOPIC_NOT_EXIST: i32 = 17;
+    /// Nothing to pull.
+    pub const PULL_NOT_FOUND: i32 = 19;
+    /// Nothing matched: pull on at the next offset.
+    pub const PULL_RETRY_IMMEDIATELY: i32 = 20;
+    /// The offset is outside the queue.
+    pub const PULL_OFFSET_MOVED: i32 = 21;
+    /// Nothing found, or no offset stored.
+    pub const QUERY_NOT_FOUND: i32 = 22;
+    /// The filter expression is wrong.
+    pub const SUBSCRIPTION_PARSE_FAILED: i32 = 23;
+    /// The broker has no heartbeat with this subscription yet.
+    pub const SUBSCRIPTION_NOT_EXIST: i32 = 24;
+    /// The broker has an older subscription.
+    pub const SUBSCRIPTION_NOT_LATEST: i32 = 25;
+    /// The group does not exist and may not be created.
+    pub const SUBSCRIPTION_GROUP_NOT_EXIST: i32 = 26;
+    /// A parameter is out of range (5.x).
+    pub const INVALID_PARAMETER: i32 = 29;
+    /// The account may not use this broker.
+    pub const NO_BUYER_ID: i32 = 204;
+    /// Another unit serves this topic.
+    pub const NOT_IN_CURRENT_UNIT: i32 = 205;
+    /// The broker asks to slow down.
+    pub const FLOW_CONTROL: i32 = 215;
+    /// The server is shutting down gracefully.
+    pub const GO_AWAY: i32 = 1500;
+}

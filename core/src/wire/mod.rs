@@ -1,0 +1,12 @@
+//! The remoting protocol: bytes to values and back, without state.
+//!
+//! Nothing in here can panic on bytes from the network: every decoder returns a typed error, checks its
+//! arithmetic, and allocates for bytes it has received, never for a length it was only told.
+
+pub mod codes;
+pub mod frame;
+pub mod header;
+pub mod request;
+
+pub use frame::{Frame, FrameError, Peer};
+pub use header::{Codec, ExtFields, ExtWriter, Header, HeaderError, Language, Remark};

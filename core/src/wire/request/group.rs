@@ -1,0 +1,40 @@
+//! Group membership.
+
+use super::fields;
+use crate::ids::{ClientId, Group};
+use crate::wire::codes::request::{
+    GET_CONSUMER_LIST_BY_GROUP, HEART_BEAT, NOTIFY_CONSUMER_IDS_CHANGED, UNREGISTER_CLIENT,
+};
+
+fields! {
+    /// Say that this client lives; the body is [`HeartbeatData`](crate::wire::body::HeartbeatData).
+    pub struct HeartBeat = HEART_BEAT {}
+}
+
+fields! {
+    /// Leave a group.
+    pub struct UnregisterClient = UNREGISTER_CLIENT {
+        /// Who leaves.
+        client_id: ClientId = "clientID",
+        /// As a producer of this group.
+        producer_group: Option<Group> = "producerGroup",
+        /// As a consumer of this group.
+        consumer_group: Option<Group> = "consumerGroup",
+    }
+}
+
+fields! {
+    /// Ask for the members of a group.
+    pub struct GetConsumerList = GET_CONSUMER_LIST_BY_GROUP {
+        /// The consumer group.
+        group: Group = "consumerGroup",
+    }
+}
+
+fields! {
+    /// The broker says that members joined or left.
+    pub struct NotifyConsumerIdsChanged = NOTIFY_CONSUMER_IDS_CHANGED {
+        /// The consumer group.
+        group: Group = "consumerGroup",
+    }
+}
