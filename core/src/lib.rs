@@ -6,6 +6,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod config;
+pub mod conn;
 pub mod error;
 pub mod ids;
 pub mod rng;
