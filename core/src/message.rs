@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::check_topic;
 use crate::ids::Topic;
-use crate::wire::message::properties::{self, PropertiesBuilder, PropertyError};
+use crate::wire::message::properties::{PropertiesBuilder, PropertyError, name};
 
 /// A message to send.
 ///
@@ -35,18 +35,18 @@ impl Message {
     /// Sets the tag that consumers filter by.
     #[must_use]
     pub fn with_tag(self, tag: impl Into<String>) -> Self {
-        self.set(properties::TAGS, tag.into())
+        self.set(name::TAGS, tag.into())
     }
 
     /// Adds a key that the message can be queried by.
     #[must_use]
     pub fn with_key(self, key: impl Into<String>) -> Self {
         let key = key.into();
-        let keys = match self.property(properties::KEYS) {
+        let keys = match self.property(name::KEYS) {
             Some(known) => [known, key.as_str()].join(" "),
             None => key,
         };
-        self.set(properties::KEYS, keys)
+        self.set(name::KEYS, keys)
     }
 
     /// Sets a property of the user's; names the protocol uses itself are refused when the message is sent.
@@ -59,7 +59,7 @@ impl Message {
     /// Delivers the message later, by one of the broker's levels (1 to 18: 1 s, 5 s, 10 s … 2 h).
     #[must_use]
     pub fn with_delay_level(self, level: u8) -> Self {
-        self.set(properties::DELAY, alloc::format!("{level}"))
+        self.set(name::DELAY, alloc::format!("{level}"))
     }
 
     /// Sets a flag that brokers keep and ignore.
@@ -121,8 +121,8 @@ impl Message {
         for (key, value) in &self.properties {
             out.put(key, value)?;
         }
-        out.put(properties::UNIQ_KEY, unique_key)?;
-        out.put(properties::WAIT, "true")?;
+        out.put(name::UNIQ_KEY, unique_key)?;
+        out.put(name::WAIT, "true")?;
         Ok(out.finish())
     }
 
@@ -175,18 +175,18 @@ const SEND_FORBIDDEN: [&str; 6] = [
 /// Names a user may not set: clients and brokers write them. Source: Java `MessageConst.STRING_HASH_SET`, less the
 /// ones that have a setter here.
 const RESERVED: [&str; 12] = [
-    properties::UNIQ_KEY,
-    properties::WAIT,
-    properties::RETRY_TOPIC,
-    properties::ORIGIN_MESSAGE_ID,
-    properties::RECONSUME_TIME,
-    properties::MAX_RECONSUME_TIMES,
-    properties::REAL_TOPIC,
-    properties::REAL_QID,
-    properties::TRAN_MSG,
-    properties::PGROUP,
-    properties::MIN_OFFSET,
-    properties::MAX_OFFSET,
+    name::UNIQ_KEY,
+    name::WAIT,
+    name::RETRY_TOPIC,
+    name::ORIGIN_MESSAGE_ID,
+    name::RECONSUME_TIME,
+    name::MAX_RECONSUME_TIMES,
+    name::REAL_TOPIC,
+    name::REAL_QUEUE_ID,
+    name::TRAN_MSG,
+    name::PGROUP,
+    name::MIN_OFFSET,
+    name::MAX_OFFSET,
 ];
 /// Room for the properties of a usual message.
 const PROPERTIES_GUESS: usize = 96;

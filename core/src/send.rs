@@ -278,8 +278,8 @@ impl SendOp {
                 return;
             }
         };
-        let receipt = SendMessageResponse::read(&frame.header.ext)
-            .and_then(|fields| self.receipt(status, &queue, fields));
+        let receipt =
+            SendMessageResponse::read(&frame.header.ext).and_then(|fields| self.receipt(status, &queue, fields));
         match receipt {
             Err(error) => self.outcome = Some(Err(SendError::Malformed(error))),
             Ok(receipt) if status != StoreStatus::Stored && self.policy.retry_weak_store => {
@@ -290,9 +290,14 @@ impl SendOp {
         }
     }
 
-    fn receipt(&self, status: StoreStatus, queue: &MessageQueue, fields: SendMessageResponse) -> Result<Receipt, FieldError> {
-        let queue_offset = QueueOffset::from_wire(fields.queue_offset)
-            .ok_or(FieldError { key: "queueOffset", missing: false })?;
+    fn receipt(
+        &self,
+        status: StoreStatus,
+        queue: &MessageQueue,
+        fields: SendMessageResponse,
+    ) -> Result<Receipt, FieldError> {
+        let queue_offset =
+            QueueOffset::from_wire(fields.queue_offset).ok_or(FieldError { key: "queueOffset", missing: false })?;
         let queue = MessageQueue { id: fields.queue_id, ..queue.clone() };
         Ok(Receipt {
             status,
@@ -444,6 +449,3 @@ const RETRY_CODES: [i32; 8] = [
 ];
 /// Before brokers that all failed are tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests;

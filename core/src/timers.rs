@@ -83,6 +83,11 @@ impl Timers {
         self.by_time.first().map_or(Wakeup::Never, |(at, _)| Wakeup::At(*at))
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.by_time.clear();
+        self.by_key.clear();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::ClientEvent;
 use super::links::Links;
 use super::routes::Routes;
 use super::signal::{ReplyTo, Signal};
@@ -53,7 +54,7 @@ impl Heartbeat {
 
     /// Heartbeats to one broker now.
     pub(crate) fn on_due(&mut self, endpoint: &Endpoint, data: &HeartbeatData, fx: &mut Effects) {
-        if data.is_empty() {
+        if data.producers.is_empty() && data.consumers.is_empty() {
             fx.disarm(&TimerKey::Heartbeat(endpoint.clone()));
             return;
         }
@@ -65,6 +66,23 @@ impl Heartbeat {
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
         let frame = HeartBeat {}.encode(self.codec, Bytes::from(data.encode()));
         fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
+    }
+
+    /// Heartbeats to brokers that have not had one.
+    pub(crate) fn on_new(&mut self, data: &HeartbeatData, routes: &Routes, fx: &mut Effects) {
+        for endpoint in routes.broker_endpoints(!data.consumers.is_empty()) {
+            if !self.brokers.contains_key(&endpoint) {
+                self.on_due(&endpoint, data, fx);
+            }
+        }
+    }
+
+    /// A broker's link is gone: it is looked for again as soon as back-off allows.
+    pub(crate) fn on_link_down(&mut self, endpoint: &Endpoint, links: &Links, fx: &mut Effects) {
+        if self.brokers.get(endpoint).is_some_and(|broker| !broker.under_way) {
+            let at = links.retry_at(endpoint).max(fx.now.after(RETRY_PAUSE));
+            fx.timers.arm_no_later(TimerKey::Heartbeat(endpoint.clone()), at);
+        }
     }
 
     pub(crate) fn on_reply(
@@ -81,8 +99,11 @@ impl Heartbeat {
         let again = core::mem::take(&mut broker.again);
         match result {
             Ok(frame) if frame.header.code == response::SUCCESS => {
-                broker.version = frame.header.version;
-                fx.raise(Signal::HeartbeatDone(endpoint.clone()));
+                let version = frame.header.version;
+                if core::mem::replace(&mut broker.version, version) != version {
+                    fx.event(ClientEvent::BrokerVersion { endpoint: endpoint.clone(), version });
+                }
+                fx.raise(Signal::HeartbeatDone);
                 if again {
                     fx.arm(TimerKey::Heartbeat(endpoint.clone()), Duration::ZERO);
                 }
@@ -104,11 +125,6 @@ impl Heartbeat {
             }
             keep
         });
-    }
-
-    /// The wire version of a broker, once a heartbeat brought it.
-    pub(crate) fn version(&self, endpoint: &Endpoint) -> Option<i32> {
-        self.brokers.get(endpoint).map(|broker| broker.version).filter(|version| *version > 0)
     }
 }
 

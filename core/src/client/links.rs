@@ -199,12 +199,6 @@ impl Links {
         link.is_some_and(|link| link.up)
     }
 
-    pub(crate) fn endpoint(&self, conn: ConnId) -> Option<&Endpoint> {
-        let slot = self.slot(conn.index)?;
-        let link = slot.link.as_ref()?;
-        (slot.generation == conn.generation).then_some(&link.endpoint)
-    }
-
     /// When the next connect to `endpoint` is allowed.
     pub(crate) fn retry_at(&self, endpoint: &Endpoint) -> Instant {
         self.backoff.get(endpoint).map_or(Instant::ZERO, |backoff| backoff.until)

@@ -123,7 +123,7 @@ impl Routes {
         }
         let leads_there = |route: &TopicRoute| {
             let mut addrs = route.broker_datas.iter().flat_map(|broker| broker.broker_addrs.values());
-            addrs.any(|addr| addr.as_str() == endpoint.as_str())
+            addrs.any(|addr| addr == endpoint)
         };
         let affected = self.topics.iter().filter(|(_, state)| state.route.as_ref().is_some_and(leads_there));
         let affected: Vec<_> = affected.map(|(topic, _)| topic.clone()).collect();
@@ -284,39 +284,44 @@ impl Routes {
         let mut brokers: BTreeMap<BrokerName, BrokerView> = BTreeMap::new();
         for route in self.topics.values().filter_map(|state| state.route.as_ref()) {
             for data in &route.broker_datas {
-                let view = brokers.entry(BrokerName::from(&data.broker_name)).or_default();
+                let view = brokers.entry(data.broker_name.clone()).or_default();
                 view.cluster.clone_from(&data.cluster);
                 for (id, addr) in &data.broker_addrs {
-                    view.addrs.insert(*id, Endpoint::from(addr));
+                    view.addrs.insert(*id, addr.clone());
                 }
             }
         }
         let endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
         self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
         if endpoints != self.endpoints {
-            self.endpoints = endpoints.clone();
-            fx.raise(Signal::Endpoints(endpoints));
+            self.endpoints = endpoints;
+            fx.raise(Signal::Endpoints);
         }
     }
 }
 
 /// What handles and consumers see of a route. Source: Java `MQClientInstance.topicRouteData2TopicPublishInfo`.
-fn topic_view(topic: &Topic, route: &TopicRoute, exists: bool, links: &BTreeMap<Endpoint, crate::ids::ConnId>) -> TopicView {
-    let master = |broker: &str| {
-        let data = route.broker_datas.iter().find(|data| data.broker_name == broker)?;
-        data.broker_addrs.get(&MASTER_ID).map(Endpoint::from)
+fn topic_view(
+    topic: &Topic,
+    route: &TopicRoute,
+    exists: bool,
+    links: &BTreeMap<Endpoint, crate::ids::ConnId>,
+) -> TopicView {
+    let master = |broker: &BrokerName| {
+        let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
+        data.broker_addrs.get(&MASTER_ID).cloned()
     };
     let mut publish = Vec::new();
     let mut subscribe = Vec::new();
     let mut queues: Vec<_> = route.queue_datas.iter().collect();
     queues.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
     for data in queues {
-        let broker = BrokerName::from(&data.broker_name);
+        let broker = data.broker_name.clone();
         let queue = |id| MessageQueue { topic: topic.clone(), broker: broker.clone(), id };
-        if data.perm & PERM_READ != 0 && exists {
+        if data.perm.is_readable() && exists {
             subscribe.extend((0..data.read_queue_nums).map(queue));
         }
-        if data.perm & PERM_WRITE != 0
+        if data.perm.is_writable()
             && let Some(endpoint) = master(&data.broker_name)
         {
             let conn = links.get(&endpoint).copied();
@@ -330,7 +335,3 @@ fn topic_view(topic: &Topic, route: &TopicRoute, exists: bool, links: &BTreeMap<
 
 /// Between two immediate refreshes of one topic.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
-/// Permission bit: readable.
-const PERM_READ: i32 = 4;
-/// Permission bit: writable.
-const PERM_WRITE: i32 = 2;

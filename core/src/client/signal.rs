@@ -1,6 +1,5 @@
 //! How sub-machines speak: signals between them, and continuations for the requests they make.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use super::consumer::PullContext;
@@ -26,11 +25,11 @@ pub(crate) enum Signal {
     /// Ask for the route of this topic now: something on it failed.
     RefreshRoute(Topic),
     /// The addresses of brokers in use changed.
-    Endpoints(BTreeSet<Endpoint>),
+    Endpoints,
     /// Groups or subscriptions changed: heartbeat to every broker now.
     HeartbeatAll,
     /// A broker took a heartbeat.
-    HeartbeatDone(Endpoint),
+    HeartbeatDone,
     /// The members of a group changed, say the brokers.
     MembersChanged(Group),
     /// Leave this group at every broker, then tell who asked.
@@ -48,12 +47,17 @@ pub(crate) enum Leaving {
 
 /// A request for a link to carry.
 #[derive(Debug)]
-pub(crate) struct LinkRequest {
-    pub(crate) id: RequestId,
-    pub(crate) to: Endpoint,
-    pub(crate) frame: EncodedFrame,
-    pub(crate) deadline: Instant,
-    pub(crate) pull: Option<Arc<PullContext>>,
+pub struct LinkRequest {
+    /// Correlates the [`Input::Response`](super::Input::Response).
+    pub id: RequestId,
+    /// The address it goes to.
+    pub to: Endpoint,
+    /// The request.
+    pub frame: EncodedFrame,
+    /// When it is given up.
+    pub deadline: Instant,
+    /// For a pull: what its answer is decoded with.
+    pub pull: Option<Arc<PullContext>>,
 }
 
 /// A request for whichever name server answers.

@@ -238,7 +238,7 @@ impl Dispatch {
     /// Settles a message handed out.
     pub fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
         let config = self.config;
-        let Some(queue) = self.queue_of(taken) else {
+        let Some(queue) = queue_of(&mut self.queues, taken) else {
             return Settled::Released;
         };
         match outcome {
@@ -260,7 +260,7 @@ impl Dispatch {
     ///
     /// Returns whether its queue is still ours.
     pub fn redeliver(&mut self, taken: &Taken) -> bool {
-        let Some(queue) = self.queue_of(taken) else {
+        let Some(queue) = queue_of(&mut self.queues, taken) else {
             return false;
         };
         queue.redeliver(taken);
@@ -270,7 +270,7 @@ impl Dispatch {
 
     /// Stops handing out a queue for good: its next message cannot be passed.
     pub fn stop_queue(&mut self, taken: &Taken) {
-        if let Some(queue) = self.queue_of(taken) {
+        if let Some(queue) = queue_of(&mut self.queues, taken) {
             queue.stop();
         }
     }
@@ -291,6 +291,11 @@ impl Dispatch {
     pub fn close(&mut self) {
         self.open = false;
         self.urgent = true;
+        for (slot, queue) in self.queues.iter_mut().enumerate() {
+            if let Some(queue) = queue {
+                queue.mark_dirty(slot, &mut self.dirty);
+            }
+        }
     }
 
     /// Whether messages are still handed out.
@@ -354,12 +359,10 @@ impl Dispatch {
             }
         }
     }
-
-    fn queue_of(&mut self, taken: &Taken) -> Option<&mut Queue> {
-        let queue = self.queues.get_mut(taken.slot)?.as_mut()?;
-        queue.is(&taken.batch.queue, taken.batch.epoch).then_some(queue)
-    }
 }
 
-#[cfg(test)]
-mod tests;
+/// The queue a message was taken from, unless it is no longer ours.
+fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mut Queue> {
+    let queue = queues.get_mut(taken.slot)?.as_mut()?;
+    queue.is(&taken.batch.queue, taken.batch.epoch).then_some(queue)
+}

@@ -148,8 +148,10 @@ impl Queue {
         self.redeliver.push_back((position, retries));
     }
 
+    /// Stops at an item that was handed out and will never be settled.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+        self.outstanding = self.outstanding.saturating_sub(1);
     }
 
     pub(super) fn enter_ring(&mut self, slot: usize, ring: &mut VecDeque<usize>) {

@@ -12,10 +12,11 @@ use crate::dispatch::{Batch, Content, Item, Poison, PoisonCause};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::wire::Frame;
 use crate::wire::codes::response;
-use crate::wire::subscription::SubscriptionData;
 use crate::wire::header::FieldError;
-use crate::wire::message::{self, Entry, LostReason, Record, RecordLimits, properties};
+use crate::wire::message::properties::{self, name};
+use crate::wire::message::{self, Entry, LostReason, Record, RecordLimits};
 use crate::wire::request::{Fields, PullMessageResponse};
+use crate::wire::subscription::SubscriptionData;
 
 /// What the answer of a pull is decoded with.
 #[derive(Debug)]
@@ -146,7 +147,14 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
     }
     items.sort_by_key(|item| item.offset);
     let frame = if items.is_empty() { Bytes::new() } else { frame };
-    Batch { queue: context.queue.clone(), epoch: context.epoch, from: context.from, to: to.max(context.from), frame, items }
+    Batch {
+        queue: context.queue.clone(),
+        epoch: context.epoch,
+        from: context.from,
+        to: to.max(context.from),
+        frame,
+        items,
+    }
 }
 
 /// Takes a stored batch apart; items below the offset asked for were handed out before.
@@ -181,7 +189,7 @@ fn unwrap(context: &PullContext, outer: &Record, frame: &Bytes, items: &mut Vec<
 
 fn wanted(context: &PullContext, raw: &[u8], offset: QueueOffset) -> bool {
     let subscription = &context.subscription;
-    let matches = || subscription.tags_set.is_empty() || subscription.matches(properties::get(raw, properties::TAGS));
+    let matches = || subscription.tags_set.is_empty() || subscription.matches(properties::get(raw, name::TAGS));
     offset >= context.from && matches()
 }
 
