@@ -7,6 +7,8 @@ extern crate std;
 
 pub mod config;
 pub mod conn;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod error;
 pub mod ids;
 pub mod rng;
