@@ -9,6 +9,8 @@ pub mod client;
 pub mod config;
 pub mod conn;
 pub mod dispatch;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod effects;
 pub mod error;
 pub mod ids;

@@ -2,6 +2,7 @@
 
 mod client;
 mod consumer;
+mod host;
 mod link;
 mod producer;
 
@@ -9,6 +10,7 @@ use alloc::string::String;
 
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumerConfig, StartFrom, Strategy};
+pub use host::{HostInfo, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
 
