@@ -1,5 +1,10 @@
 //! What every runtime owes the drivers: one suite, run on each adapter in each of its forms.
-#![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a panic in a test is a failed test"
+)]
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
