@@ -145,6 +145,7 @@ impl From<std::io::Error> for IoFailure {
             ErrorKind::ConnectionRefused => IoKind::Refused,
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => IoKind::Reset,
             ErrorKind::TimedOut => IoKind::TimedOut,
+            ErrorKind::NotFound => IoKind::Unresolved,
             ErrorKind::WriteZero => IoKind::WriteZero,
             _ => IoKind::Other,
         };

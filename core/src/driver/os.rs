@@ -1,4 +1,4 @@
-//! What implementations of [`Runtime`](super::Runtime) on an operating system have in common.
+//! What implementations of [`Runtime`] on an operating system have in common.
 //!
 //! The machines, the drivers and the handles call none of this.
 #![allow(
@@ -11,6 +11,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::future::Future;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -20,6 +21,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process, time};
 
+use super::runtime::{Runtime, RuntimeExt};
 use crate::config::HostInfo;
 use crate::time::{Instant, UnixMillis};
 
@@ -32,6 +34,12 @@ impl Origin {
     #[must_use]
     pub fn now() -> Self {
         Self(time::Instant::now())
+    }
+
+    /// An origin at a point of the system's clock.
+    #[must_use]
+    pub const fn at(origin: time::Instant) -> Self {
+        Self(origin)
     }
 
     /// The [`Instant`] at a point of the system's clock.
@@ -72,6 +80,33 @@ pub fn host() -> HostInfo {
         home: env::home_dir().map(|home| home.to_string_lossy().into_owned()),
         env: set.collect::<BTreeMap<_, _>>(),
     }
+}
+
+/// Connects to the first of a host's addresses that answers, each but the last having [`PATIENCE`] to do so.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] when the host did not resolve, else the error of the last address.
+pub async fn connect_each<R: Runtime, S: Send, F>(
+    runtime: &R,
+    resolved: io::Result<impl IntoIterator<Item = SocketAddr>>,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<S>
+where
+    F: Future<Output = io::Result<S>> + Send,
+{
+    let addresses = resolved.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+    let mut addresses = addresses.into_iter().peekable();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    while let Some(address) = addresses.next() {
+        let is_last = addresses.peek().is_none();
+        let deadline = if is_last { Instant::FAR } else { runtime.now().after(PATIENCE) };
+        failure = match runtime.before(deadline, connect(address)).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => io::Error::new(error.kind(), format!("{address}: {error}")),
+            None => io::Error::new(io::ErrorKind::TimedOut, format!("{address}: no answer")),
+        };
+    }
+    Err(failure)
 }
 
 /// The contents of a file, `None` when there is none. Blocks.
@@ -150,6 +185,9 @@ fn local_ip() -> IpAddr {
     }
 }
 
+/// How long an address may take before the next one is tried: SYN is repeated after 1 s (RFC 6298), and a connect may
+/// take 3 s in all.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// TEST-NET-1 of RFC 5737, which nobody has.
 const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 #[cfg(unix)]

@@ -38,7 +38,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// Connects by plain TCP without Nagle's delay. The host name is resolved each time, and its addresses tried in turn.
     ///
     /// # Errors
-    /// The name does not resolve ([`io::ErrorKind::NotFound`] or as the system says), or the error of the last address.
+    /// The name does not resolve ([`io::ErrorKind::NotFound`]), or the error of the last address.
     fn connect(&self, to: &Endpoint) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Reads a file; `None` when there is none.

@@ -30,6 +30,7 @@ fn averagely(index: usize, queues: &[MessageQueue], members: usize) -> Vec<Messa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Strategy;
     use alloc::format;
     use alloc::string::String;
     use proptest::prelude::*;
