@@ -1,0 +1,34 @@
+//! Real Apache RocketMQ name servers and brokers, and the official Java client, for our suites.
+//!
+//! Everything runs as child processes of the test, on free loopback ports, from jars which Maven
+//! copies once into a cache directory. The harness needs Linux (it reads `/proc`), a JDK and Maven.
+//!
+//! | Environment | Effect |
+//! |---|---|
+//! | `ROCKETMQ_TEST_CACHE` | cache directory; default `$HOME/.cache/rocketmq-testkit` |
+//! | `ROCKETMQ_TEST_SKIP_BROKER=1` | [`available`] answers `Ok(false)`, so suites skip instead of failing |
+//! | `ROCKETMQ_TEST_KEEP=1` | run folders (logs, stores) are kept for inspection |
+//!
+//! ```no_run
+//! use rocketmq_testkit::real::{self, Options, RealCluster, V5};
+//!
+//! # fn main() -> Result<(), real::RealError> {
+//! if !real::available()? {
+//!     return Ok(()); // skipped on purpose, and said so
+//! }
+//! let _cluster = RealCluster::start(Options::new(V5))?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod cluster;
+mod error;
+mod ports;
+mod probe;
+mod process;
+mod tools;
+
+pub use cluster::{Options, RealCluster, V4, V5};
+pub use error::RealError;
+pub use tools::available;
