@@ -10,13 +10,15 @@
 //! | `ROCKETMQ_TEST_KEEP=1` | run folders (logs, stores) are kept for inspection |
 //!
 //! ```no_run
-//! use rocketmq_testkit::real::{self, Options, RealCluster, V5};
+//! use rocketmq_testkit::real::{self, JavaPeer, Options, RealCluster, V5};
 //!
 //! # fn main() -> Result<(), real::RealError> {
 //! if !real::available()? {
 //!     return Ok(()); // skipped on purpose, and said so
 //! }
-//! let _cluster = RealCluster::start(Options::new(V5))?;
+//! let cluster = RealCluster::start(Options::new(V5))?;
+//! let java = JavaPeer::start()?;
+//! java.create_topic(&cluster.namesrv(), "Orders", 8)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -24,6 +26,9 @@
 mod cache;
 mod cluster;
 mod error;
+mod java;
+mod java_api;
+mod java_types;
 mod ports;
 mod probe;
 mod process;
@@ -31,4 +36,9 @@ mod tools;
 
 pub use cluster::{Options, RealCluster, V4, V5};
 pub use error::RealError;
+pub use java::JavaPeer;
+pub use java_types::{
+    BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, OwnedQueue, ProducerSpec, QueueOffset,
+    SendSpec, Sent, StartFrom, StoredMessage,
+};
 pub use tools::available;
