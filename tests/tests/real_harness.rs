@@ -1,30 +1,115 @@
-//! The harness itself, on both broker versions.
+//! The harness itself, on both broker versions: start, the Java peer's round trip, both kinds of restart.
 
-use rocketmq_testkit::real::{self, Options, RealCluster, RealError, V4, V5};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rocketmq_testkit::real::{
+    self, ConsumerSpec, JavaPeer, Options, ProducerSpec, QueueOffset, RealCluster, RealError, SendSpec, V4, V5,
+};
+
+const TOPIC: &str = "HarnessTopic";
+const GROUP: &str = "harness_group";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn v5() -> Result<(), RealError> {
-    run(V5)
+fn v5_round_trip_and_restarts() -> Result<(), RealError> {
+    round_trip_and_restarts(V5)
 }
 
 #[test]
-fn v4() -> Result<(), RealError> {
-    run(V4)
+fn v4_round_trip_and_restarts() -> Result<(), RealError> {
+    round_trip_and_restarts(V4)
 }
 
-fn run(version: &str) -> Result<(), RealError> {
+fn round_trip_and_restarts(version: &str) -> Result<(), RealError> {
     if !real::available()? {
         return Ok(());
     }
-    let mut cluster = RealCluster::start(Options::new(version))?;
-    eprintln!("{version}: start {:?}", cluster.broker_boot_time());
-    for graceful in [true, false] {
-        let t = std::time::Instant::now();
-        cluster.stop_broker(!graceful);
-        eprintln!("{version}: stop graceful={graceful} {:?}", t.elapsed());
-        cluster.start_broker()?;
-        eprintln!("{version}: start {:?}", cluster.broker_boot_time());
+    let mut cluster = RealCluster::start(Options::new(version).conf("messageDelayLevel", "1s 2s 3s"))?;
+    eprintln!("{version}: first start {:?}", cluster.broker_boot_time());
+    let result = scenario(&mut cluster);
+    if result.is_err() {
+        eprintln!("{}", cluster.log_tail());
     }
-    eprintln!("{}", cluster.log_tail());
+    result
+}
+
+fn scenario(cluster: &mut RealCluster) -> Result<(), RealError> {
+    let namesrv = cluster.namesrv();
+    let java = JavaPeer::start()?;
+    java.create_topic(&namesrv, TOPIC, 8)?;
+    let route = java.topic_route(&namesrv, TOPIC)?;
+    assert_eq!(route.len(), 1);
+    assert_eq!((route[0].read_queues, route[0].write_queues), (8, 8));
+    assert_eq!(route[0].addrs.get("0"), Some(&cluster.broker_addr()));
+
+    java.start_producer(&ProducerSpec::new("p", &namesrv, "harness_producer"))?;
+    let spec = SendSpec { tags: Some("TagA".into()), keys: Some("k1".into()), ..SendSpec::new("p", TOPIC, "m-", 20) };
+    let sent = java.send(&spec)?;
+    assert_eq!(sent.len(), 20);
+    assert!(sent.iter().all(|s| s.status == "SEND_OK" && s.broker == cluster.broker_name()));
+
+    let client_id = java.start_consumer(&ConsumerSpec::new("c", &namesrv, GROUP, TOPIC))?;
+    let got = java.wait_consumed("c", 20, PATIENCE)?;
+    let bodies: BTreeSet<_> = got.iter().map(|m| m.body.clone()).collect();
+    assert_eq!(bodies, (0..20).map(|i| format!("m-{i}")).collect::<BTreeSet<_>>());
+    let ids: BTreeSet<_> = got.iter().map(|m| &m.message.msg_id).collect();
+    assert_eq!(ids, sent.iter().map(|s| &s.msg_id).collect::<BTreeSet<_>>());
+
+    let owned = |topic: &str| -> Result<usize, RealError> {
+        Ok(java.owned_queues("c")?.iter().filter(|q| q.topic == topic).count())
+    };
+    assert_eq!(owned(TOPIC)?, 8);
+    let reported = java.reported_queues(&namesrv, GROUP, &client_id)?;
+    assert_eq!(reported.iter().filter(|q| q.topic == TOPIC).count(), 8);
+    let online = java.consumer_connections(&namesrv, GROUP)?;
+    assert_eq!(online.iter().map(|c| c.client_id.as_str()).collect::<Vec<_>>(), [client_id.as_str()]);
+
+    // The consumer persists offsets every 5 s and when it stops; take the shorter way.
+    java.stop_consumer("c")?;
+    assert_eq!(drained(&java, &namesrv)?, 20);
+    assert!(java.consumer_connections(&namesrv, GROUP)?.is_empty());
+
+    for (graceful, total) in [(true, 21), (false, 22)] {
+        let started = Instant::now();
+        cluster.stop_broker(!graceful);
+        let stopped = started.elapsed();
+        assert!(cluster.broker_pid().is_none());
+        cluster.start_broker()?;
+        eprintln!(
+            "{}: graceful={graceful}: stop {stopped:?}, start {:?}",
+            cluster.version(),
+            cluster.broker_boot_time()
+        );
+        let sent = send_patiently(&java, total)?;
+        assert!(sent.queue_offset >= 0);
+        let max: i64 = java.offsets(&namesrv, GROUP, TOPIC)?.iter().map(|q| q.max).sum();
+        assert_eq!(max, i64::from(total));
+    }
     Ok(())
+}
+
+/// The client may still hold a dead connection or an old route right after a restart.
+fn send_patiently(java: &JavaPeer, index: u32) -> Result<real::Sent, RealError> {
+    let spec = SendSpec { first: index, ..SendSpec::new("p", TOPIC, "late-", 1) };
+    let started = Instant::now();
+    loop {
+        match java.send(&spec) {
+            Ok(mut sent) => return Ok(sent.remove(0)),
+            Err(error) if started.elapsed() > PATIENCE => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+/// Waits until the group has committed all that is there; returns the sum.
+fn drained(java: &JavaPeer, namesrv: &str) -> Result<i64, RealError> {
+    let started = Instant::now();
+    loop {
+        let offsets: Vec<QueueOffset> = java.offsets(namesrv, GROUP, TOPIC)?;
+        if offsets.iter().all(|q| q.committed.max(0) == q.max) || started.elapsed() > PATIENCE {
+            return Ok(offsets.iter().map(|q| q.committed.max(0)).sum());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

@@ -15,6 +15,7 @@ pub const V5: &str = "5.4.0";
 pub const V4: &str = "4.9.7";
 
 const POLL: Duration = Duration::from_millis(25);
+const REGISTER_PATIENCE: Duration = Duration::from_millis(300);
 const START_ATTEMPTS: usize = 5;
 
 /// What cluster to start.
@@ -138,8 +139,19 @@ impl RealCluster {
 
     /// The ends of the logs of both processes, for diagnostics.
     pub fn log_tail(&self) -> String {
-        let tail = |p: &Option<Watched>| p.as_ref().map_or_else(|| "(not running)".to_owned(), Watched::log_tail);
-        format!("--- broker ---\n{}\n--- name server ---\n{}", tail(&self.broker), tail(&self.namesrv))
+        let output = |p: &Option<Watched>| p.as_ref().map_or_else(|| "(not running)".to_owned(), Watched::log_tail);
+        // 5.x logs here, 4.x to its standard output.
+        let logs = |who: &str| {
+            let file = self.dir().join(who).join(format!("logs/rocketmqlogs/{who}.log"));
+            if file.exists() { tools::tail_file(&file, 4000) } else { String::new() }
+        };
+        format!(
+            "--- broker ---\n{}\n{}\n--- name server ---\n{}\n{}",
+            logs("broker"),
+            output(&self.broker),
+            logs("namesrv"),
+            output(&self.namesrv)
+        )
     }
 
     /// Stops the broker: with SIGKILL, or with SIGTERM and waiting for its orderly end.
@@ -159,19 +171,30 @@ impl RealCluster {
             return Ok(());
         }
         let started = Instant::now();
+        self.write_files()?; // a broker whose configuration was changed at run time has written its file anew
         self.boots += 1;
         let log = self.dir().join(format!("broker-{}.log", self.boots));
         let mut args = vec![tools::find("java")?.into_os_string()];
         args.extend(["-Xms256m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"].map(OsString::from));
-        self.jvm_args(&mut args);
+        self.jvm_args(&mut args, "broker");
         args.extend(self.options.broker_jvm.iter().map(OsString::from));
         self.main_args(&mut args, "org.apache.rocketmq.broker.BrokerStartup", "broker.conf");
         let mut broker = Watched::start(&args, &log)?;
         let (namesrv, name, addr) = (self.ports.namesrv(), self.options.broker_name.clone(), self.broker_addr());
         let boot_timeout = self.options.boot_timeout;
-        ready(&mut broker, "broker", "\"boot success\" in its log", boot_timeout, |p| p.log_contains("boot success"))?;
-        ready(&mut broker, "broker", "its registration at the name server", boot_timeout, |_| {
-            probe::registered(namesrv, &name, &addr).unwrap_or(false)
+        let booted = broker.log_watch("boot success");
+        ready(&mut broker, "broker", "\"boot success\" in its log", boot_timeout, booted)?;
+        // A 5.4.0 broker registers only if its connection to the name server, which it opens beside, is
+        // there by then; if it is not, the next try comes after 10 s. So ask for another one.
+        let (port, permission) = (self.ports.broker(), self.conf_value("brokerPermission").unwrap_or("6").to_owned());
+        let mut asked = Instant::now();
+        ready(&mut broker, "broker", "its registration at the name server", boot_timeout, || {
+            let there = probe::registered(namesrv, &name, &addr).unwrap_or(false);
+            if !there && asked.elapsed() > REGISTER_PATIENCE {
+                asked = Instant::now();
+                let _ = probe::ask_to_register(port, &permission);
+            }
+            there
         })?;
         self.broker = Some(broker);
         self.boot_time = started.elapsed();
@@ -204,18 +227,19 @@ impl RealCluster {
         let log = self.dir().join(format!("namesrv-{}.log", self.boots));
         let mut args = vec![tools::find("java")?.into_os_string()];
         args.extend(["-Xms64m", "-Xmx256m"].map(OsString::from));
-        self.jvm_args(&mut args);
+        self.jvm_args(&mut args, "namesrv");
         self.main_args(&mut args, "org.apache.rocketmq.namesrv.NamesrvStartup", "namesrv.conf");
         let mut namesrv = Watched::start(&args, &log)?;
         let port = self.ports.namesrv();
-        ready(&mut namesrv, "name server", "its open port", self.options.boot_timeout, |p| {
-            p.log_contains("boot success") && probe::port_open(port)
+        let booted = namesrv.log_watch("boot success");
+        ready(&mut namesrv, "name server", "its open port", self.options.boot_timeout, || {
+            booted() && probe::port_open(port)
         })?;
         self.namesrv = Some(namesrv);
         Ok(())
     }
 
-    fn jvm_args(&self, args: &mut Vec<OsString>) {
+    fn jvm_args(&self, args: &mut Vec<OsString>, who: &str) {
         // Small, quick to start, and what old code needs to run on Java 17.
         args.extend(
             [
@@ -229,11 +253,18 @@ impl RealCluster {
             ]
             .map(OsString::from),
         );
-        for property in ["rocketmq.home.dir", "user.home", "java.io.tmpdir"] {
+        // The Java logs of each process go below its "user home".
+        let home = self.dir().join(who);
+        let dirs = [("rocketmq.home.dir", self.dir()), ("user.home", &home), ("java.io.tmpdir", self.dir())];
+        for (property, dir) in dirs {
             let mut arg = OsString::from(format!("-D{property}="));
-            arg.push(self.dir());
+            arg.push(dir);
             args.push(arg);
         }
+    }
+
+    fn conf_value(&self, key: &str) -> Option<&str> {
+        self.options.broker_conf.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
     fn main_args(&self, args: &mut Vec<OsString>, class: &str, conf: &str) {
@@ -296,10 +327,10 @@ fn ready(
     who: &str,
     why: &str,
     patience: Duration,
-    done: impl Fn(&Watched) -> bool,
+    mut done: impl FnMut() -> bool,
 ) -> Result<(), RealError> {
     let started = Instant::now();
-    while !done(process) {
+    while !done() {
         let problem = match process.ended() {
             Some(status) => format!("it ended with {status} before {why}"),
             None if started.elapsed() > patience => format!("no {why} within {patience:?}"),

@@ -51,10 +51,7 @@ impl JavaPeer {
 
     /// Changes for which bodies a consumer's listener fails, and how long it takes.
     pub fn set_behaviour(&self, name: &str, fail_prefixes: &[&str], delay_ms: u32) -> Result<(), RealError> {
-        self.typed(
-            "consumer_behaviour",
-            json!({ "name": name, "fail_prefixes": fail_prefixes, "delay_ms": delay_ms }),
-        )
+        self.typed("consumer_behaviour", json!({ "name": name, "fail_prefixes": fail_prefixes, "delay_ms": delay_ms }))
     }
 
     /// What a consumer's listener got since the last call.

@@ -77,13 +77,7 @@ pub struct SendSpec {
 impl SendSpec {
     /// `count` messages of a topic with bodies `body_prefix0`, `body_prefix1`, …
     pub fn new(producer: &str, topic: &str, body_prefix: &str, count: u32) -> Self {
-        Self {
-            name: producer.into(),
-            topic: topic.into(),
-            body_prefix: body_prefix.into(),
-            count,
-            ..Self::default()
-        }
+        Self { name: producer.into(), topic: topic.into(), body_prefix: body_prefix.into(), count, ..Self::default() }
     }
 }
 

@@ -52,14 +52,17 @@ impl Watched {
         status
     }
 
-    /// Whether the log contains a text.
-    pub(super) fn log_contains(&self, text: &str) -> bool {
-        std::fs::read(&self.log).is_ok_and(|b| b.windows(text.len()).any(|w| w == text.as_bytes()))
+    /// A test whether the log contains a text by now.
+    pub(super) fn log_watch(&self, text: &'static str) -> impl Fn() -> bool + use<> {
+        let log = self.log.clone();
+        move || std::fs::read(&log).is_ok_and(|b| b.windows(text.len()).any(|w| w == text.as_bytes()))
     }
 
-    /// The end of the log.
+    /// The end of the log, without what the logging library tells of its own set-up.
     pub(super) fn log_tail(&self) -> String {
-        tools::tail_file(&self.log, 6000)
+        let text = tools::tail_file(&self.log, 1 << 20);
+        let lines: Vec<_> = text.lines().filter(|l| !l.contains(" |-INFO in ")).collect();
+        tools::tail(&lines.join("\n"), 6000)
     }
 
     /// Asks the process to end (SIGTERM) and waits; kills it after `patience`. True if it ended by itself.
