@@ -39,9 +39,9 @@ fn scenario(cluster: &mut RealCluster) -> Result<(), RealError> {
     let java = JavaPeer::start()?;
     java.create_topic(&namesrv, TOPIC, 8)?;
     let route = java.topic_route(&namesrv, TOPIC)?;
-    assert_eq!(route.len(), 1);
-    assert_eq!((route[0].read_queues, route[0].write_queues), (8, 8));
-    assert_eq!(route[0].addrs.get("0"), Some(&cluster.broker_addr()));
+    let [broker] = route.as_slice() else { panic!("one broker expected: {route:?}") };
+    assert_eq!((broker.read_queues, broker.write_queues), (8, 8));
+    assert_eq!(broker.addrs.get("0"), Some(&cluster.broker_addr()));
 
     java.start_producer(&ProducerSpec::new("p", &namesrv, "harness_producer"))?;
     let spec = SendSpec { tags: Some("TagA".into()), keys: Some("k1".into()), ..SendSpec::new("p", TOPIC, "m-", 20) };

@@ -170,9 +170,11 @@ impl ConsumerSpec {
 pub struct StoredMessage {
     /// Topic.
     pub topic: String,
-    /// Unique key if there is one, else the offset message id.
+    /// Unique key if there is one, else the offset message id; empty for an inner batch's item without unique key.
+    #[serde(deserialize_with = "null_is_empty")]
     pub msg_id: String,
-    /// Id made of store host and physical offset.
+    /// Id made of store host and physical offset; empty for items of an inner batch.
+    #[serde(deserialize_with = "null_is_empty")]
     pub offset_msg_id: String,
     /// Broker it was pulled from; absent where Java does not set it.
     pub broker: Option<String>,
@@ -192,7 +194,7 @@ pub struct StoredMessage {
     pub sys_flag: i32,
     /// Born timestamp in milliseconds.
     pub born_timestamp: i64,
-    /// Producer's address, `ip:port` or `[ip]:port`.
+    /// Producer's address, `ip:port` or `[ip]:port`, IPv6 in eight groups without `::`.
     pub born_host: String,
     /// Store timestamp in milliseconds.
     pub store_timestamp: i64,
@@ -306,12 +308,16 @@ pub struct DecodedFrame {
     pub flag: i32,
     /// Remark.
     pub remark: Option<String>,
-    /// All header fields as text.
-    pub ext: Option<BTreeMap<String, String>>,
+    /// All header fields as text; `None` is what Java makes of an empty value in the binary codec.
+    pub ext: Option<BTreeMap<String, Option<String>>>,
     /// Simple name of the Java header class that was applied.
     pub header_class: Option<String>,
     /// Fields of the header object that are not null.
     pub header: Option<BTreeMap<String, Value>>,
     /// Body as hexadecimal text; absent if empty.
     pub body: Option<String>,
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }

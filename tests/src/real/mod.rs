@@ -26,6 +26,7 @@
 mod cache;
 mod cluster;
 mod error;
+pub mod golden;
 mod java;
 mod java_api;
 mod java_types;
