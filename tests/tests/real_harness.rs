@@ -113,3 +113,47 @@ fn drained(java: &JavaPeer, namesrv: &str) -> Result<i64, RealError> {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+/// What other suites will lean on: Java's decoders, inner batches, failures, and a JVM that dies.
+#[test]
+fn java_peer_commands() -> Result<(), RealError> {
+    if !real::available()? {
+        return Ok(());
+    }
+    let cluster = RealCluster::start(Options::new(V5).conf("messageDelayLevel", "1s 1s 1s 1s 1s"))?;
+    let namesrv = cluster.namesrv();
+    let java = JavaPeer::start()?;
+    java.create_topic(&namesrv, "Failing", 2)?;
+    java.create_group(&namesrv, "failing_group", 5)?;
+    java.start_producer(&ProducerSpec::new("p", &namesrv, "pg"))?;
+    let consumer = ConsumerSpec {
+        max_reconsume: Some(2),
+        fail_prefixes: vec!["bad".into()],
+        strategy: Some("AVG_BY_CIRCLE".into()),
+        ..ConsumerSpec::new("c", &namesrv, "failing_group", "Failing")
+    };
+    java.start_consumer(&consumer)?;
+    java.send(&SendSpec::new("p", "Failing", "bad-", 1))?;
+    java.send(&SendSpec::new("p", "Failing", "good-", 1))?;
+    let got = java.wait_consumed("c", 4, PATIENCE)?;
+    let times: Vec<_> = got.iter().filter(|m| m.failed).map(|m| m.message.reconsume_times).collect();
+    assert_eq!(times, [0, 1, 2], "{got:?}");
+    assert_eq!(got.iter().filter(|m| m.body == "good-0").count(), 1);
+
+    let text = b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
+    for kind in ["ZLIB", "LZ4", "ZSTD"] {
+        let packed = java.compress(kind, 5, text)?;
+        assert_eq!(java.decompress(kind, &packed)?, text);
+    }
+    let body = br#"{"clientID":"c","producerDataSet":[{"groupName":"g"}],"unknown":1}"#;
+    assert!(java.decode_body("heartbeat.HeartbeatData", body)?.contains(r#""groupName":"g""#));
+    let error = java.decode_frames(&[b"\0\0\0\x04\0\0\0\x09"]).expect_err("a header longer than the frame");
+    assert!(matches!(error, RealError::Java { .. }), "{error}");
+    let error = java.stop_consumer("nobody").expect_err("an unknown name");
+    assert!(error.to_string().contains("nobody"), "{error}");
+
+    let second = JavaPeer::start()?;
+    second.kill();
+    assert!(matches!(second.consumed("c"), Err(RealError::JavaGone { .. })));
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// A failure of the real-broker harness.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RealError {
     /// A program the harness needs is not on `PATH`.
@@ -83,9 +83,30 @@ pub enum RealError {
     },
 }
 
+/// The same text as `Display`: a test that returns this error shows what to do.
+impl std::fmt::Debug for RealError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 impl RealError {
     pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_tells_what_to_install() {
+        let text = format!("{:?}", RealError::MissingProgram { program: "mvn" });
+        for part in ["`mvn`", "openjdk-17-jdk-headless maven", "openjdk-17-jre-headless", "ROCKETMQ_TEST_SKIP_BROKER=1"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }
