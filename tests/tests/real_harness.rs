@@ -125,6 +125,8 @@ fn java_peer_commands() -> Result<(), RealError> {
     let java = JavaPeer::start()?;
     java.create_topic(&namesrv, "Failing", 2)?;
     java.create_group(&namesrv, "failing_group", 5)?;
+    // Brokers make the retry topic at the first heartbeat; a Java consumer then needs up to 30 s to see it.
+    java.create_topic(&namesrv, "%RETRY%failing_group", 1)?;
     java.start_producer(&ProducerSpec::new("p", &namesrv, "pg"))?;
     let consumer = ConsumerSpec {
         max_reconsume: Some(2),
