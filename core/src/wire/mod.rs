@@ -3,10 +3,16 @@
 //! Nothing in here can panic on bytes from the network: every decoder returns a typed error, checks its
 //! arithmetic, and allocates for bytes it has received, never for a length it was only told.
 
+pub mod body;
 pub mod codes;
+pub mod compress;
+pub mod dialect;
 pub mod frame;
 pub mod header;
+pub mod java;
+pub mod message;
 pub mod request;
+pub mod subscription;
 
 pub use frame::{Frame, FrameError, Peer};
 pub use header::{Codec, ExtFields, ExtWriter, Header, HeaderError, Language, Remark};

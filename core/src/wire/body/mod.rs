@@ -1,0 +1,79 @@
+//! Bodies in JSON.
+//!
+//! What servers write is read through [`dialect`](super::dialect): unknown keys are ignored, missing ones and nulls
+//! take their default. What this client or a model server writes has the keys in Java's order, the alphabet's.
+
+mod group;
+mod heartbeat;
+mod names;
+mod offsets;
+mod route;
+
+pub use group::{ConsumerList, LockQueues, LockedQueues};
+pub use heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData};
+pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
+pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+
+pub use super::subscription::{ExpressionType, SubscriptionData};
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::dialect::{self, DialectError, DialectLimits};
+use crate::ids::BrokerName;
+
+/// A body that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Over a limit, or no dialect of JSON.
+    #[error("{0}")]
+    Dialect(#[from] DialectError),
+    /// Not the JSON of this body.
+    #[error("JSON: {0}")]
+    Json(String),
+    /// More items than the limit.
+    #[error("{count} {what}, the limit is {limit}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A number of queues that no topic has.
+    #[error("{count} queues on {broker}")]
+    QueueCount {
+        /// The broker.
+        broker: BrokerName,
+        /// The number.
+        count: i32,
+    },
+}
+
+/// Reads a body.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
+    let json = dialect::normalise(body, &DialectLimits::default())?;
+    serde_json::from_slice(&json).map_err(|error| BodyError::Json(error.to_string()))
+}
+
+/// Writes a body. Our types always have a JSON form: their keys are texts or integers.
+fn write<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+/// At most so many items.
+const fn at_most(what: &'static str, count: usize, limit: usize) -> Result<(), BodyError> {
+    if count > limit { Err(BodyError::TooMany { what, count, limit }) } else { Ok(()) }
+}
+
+/// Reads null as the default.
+pub(super) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(json: D) -> Result<T, D::Error> {
+    Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests;
