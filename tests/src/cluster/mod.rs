@@ -8,7 +8,6 @@ mod broker;
 mod composition;
 mod config;
 mod deframer;
-mod json;
 mod message;
 mod name_server;
 mod oracle;

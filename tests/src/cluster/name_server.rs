@@ -1,9 +1,9 @@
 //! A name server: routes of topics and the table of brokers.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 use rocketmq_core::wire::Frame;
+use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::FieldError;
 
@@ -16,15 +16,9 @@ use super::store::TopicConfig;
 #[derive(Debug)]
 pub struct NameServer {
     out: Outbox,
-    brokers: BTreeMap<String, BrokerRow>,
+    brokers: BTreeMap<String, BrokerData>,
     topics: BTreeMap<String, BTreeMap<String, TopicConfig>>,
     order: BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-struct BrokerRow {
-    cluster: String,
-    addresses: BTreeMap<i64, String>,
 }
 
 impl Default for NameServer {
@@ -63,8 +57,12 @@ impl NameServer {
     pub fn register(&mut self, broker: &Broker) {
         let cfg = broker.config();
         let row = self.brokers.entry(cfg.name.clone());
-        let row = row.or_insert_with(|| BrokerRow { cluster: cfg.cluster.clone(), addresses: BTreeMap::new() });
-        row.addresses.insert(cfg.id, cfg.address.to_string());
+        let row = row.or_insert_with(|| BrokerData {
+            broker_name: cfg.name.as_str().into(),
+            cluster: cfg.cluster.clone(),
+            ..BrokerData::default()
+        });
+        row.broker_addrs.insert(cfg.id, cfg.address.to_string().into());
         if cfg.id != 0 {
             return;
         }
@@ -78,8 +76,8 @@ impl NameServer {
     /// A broker left, or its connection to the name server broke.
     pub fn unregister(&mut self, name: &str, id: i64) {
         let Some(row) = self.brokers.get_mut(name) else { return };
-        row.addresses.remove(&id);
-        if row.addresses.is_empty() {
+        row.broker_addrs.remove(&id);
+        if row.broker_addrs.is_empty() {
             self.brokers.remove(name);
             self.topics.values_mut().for_each(|rows| drop(rows.remove(name)));
             self.topics.retain(|_, rows| !rows.is_empty());
@@ -112,8 +110,9 @@ impl NameServer {
         let topic: String = ext.field("topic")?;
         let standard = ext.field::<Option<bool>>("acceptStandardJsonOnly")?.unwrap_or(false);
         let standard = standard || frame.header.version >= STANDARD_JSON_SINCE;
+        let form = if standard { JsonForm::Standard } else { JsonForm::Fastjson };
         Ok(match self.topics.get(&topic).filter(|rows| !rows.is_empty()) {
-            Some(rows) => Reply::ok().body(self.route_json(&topic, rows, standard)),
+            Some(rows) => Reply::ok().body(self.route_json(&topic, rows, form)),
             None => Reply::error(
                 response::TOPIC_NOT_EXIST,
                 format!(
@@ -124,61 +123,30 @@ impl NameServer {
         })
     }
 
-    fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, standard: bool) -> String {
-        let brokers = rows.keys().filter_map(|name| Some(broker_json(name, self.brokers.get(name)?, standard)));
-        let queue = |(name, config): (&String, &TopicConfig)| {
-            format!(
-                "{{\"brokerName\":{},\"perm\":{},\"readQueueNums\":{},\"topicSysFlag\":{},\"writeQueueNums\":{}}}",
-                quoted(name),
-                config.perm,
-                config.read_queues,
-                config.sys_flag,
-                config.write_queues
-            )
-        };
-        let order = self.order.get(topic);
-        let order = order.map(|conf| format!("\"orderTopicConf\":{},", quoted(conf))).unwrap_or_default();
-        format!(
-            "{{\"brokerDatas\":[{}],\"filterServerTable\":{{}},{order}\"queueDatas\":[{}]}}",
-            joined(brokers),
-            joined(rows.iter().map(queue))
-        )
+    fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, form: JsonForm) -> Vec<u8> {
+        let brokers = rows.keys().filter_map(|name| self.brokers.get(name)).cloned();
+        let queues = rows.iter().map(|(name, config)| QueueData {
+            broker_name: name.as_str().into(),
+            perm: Perm(config.perm),
+            read_queue_nums: config.read_queues,
+            topic_sys_flag: config.sys_flag,
+            write_queue_nums: config.write_queues,
+        });
+        let mut route = TopicRoute::new(brokers.collect(), queues.collect());
+        route.order_topic_conf = self.order.get(topic).cloned();
+        route.encode(form)
     }
 
     /// Integer keys are never quoted here.
-    fn cluster_info(&self) -> String {
-        let rows = self.brokers.iter().map(|(name, row)| format!("{}:{}", quoted(name), broker_json(name, row, false)));
-        let names: BTreeSet<&str> = self.brokers.values().map(|row| row.cluster.as_str()).collect();
-        let clusters = names.into_iter().map(|cluster| {
-            let members = self.brokers.iter().filter(|(_, row)| row.cluster == cluster);
-            format!("{}:[{}]", quoted(cluster), joined(members.map(|(name, _)| quoted(name))))
-        });
-        format!("{{\"brokerAddrTable\":{{{}}},\"clusterAddrTable\":{{{}}}}}", joined(rows), joined(clusters))
+    fn cluster_info(&self) -> Vec<u8> {
+        let mut info = ClusterInfo::default();
+        for broker in self.brokers.values() {
+            let name = broker.broker_name.clone();
+            info.cluster_addr_table.entry(broker.cluster.clone()).or_default().push(name.clone());
+            info.broker_addr_table.insert(name, broker.clone());
+        }
+        info.encode(JsonForm::Fastjson)
     }
-}
-
-fn broker_json(name: &str, row: &BrokerRow, standard: bool) -> String {
-    let quote = if standard { "\"" } else { "" };
-    let addresses = row.addresses.iter().map(|(id, address)| format!("{quote}{id}{quote}:{}", quoted(address)));
-    format!(
-        "{{\"brokerAddrs\":{{{}}},\"brokerName\":{},\"cluster\":{},\"enableActingMaster\":false}}",
-        joined(addresses),
-        quoted(name),
-        quoted(&row.cluster)
-    )
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn joined(parts: impl Iterator<Item = String>) -> String {
-    let mut all = String::new();
-    for part in parts {
-        let comma = if all.is_empty() { "" } else { "," };
-        write!(all, "{comma}{part}").expect("writing to a string succeeds");
-    }
-    all
 }
 
 /// The client version from which routes have quoted keys unasked.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use rocketmq_core::ids::ClientId;
 
 use super::broker::Broker;
 use super::composition::Cluster;
-use super::message::{Properties, decode_record};
+use super::message::{Draft, Properties};
 use super::output::SessionId;
 
 /// A message as it is stored.
@@ -42,7 +43,7 @@ pub struct Member {
     /// Its session.
     pub session: SessionId,
     /// Its client id.
-    pub client_id: String,
+    pub client_id: ClientId,
     /// The wire version it announced.
     pub version: i32,
 }
@@ -59,7 +60,7 @@ impl Broker {
     pub fn stored_in(&self, topic: &str, queue_id: i32) -> impl Iterator<Item = StoredView> {
         let entries = self.store().queue(topic, queue_id).map(|queue| queue.from(0)).unwrap_or_default();
         entries.iter().filter_map(|entry| {
-            let (draft, place) = decode_record(self.store().record(entry))?;
+            let (draft, place) = Draft::read(self.store().record(entry))?;
             Some(StoredView {
                 broker: self.config().name.clone(),
                 topic: draft.topic,
@@ -93,7 +94,7 @@ impl Broker {
     }
 
     /// The client ids of a producer group.
-    pub fn producers(&self, group: &str) -> Vec<String> {
+    pub fn producers(&self, group: &str) -> Vec<ClientId> {
         let members = self.clients().producers(group).into_iter().flatten();
         members.map(|(_, client)| client.id.clone()).collect()
     }

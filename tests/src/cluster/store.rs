@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use rocketmq_core::time::{Instant, UnixMillis};
+use rocketmq_core::wire::java::java_hash;
+use rocketmq_core::wire::message::EncodeError;
 
-use super::message::{Draft, Place, encode_record, java_hash};
+use super::message::{Draft, Place};
 
 /// The configuration of a topic on one broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,31 +100,34 @@ impl Store {
     }
 
     /// Appends the message to the log and to its queue.
-    pub(crate) fn append(&mut self, now: Instant, wall: UnixMillis, host: SocketAddr, draft: &Draft) -> Appended {
-        let properties = draft.properties.to_text();
-        self.append_with(now, wall, host, draft, &properties)
+    pub(crate) fn append(
+        &mut self,
+        now: Instant,
+        wall: UnixMillis,
+        host: SocketAddr,
+        draft: &Draft,
+    ) -> Result<Appended, EncodeError> {
+        self.append_with(now, wall, host, draft, draft.encoded_properties()?)
     }
 
-    /// The same with the text of its properties given: a batch stores the client's own.
+    /// The same with the encoded properties given: a batch stores the client's own.
     pub(crate) fn append_with(
         &mut self,
         now: Instant,
         wall: UnixMillis,
         store_host: SocketAddr,
         draft: &Draft,
-        properties: &str,
-    ) -> Appended {
-        let index = self.log.len();
+        properties: Bytes,
+    ) -> Result<Appended, EncodeError> {
+        let (index, physical) = (self.log.len(), self.end);
         let tags_code = draft.properties.get("TAGS").map_or(0, java_hash);
-        let entry = Entry { index, tags_code, stored_ms: wall.0, stored_at: now };
         let queue = self.queue_mut(&draft.topic, draft.queue_id);
-        let queue_offset = queue.max_offset();
-        queue.entries.push(entry);
-        let place = Place { queue_offset, physical: self.end, stored_ms: wall.0, store_host };
-        let record = encode_record(draft, properties, &place);
+        let place = Place { queue_offset: queue.max_offset(), physical, stored_ms: wall.0, store_host };
+        let record = draft.record(properties, &place)?;
+        queue.entries.push(Entry { index, tags_code, stored_ms: wall.0, stored_at: now });
         self.end += to_offset(record.len());
-        self.log.push((place.physical, record));
-        Appended { place, tags_code }
+        self.log.push((physical, record));
+        Ok(Appended { place, tags_code })
     }
 
     /// Forgets everything from this physical offset on, as a crash before a flush does.

@@ -2,20 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::ExtWriter;
+use rocketmq_core::wire::body::{ConsumerList, HeartbeatData};
 use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::subscription::{ExpressionType, SubscriptionData};
+use serde::Deserialize;
 
 use super::topics::retry_topic;
 use super::{Answer, Broker, Call};
 use crate::cluster::config::BrokerConfig;
-use crate::cluster::json::{self, CheckClient, ConsumerList, Heartbeat, Subscription};
 use crate::cluster::output::{Reply, SessionId};
 
 /// A client in a group; a client with two sessions is two members.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) id: String,
+    pub(crate) id: ClientId,
     pub(crate) version: i32,
     seen: Instant,
 }
@@ -24,7 +27,7 @@ pub(crate) struct Client {
 #[derive(Debug, Default)]
 pub(crate) struct GroupInfo {
     pub(crate) members: BTreeMap<SessionId, Client>,
-    pub(crate) subscriptions: BTreeMap<String, Subscription>,
+    pub(crate) subscriptions: BTreeMap<String, SubscriptionData>,
 }
 
 /// The groups that have members.
@@ -93,17 +96,17 @@ impl Clients {
     }
 
     /// Registers a consumer and says whether the members or the topics of the group changed.
-    fn join(&mut self, group: &str, session: SessionId, client: Client, topics: Option<Vec<Subscription>>) -> bool {
+    fn join(&mut self, group: &str, session: SessionId, client: Client, topics: Option<Vec<SubscriptionData>>) -> bool {
         let info = self.consumers.entry(group.to_owned()).or_default();
         let joined = info.members.insert(session, client).is_none();
         let Some(topics) = topics else { return joined };
-        let wanted: BTreeSet<String> = topics.iter().map(|sub| sub.topic.clone()).collect();
+        let wanted: BTreeSet<String> = topics.iter().map(|sub| sub.topic.as_str().to_owned()).collect();
         let mut changed = joined;
         for new in topics {
-            let old = info.subscriptions.get(&new.topic);
+            let old = info.subscriptions.get(new.topic.as_str());
             changed |= old.is_none();
             if old.is_none_or(|old| new.sub_version > old.sub_version) {
-                info.subscriptions.insert(new.topic.clone(), new);
+                info.subscriptions.insert(new.topic.as_str().to_owned(), new);
             }
         }
         let before = info.subscriptions.len();
@@ -119,19 +122,19 @@ impl Clients {
 
 impl Broker {
     pub(super) fn heartbeat(&mut self, call: &Call<'_>, body: &[u8]) -> Answer {
-        let Ok(beat) = serde_json::from_slice::<Heartbeat>(body) else {
+        let Ok(beat) = HeartbeatData::decode(body) else {
             return Ok(Some(Reply::error(response::SYSTEM_ERROR, "the heartbeat cannot be parsed")));
         };
         let session = call.to.session();
         let client = || Client { id: beat.client_id.clone(), version: call.header.version, seen: call.now };
         let light = self.cfg.heartbeat_v2 && beat.without_sub && beat.heartbeat_fingerprint != 0;
         let mut changed = !light;
-        for consumer in beat.consumer_data_set {
-            let group = consumer.group_name;
+        for consumer in beat.consumers {
+            let group = consumer.group.as_str().to_owned();
             if self.group_exists(&group) {
                 self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
             }
-            let topics = (!light).then(|| stamped(consumer.subscription_data_set, call.wall));
+            let topics = (!light).then(|| stamped(consumer.subscriptions, call.wall));
             if self.clients.join(&group, session, client(), topics) {
                 self.notify_members(&group);
             }
@@ -141,8 +144,8 @@ impl Broker {
                 self.clients.fingerprints.insert(group, beat.heartbeat_fingerprint);
             }
         }
-        for producer in beat.producer_data_set {
-            self.clients.producers.entry(producer.group_name).or_default().insert(session, client());
+        for producer in beat.producers {
+            self.clients.producers.entry(producer.group.as_str().to_owned()).or_default().insert(session, client());
         }
         let reply = Reply::ok();
         if !self.cfg.heartbeat_v2 {
@@ -175,15 +178,16 @@ impl Broker {
             let error = format!("no consumer for this group, {group}");
             return Ok(Some(Reply::error(response::SYSTEM_ERROR, error)));
         };
-        let consumer_id_list = info.members.values().map(|client| client.id.clone()).collect();
-        Ok(Some(Reply::ok().body(json::write(&ConsumerList { consumer_id_list }))))
+        let ids = info.members.values().map(|client| client.id.clone()).collect();
+        Ok(Some(Reply::ok().body(ConsumerList { ids }.encode())))
     }
 
     pub(super) fn check_client(&mut self, body: &[u8]) -> Answer {
-        let kind = serde_json::from_slice::<CheckClient>(body).ok().and_then(|check| check.subscription_data);
-        let kind = kind.and_then(|subscription| subscription.expression_type);
-        Ok(Some(match kind.filter(|kind| !is_tag(Some(kind))) {
-            Some(kind) if !self.cfg.property_filter => Reply::error(response::SYSTEM_ERROR, no_filter(&kind)),
+        let kind = serde_json::from_slice::<CheckClient>(body).map(|check| check.subscription_data.expression_type);
+        Ok(Some(match kind {
+            Ok(kind @ ExpressionType::Sql92) if !self.cfg.property_filter => {
+                Reply::error(response::SYSTEM_ERROR, no_filter(kind.name()))
+            }
             _ => Reply::ok(),
         }))
     }
@@ -202,16 +206,20 @@ impl Broker {
 }
 
 /// Subscriptions without a version are as new as their arrival.
-fn stamped(mut topics: Vec<Subscription>, wall: UnixMillis) -> Vec<Subscription> {
+fn stamped(mut topics: Vec<SubscriptionData>, wall: UnixMillis) -> Vec<SubscriptionData> {
     for topic in &mut topics {
-        topic.sub_version.get_or_insert(wall.0);
+        if topic.sub_version == 0 {
+            topic.sub_version = wall.0;
+        }
     }
     topics
 }
 
-/// Whether this expression type means tags.
-pub(super) fn is_tag(kind: Option<&str>) -> bool {
-    matches!(kind, None | Some("" | "TAG"))
+/// Body of a check of a client's configuration.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckClient {
+    subscription_data: SubscriptionData,
 }
 
 /// What the broker says of filters it does not have.

@@ -1,11 +1,12 @@
 //! Delayed messages: one queue a level, delivered in order when due.
 
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
+use rocketmq_core::wire::message::EncodeError;
 
 use super::Broker;
 use super::topics::SCHEDULE_TOPIC;
 use crate::cluster::config::BrokerConfig;
-use crate::cluster::message::{Draft, decode_record};
+use crate::cluster::message::Draft;
 use crate::cluster::store::{Appended, Entry, Store};
 
 /// How far each level was delivered.
@@ -44,7 +45,13 @@ impl Delays {
 
 impl Broker {
     /// Stores the message, to be seen after the delay of `level` (none when 0 or less).
-    pub(super) fn append_delayed(&mut self, now: Instant, wall: UnixMillis, mut draft: Draft, level: i32) -> Appended {
+    pub(super) fn append_delayed(
+        &mut self,
+        now: Instant,
+        wall: UnixMillis,
+        mut draft: Draft,
+        level: i32,
+    ) -> Result<Appended, EncodeError> {
         let levels = i32::try_from(self.cfg.delay_levels.len()).unwrap_or(i32::MAX);
         let level = level.min(levels);
         if level > 0 {
@@ -62,11 +69,11 @@ impl Broker {
         while let Some((_, level, entry)) = self.delays.earliest(&self.store, &self.cfg).filter(|(at, _, _)| *at <= now)
         {
             self.delays.delivered[level] += 1;
-            let Some((mut draft, _)) = decode_record(self.store.record(&entry)) else { continue };
+            let Some((mut draft, _)) = Draft::read(self.store.record(&entry)) else { continue };
             let Some(topic) = draft.properties.get("REAL_TOPIC").map(str::to_owned) else { continue };
             draft.queue_id = draft.properties.get("REAL_QID").and_then(|id| id.parse().ok()).unwrap_or(0);
             draft.topic = topic;
-            self.append(now, wall, &draft);
+            self.append(now, wall, &draft).expect("what was stored once can be stored again");
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
+use rocketmq_core::wire::body::{LockQueues, LockedQueues};
 use rocketmq_core::wire::codes::response;
 
 use super::{Answer, Broker, Call};
-use crate::cluster::json::{self, LockReply, LockRequest};
 use crate::cluster::output::Reply;
 
 /// Who holds which queue until when, by group.
@@ -17,7 +18,7 @@ pub(super) struct Locks {
 
 #[derive(Debug)]
 struct Lease {
-    client: String,
+    client: ClientId,
     until: Instant,
 }
 
@@ -36,26 +37,26 @@ impl Locks {
 
 impl Broker {
     pub(super) fn lock(&mut self, call: &Call<'_>, body: &[u8]) -> Answer {
-        let Ok(request) = serde_json::from_slice::<LockRequest>(body) else { return Ok(Some(bad_body())) };
-        let queues = self.locks.held.entry(request.consumer_group).or_default();
+        let Ok(request) = LockQueues::decode(body) else { return Ok(Some(bad_body())) };
+        let queues = self.locks.held.entry(request.group.as_str().to_owned()).or_default();
         let until = call.now.after(self.cfg.lock_lease);
-        let mut locked = request.mq_set;
-        locked.retain(|queue| {
-            let key = (queue.topic.clone(), queue.queue_id);
+        let mut locked = LockedQueues { queues: request.queues };
+        locked.queues.retain(|queue| {
+            let key = (queue.topic.as_str().to_owned(), queue.id);
             let free = queues.get(&key).is_none_or(|old| old.until <= call.now || old.client == request.client_id);
             if free {
                 queues.insert(key, Lease { client: request.client_id.clone(), until });
             }
             free
         });
-        Ok(Some(Reply::ok().body(json::write(&LockReply { locked }))))
+        Ok(Some(Reply::ok().body(locked.encode())))
     }
 
     pub(super) fn unlock(&mut self, _: &Call<'_>, body: &[u8]) -> Answer {
-        let Ok(request) = serde_json::from_slice::<LockRequest>(body) else { return Ok(Some(bad_body())) };
-        if let Some(queues) = self.locks.held.get_mut(&request.consumer_group) {
-            for queue in request.mq_set {
-                let key = (queue.topic, queue.queue_id);
+        let Ok(request) = LockQueues::decode(body) else { return Ok(Some(bad_body())) };
+        if let Some(queues) = self.locks.held.get_mut(request.group.as_str()) {
+            for queue in request.queues {
+                let key = (queue.topic.as_str().to_owned(), queue.id);
                 if queues.get(&key).is_some_and(|lease| lease.client == request.client_id) {
                     queues.remove(&key);
                 }

@@ -16,6 +16,7 @@ use rocketmq_core::rng::Rng;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::FieldError;
+use rocketmq_core::wire::message::{EncodeError, OffsetMsgId};
 use rocketmq_core::wire::{Frame, Header};
 
 pub(crate) use self::clients::Client;
@@ -197,10 +198,15 @@ impl Broker {
     }
 
     /// Stores the message and wakes the pulls that wait for it.
-    fn append(&mut self, now: Instant, wall: UnixMillis, draft: &Draft) -> Appended {
-        let appended = self.store.append(now, wall, self.cfg.address, draft);
+    fn append(&mut self, now: Instant, wall: UnixMillis, draft: &Draft) -> Result<Appended, EncodeError> {
+        let appended = self.store.append(now, wall, self.cfg.address, draft)?;
         self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
-        appended
+        Ok(appended)
+    }
+
+    /// The id of the message at this place in the log.
+    fn msg_id(&self, physical_offset: i64) -> String {
+        OffsetMsgId { host: self.cfg.address, physical_offset }.to_string()
     }
 
     /// Whether the group exists or may be created.

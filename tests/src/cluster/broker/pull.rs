@@ -9,12 +9,12 @@ use rocketmq_core::time::{Instant, Wakeup};
 use rocketmq_core::wire::ExtFields;
 use rocketmq_core::wire::codes::response;
 use rocketmq_core::wire::header::FieldError;
+use rocketmq_core::wire::java::java_hash;
 use rocketmq_core::wire::request::PullMessage;
 
-use super::clients::{is_tag, no_filter};
+use super::clients::no_filter;
 use super::{Answer, Broker, Call, FAQ};
 use crate::cluster::config::BrokerConfig;
-use crate::cluster::message::java_hash;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
 use crate::cluster::store::{Queue, Store};
 
@@ -191,28 +191,28 @@ impl Broker {
             return Err(Reply::error(response::INVALID_PARAMETER, error));
         }
         let (kind, tags) = if pull.flags & PullMessage::SUBSCRIPTION != 0 {
-            (pull.expression_type.clone(), parse_tags(pull.subscription.as_deref())?)
+            (pull.expression_type.as_deref(), parse_tags(pull.subscription.as_deref())?)
         } else {
             self.known_subscription(pull)?
         };
-        match kind.filter(|kind| !is_tag(Some(kind))) {
-            Some(kind) => Err(Reply::error(response::SYSTEM_ERROR, no_filter(&kind))),
-            None => Ok(tags),
+        match kind {
+            None | Some("" | "TAG") => Ok(tags),
+            Some(kind) => Err(Reply::error(response::SYSTEM_ERROR, no_filter(kind))),
         }
     }
 
     /// The subscription that the group's heartbeats announced.
-    fn known_subscription(&self, pull: &Pull) -> Result<(Option<String>, Tags), Reply> {
+    fn known_subscription(&self, pull: &Pull) -> Result<(Option<&'static str>, Tags), Reply> {
         let missing = |what: &str| Reply::error(response::SUBSCRIPTION_NOT_EXIST, format!("{what} not exist{FAQ}"));
         let info = self.clients.group(&pull.group).ok_or_else(|| missing("the consumer's group info"))?;
         let known = info.subscriptions.get(&pull.topic).ok_or_else(|| missing("the consumer's subscription"))?;
-        if known.sub_version.unwrap_or(0) < pull.sub_version {
+        if known.sub_version < pull.sub_version {
             let error = "the consumer's subscription not latest";
             return Err(Reply::error(response::SUBSCRIPTION_NOT_LATEST, error));
         }
         let all = known.class_filter_mode || known.sub_string == "*";
-        let tags = (!all).then(|| Arc::new(known.code_set.iter().copied().collect()));
-        Ok((known.expression_type.clone(), tags))
+        let tags = (!all).then(|| Arc::new(known.code_set.clone()));
+        Ok((Some(known.expression_type.name()), tags))
     }
 
     fn read_queue(&self, pull: &Pull, tags: &Tags) -> Found {

@@ -1,13 +1,15 @@
 //! Sends: 10, 310 and 320.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::wire::ExtFields;
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
+use rocketmq_core::wire::message::{batch, properties};
 
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic, illegal_topic};
 use super::{Answer, Broker, Call, FAQ};
-use crate::cluster::message::{Draft, Properties, offset_msg_id};
+use crate::cluster::message::{Draft, Properties};
 use crate::cluster::output::Reply;
 use crate::cluster::store::TopicConfig;
 
@@ -91,17 +93,21 @@ impl Broker {
                 format!("request queueId[{}] is illegal, {config:?} Producer: {peer}", header.queue_id),
             ));
         }
-        if body.len() > self.cfg.max_body || header.properties.len() > MAX_PROPERTIES {
-            return Err(Reply::error(
-                response::MESSAGE_ILLEGAL,
-                format!(
-                    "the message is illegal, maybe msg body or properties length not matched. msg body length limit \
-                     {}B, msg properties length limit 32KB.",
-                    self.cfg.max_body
-                ),
-            ));
+        if body.len() > self.cfg.max_body || header.properties.len() > properties::MAX_LEN {
+            return Err(self.illegal());
         }
         Ok(config)
+    }
+
+    fn illegal(&self) -> Reply {
+        Reply::error(
+            response::MESSAGE_ILLEGAL,
+            format!(
+                "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, \
+                 msg properties length limit 32KB.",
+                self.cfg.max_body
+            ),
+        )
     }
 
     fn create_for_send(&mut self, header: &SendHeader) -> Result<TopicConfig, Reply> {
@@ -146,11 +152,11 @@ impl Broker {
         }
         let unique = properties.get("UNIQ_KEY").unwrap_or_default().to_owned();
         let queue_id = draft.queue_id;
-        let place = self.append_delayed(call.now, call.wall, draft, level).place;
+        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return self.illegal() };
         Reply::ok()
-            .field("msgId", offset_msg_id(self.cfg.address, place.physical))
+            .field("msgId", self.msg_id(appended.place.physical))
             .field("queueId", queue_id)
-            .field("queueOffset", place.queue_offset)
+            .field("queueOffset", appended.place.queue_offset)
             .field("transactionId", unique)
     }
 
@@ -159,30 +165,32 @@ impl Broker {
             let error = format!("batch request does not support retry group {}", header.topic);
             return Reply::error(response::MESSAGE_ILLEGAL, error);
         }
-        let Some(items) = batch_items(body) else {
+        let Ok(items) = batch::decode(&body, 0..body.len(), QueueOffset::ZERO, usize::MAX) else {
             return Reply::error(response::SYSTEM_ERROR, "java.nio.BufferUnderflowException");
         };
         let config = self.store.topic(&header.topic).map_or(1, |config| config.write_queues);
         let queue_id = if header.queue_id < 0 { self.any_queue(config) } else { header.queue_id };
         let (mut ids, mut first) = (Vec::with_capacity(items.len()), None);
         for item in items {
+            let (properties, host) = (body.slice(item.properties), self.cfg.address);
             let draft = Draft {
                 queue_id,
                 flag: item.flag,
-                properties: Properties::parse(&item.properties),
-                ..self.draft(call, header, item.body)
+                properties: Properties::parse(&properties),
+                ..self.draft(call, header, body.slice(item.body))
             };
-            let host = self.cfg.address;
-            let appended = self.store.append_with(call.now, call.wall, host, &draft, &item.properties);
+            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, properties) else {
+                return self.illegal();
+            };
             self.holds.arrived(&header.topic, queue_id, appended.tags_code);
-            ids.push(offset_msg_id(host, appended.place.physical));
+            ids.push(self.msg_id(appended.place.physical));
             first.get_or_insert(appended.place.queue_offset);
         }
         let reply = Reply::ok()
             .field("msgId", ids.join(","))
             .field("queueId", queue_id)
             .field("queueOffset", first.unwrap_or(0));
-        match Properties::parse(&header.properties).get("UNIQ_KEY") {
+        match Properties::parse(header.properties.as_bytes()).get("UNIQ_KEY") {
             Some(unique) => reply.field("transactionId", unique),
             None => reply,
         }
@@ -217,7 +225,7 @@ impl Broker {
             born_host: call.peer,
             reconsume_times: header.reconsume_times.unwrap_or(0),
             body,
-            properties: Properties::parse(&header.properties),
+            properties: Properties::parse(header.properties.as_bytes()),
         }
     }
 
@@ -227,40 +235,9 @@ impl Broker {
     }
 }
 
-/// One message of a batch body.
-struct BatchItem {
-    flag: i32,
-    body: Bytes,
-    properties: String,
-}
-
-fn batch_items(mut rest: Bytes) -> Option<Vec<BatchItem>> {
-    let mut items = Vec::new();
-    while !rest.is_empty() {
-        let size = usize::try_from(rest.try_get_i32().ok()?).ok()?.checked_sub(4)?;
-        if size > rest.len() {
-            return None;
-        }
-        let mut item = rest.split_to(size);
-        let (_magic, _crc) = (item.try_get_i32().ok()?, item.try_get_i32().ok()?);
-        let flag = item.try_get_i32().ok()?;
-        let body_len = usize::try_from(item.try_get_i32().ok()?).ok()?;
-        if body_len > item.len() {
-            return None;
-        }
-        let body = item.split_to(body_len);
-        let properties_len = usize::try_from(item.try_get_i16().ok()?).ok()?;
-        let properties = String::from_utf8_lossy(item.get(..properties_len)?).into_owned();
-        items.push(BatchItem { flag, body, properties });
-    }
-    Some(items)
-}
-
 /// The wire version from which the limit in the header counts.
 pub(super) const MAX_TIMES_SINCE: i32 = 121;
 /// Queues of a dead-letter topic.
 pub(super) const DLQ_QUEUES: i32 = 1;
-/// The longest text of properties.
-const MAX_PROPERTIES: usize = 32_767;
 /// Properties that ask for the timer wheel, which this broker does not have.
 const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];

@@ -5,7 +5,7 @@ use rocketmq_core::wire::codes::response;
 use super::send::{DLQ_QUEUES, MAX_TIMES_SINCE};
 use super::topics::{dlq_topic, retry_topic};
 use super::{Answer, Broker, Call, FAQ};
-use crate::cluster::message::{decode_record, offset_msg_id};
+use crate::cluster::message::Draft;
 use crate::cluster::output::Reply;
 
 impl Broker {
@@ -23,7 +23,7 @@ impl Broker {
             return Ok(Some(Reply::ok()));
         }
         self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
-        let Some((mut draft, place)) = self.store.record_at(offset).and_then(decode_record) else {
+        let Some((mut draft, place)) = self.store.record_at(offset).and_then(Draft::read) else {
             let error = format!("look message by offset failed, {offset}");
             return Ok(Some(Reply::error(response::SYSTEM_ERROR, error)));
         };
@@ -42,7 +42,7 @@ impl Broker {
             properties.set("RETRY_TOPIC", &draft.topic);
         }
         if properties.get("ORIGIN_MESSAGE_ID").is_none() {
-            properties.set("ORIGIN_MESSAGE_ID", &offset_msg_id(place.store_host, place.physical));
+            properties.set("ORIGIN_MESSAGE_ID", &self.msg_id(place.physical));
         }
         properties.set("DELAY", &level.to_string());
         properties.set("WAIT", "false");
@@ -55,8 +55,10 @@ impl Broker {
             draft.topic = retry_topic(&group);
             draft.queue_id = self.any_queue(self.cfg.retry_queues);
         }
-        self.append_delayed(call.now, call.wall, draft, level);
-        Ok(Some(Reply::ok()))
+        Ok(Some(match self.append_delayed(call.now, call.wall, draft, level) {
+            Ok(_) => Reply::ok(),
+            Err(_) => Reply::error(response::SYSTEM_ERROR, "PROPERTIES_SIZE_EXCEEDED"),
+        }))
     }
 }
 
