@@ -404,9 +404,6 @@ pub enum SendError {
     /// The broker stored it and its answer cannot be read.
     #[error("the answer cannot be read: {0}")]
     Malformed(FieldError),
-    /// No room in the producer's bounds right now (`try_send` only).
-    #[error("the producer is at its bounds")]
-    Busy,
     /// The producer or client is closed.
     #[error("closed")]
     Closed,
@@ -419,9 +416,7 @@ impl SendError {
         match self {
             Self::Request(error) => matches!(error.sent, Sent::Maybe),
             Self::Unknown { .. } | Self::Malformed(_) => true,
-            Self::Message(_) | Self::NoRoute(_) | Self::Route(_) | Self::Broker { .. } | Self::Busy | Self::Closed => {
-                false
-            }
+            Self::Message(_) | Self::NoRoute(_) | Self::Route(_) | Self::Broker { .. } | Self::Closed => false,
         }
     }
 
@@ -429,7 +424,7 @@ impl SendError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Request(_) | Self::Route(_) | Self::Unknown { .. } | Self::Busy => true,
+            Self::Request(_) | Self::Route(_) | Self::Unknown { .. } => true,
             Self::Broker { code, .. } => RETRY_CODES.contains(code),
             Self::Message(_) | Self::NoRoute(_) | Self::Malformed(_) | Self::Closed => false,
         }

@@ -88,6 +88,9 @@ pub enum InflateError {
         /// The cap in force.
         cap: usize,
     },
+    /// Compressed, but in no way this client knows.
+    #[error("compressed in an unknown way")]
+    UnknownKind,
     /// A kind this build cannot read.
     #[error("this build cannot read {0:?}: switch on the feature")]
     Unsupported(CompressionKind),

@@ -1,0 +1,223 @@
+//! A broker: what it stores, whom it knows, what it answers.
+
+mod clients;
+mod delay;
+mod locks;
+mod offsets;
+mod pull;
+mod send;
+mod send_back;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use rocketmq_core::rng::Rng;
+use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
+use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::header::FieldError;
+use rocketmq_core::wire::message::{EncodeError, OffsetMsgId};
+use rocketmq_core::wire::{Frame, Header};
+
+pub(crate) use self::clients::Client;
+use self::clients::Clients;
+use self::delay::Delays;
+use self::locks::Locks;
+use self::offsets::Offsets;
+use self::pull::Holds;
+use super::config::BrokerConfig;
+use super::message::Draft;
+use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
+use super::store::{Appended, Store};
+
+/// A model of one broker.
+#[derive(Debug)]
+pub struct Broker {
+    cfg: BrokerConfig,
+    rng: Rng,
+    out: Outbox,
+    store: Store,
+    offsets: Offsets,
+    delays: Delays,
+    sessions: BTreeMap<SessionId, SocketAddr>,
+    clients: Clients,
+    locks: Locks,
+    holds: Holds,
+}
+
+/// The time and the request that a step is about.
+#[derive(Clone, Copy, Debug)]
+struct Call<'a> {
+    now: Instant,
+    wall: UnixMillis,
+    to: ReplyTo,
+    peer: SocketAddr,
+    header: &'a Header,
+}
+
+/// What becomes of a request: an answer now, or (`None`) later.
+type Answer = Result<Option<Reply>, FieldError>;
+
+impl Broker {
+    /// A broker with nothing but its system topics.
+    #[must_use]
+    pub fn new(cfg: BrokerConfig, now: Instant) -> Self {
+        let mut broker = Self {
+            rng: Rng::new(cfg.seed),
+            out: Outbox::new(cfg.version, cfg.reply_codec),
+            store: Store::default(),
+            offsets: Offsets::default(),
+            delays: Delays::new(cfg.delay_levels.len()),
+            sessions: BTreeMap::new(),
+            clients: Clients::new(now, &cfg),
+            locks: Locks::default(),
+            holds: Holds::new(now, &cfg),
+            cfg,
+        };
+        broker.create_system_topics();
+        broker
+    }
+
+    /// A session was opened from `peer`.
+    pub fn connected(&mut self, session: SessionId, peer: SocketAddr) {
+        self.sessions.insert(session, peer);
+    }
+
+    /// A session was closed by the client or the network.
+    pub fn closed(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        self.holds.forget(session);
+        for group in self.clients.remove_session(session) {
+            self.notify_members(&group);
+        }
+    }
+
+    /// A frame arrived.
+    pub fn handle(&mut self, now: Instant, wall: UnixMillis, session: SessionId, frame: Frame) {
+        let Some(peer) = self.sessions.get(&session).copied() else { return };
+        let Frame { header, body } = frame;
+        if header.is_response() {
+            return;
+        }
+        let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
+        let answer = match header.code {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
+            request::PULL_MESSAGE | LITE_PULL_MESSAGE => self.on_pull(&call),
+            request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
+            request::UPDATE_CONSUMER_OFFSET => self.update_offset(&call),
+            request::UPDATE_AND_CREATE_TOPIC => self.create_topic(&call),
+            request::SEARCH_OFFSET_BY_TIMESTAMP => self.search_offset(&call),
+            request::GET_MAX_OFFSET => self.max_offset(&call),
+            request::GET_MIN_OFFSET => self.min_offset(&call),
+            request::GET_EARLIEST_MSG_STORETIME => self.earliest_store_time(&call),
+            request::VIEW_MESSAGE_BY_ID => self.view(&call),
+            request::HEART_BEAT => self.heartbeat(&call, &body),
+            request::UNREGISTER_CLIENT => self.unregister(&call),
+            request::CONSUMER_SEND_MSG_BACK => self.send_back(&call),
+            request::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(&call),
+            request::LOCK_BATCH_MQ => self.lock(&call, &body),
+            request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
+            request::CHECK_CLIENT_CONFIG => self.check_client(&body),
+            code => Ok(Some(Reply::error(
+                response::REQUEST_CODE_NOT_SUPPORTED,
+                format!(" request type {code} not supported"),
+            ))),
+        };
+        match answer {
+            Ok(Some(reply)) => self.out.reply(call.to, &reply),
+            Ok(None) => {}
+            Err(error) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, error.to_string())),
+        }
+        self.answer_woken(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
+        self.deliver_due(now, wall);
+        self.holds.scan(now, &self.store);
+        self.answer_woken(now);
+        for session in self.clients.expire(now) {
+            self.sessions.remove(&session);
+            self.holds.forget(session);
+            self.out.close(session);
+        }
+    }
+
+    /// The process ended: all that it had in memory only is gone, outputs and sessions too.
+    pub fn stop(&mut self, now: Instant) {
+        self.out.clear();
+        self.sessions.clear();
+        self.clients = Clients::new(now, &self.cfg);
+        self.locks = Locks::default();
+        self.holds = Holds::new(now, &self.cfg);
+    }
+
+    /// Forgets all records from this physical offset on; call it between [`Broker::stop`] and the next session.
+    pub fn lose_log_from(&mut self, physical: i64) {
+        self.store.truncate(physical);
+        self.delays.truncate(&self.store);
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// When [`Broker::handle_timeout`] is wanted.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Wakeup {
+        if !self.out.is_empty() {
+            return Wakeup::Now;
+        }
+        let due = self.delays.next_due(&self.store, &self.cfg);
+        due.min(self.holds.next_scan()).min(self.clients.next_scan())
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &BrokerConfig {
+        &self.cfg
+    }
+
+    /// The end of its log in bytes.
+    #[must_use]
+    pub fn log_end(&self) -> i64 {
+        self.store.end()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Stores the message and wakes the pulls that wait for it.
+    fn append(&mut self, now: Instant, wall: UnixMillis, draft: &Draft) -> Result<Appended, EncodeError> {
+        let appended = self.store.append(now, wall, self.cfg.address, draft)?;
+        self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
+        Ok(appended)
+    }
+
+    /// The id of the message at this place in the log.
+    fn msg_id(&self, physical_offset: i64) -> String {
+        OffsetMsgId { host: self.cfg.address, physical_offset }.to_string()
+    }
+
+    /// Whether the group exists or may be created.
+    fn group_exists(&self, group: &str) -> bool {
+        self.cfg.auto_create_groups && group.len() <= MAX_GROUP
+    }
+}
+
+/// Pull, as the pulling consumer calls it.
+const LITE_PULL_MESSAGE: i32 = 361;
+/// The longest name of a group.
+const MAX_GROUP: usize = 120;
+/// What the broker adds to errors that have a page in its documentation.
+const FAQ: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";

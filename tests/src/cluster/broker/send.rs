@@ -1,0 +1,243 @@
+//! Sends: 10, 310 and 320.
+
+use bytes::Bytes;
+use rocketmq_core::ids::QueueOffset;
+use rocketmq_core::wire::ExtFields;
+use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::header::{FieldError, FieldValue};
+use rocketmq_core::wire::message::{batch, properties};
+
+use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic, illegal_topic};
+use super::{Answer, Broker, Call, FAQ};
+use crate::cluster::message::{Draft, Properties};
+use crate::cluster::output::Reply;
+use crate::cluster::store::TopicConfig;
+
+/// The header of a send, in either spelling.
+struct SendHeader {
+    topic: String,
+    template: String,
+    template_queues: i32,
+    queue_id: i32,
+    sys_flag: i32,
+    born_ms: i64,
+    flag: i32,
+    properties: String,
+    reconsume_times: Option<i32>,
+    max_reconsume_times: Option<i32>,
+    batch: bool,
+}
+
+impl SendHeader {
+    fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
+        let short = code != request::SEND_MESSAGE;
+        let key = |letter, long| if short { letter } else { long };
+        let _group: String = field(ext, key("a", "producerGroup"))?;
+        Ok(Self {
+            topic: field(ext, key("b", "topic"))?,
+            template: field(ext, key("c", "defaultTopic"))?,
+            template_queues: field(ext, key("d", "defaultTopicQueueNums"))?,
+            queue_id: field(ext, key("e", "queueId"))?,
+            sys_flag: field(ext, key("f", "sysFlag"))?,
+            born_ms: field(ext, key("g", "bornTimestamp"))?,
+            flag: field(ext, key("h", "flag"))?,
+            properties: field::<Option<String>>(ext, key("i", "properties"))?.unwrap_or_default(),
+            reconsume_times: field(ext, key("j", "reconsumeTimes"))?,
+            max_reconsume_times: field(ext, key("l", "maxReconsumeTimes"))?,
+            batch: field::<Option<bool>>(ext, key("m", "batch"))?.unwrap_or(false)
+                || code == request::SEND_BATCH_MESSAGE,
+        })
+    }
+}
+
+fn field<T: FieldValue>(ext: &ExtFields, key: &'static str) -> Result<T, FieldError> {
+    ext.field(key)
+}
+
+impl Broker {
+    pub(super) fn send(&mut self, call: &Call<'_>, body: Bytes) -> Answer {
+        let header = SendHeader::read(call.header.code, &call.header.ext)?;
+        let reply = match self.check_send(call, &header, &body) {
+            Err(error) => error,
+            Ok(_) if header.batch => self.send_batch(call, &header, body),
+            Ok(config) => self.send_one(call, &header, &config, body),
+        };
+        Ok(Some(reply.field("MSG_REGION", &self.cfg.region).field("TRACE_ON", self.cfg.trace_on)))
+    }
+
+    fn check_send(&mut self, call: &Call<'_>, header: &SendHeader, body: &Bytes) -> Result<TopicConfig, Reply> {
+        let topic = header.topic.as_str();
+        if let Some(error) = illegal_topic(topic) {
+            return Err(Reply::error(response::INVALID_PARAMETER, error));
+        }
+        if FORBIDDEN_TOPICS.contains(&topic) {
+            return Err(Reply::error(
+                response::NO_PERMISSION,
+                format!("Sending message to topic[{topic}] is forbidden."),
+            ));
+        }
+        let config = match self.store.topic(topic) {
+            Some(config) => config.clone(),
+            None => self.create_for_send(header)?,
+        };
+        if !config.writable() {
+            return Err(Reply::error(
+                response::NO_PERMISSION,
+                format!("the topic[{topic}] sending message is forbidden"),
+            ));
+        }
+        if header.queue_id >= config.write_queues.max(config.read_queues) {
+            let peer = call.peer;
+            return Err(Reply::error(
+                response::INVALID_PARAMETER,
+                format!("request queueId[{}] is illegal, {config:?} Producer: {peer}", header.queue_id),
+            ));
+        }
+        if body.len() > self.cfg.max_body || header.properties.len() > properties::MAX_LEN {
+            return Err(self.illegal());
+        }
+        Ok(config)
+    }
+
+    fn illegal(&self) -> Reply {
+        Reply::error(
+            response::MESSAGE_ILLEGAL,
+            format!(
+                "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, \
+                 msg properties length limit 32KB.",
+                self.cfg.max_body
+            ),
+        )
+    }
+
+    fn create_for_send(&mut self, header: &SendHeader) -> Result<TopicConfig, Reply> {
+        let topic = header.topic.as_str();
+        if let Some(config) = self.create_from_template(topic, &header.template, header.template_queues) {
+            return Ok(config);
+        }
+        if topic.starts_with(RETRY_PREFIX) {
+            self.ensure_group_topic(topic, 1);
+            return Ok(TopicConfig::new(1));
+        }
+        let error = format!("topic[{topic}] not exist, apply first please!{FAQ}");
+        Err(Reply::error(response::TOPIC_NOT_EXIST, error))
+    }
+
+    fn send_one(&mut self, call: &Call<'_>, header: &SendHeader, config: &TopicConfig, body: Bytes) -> Reply {
+        let mut draft = self.draft(call, header, body);
+        if draft.queue_id < 0 {
+            draft.queue_id = self.any_queue(config.write_queues);
+        }
+        let properties = &mut draft.properties;
+        if properties.get("UNIQ_KEY").is_none() {
+            properties.set("UNIQ_KEY", &format!("{:016X}{:016X}", self.rng.next_u64(), self.rng.next_u64()));
+        }
+        if properties.get("TRAN_MSG").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            let ip = self.cfg.address.ip();
+            let error = format!("the broker[{ip}] sending transaction message is forbidden");
+            return Reply::error(response::NO_PERMISSION, error);
+        }
+        if let Some(error) = self.bury_if_dead(call, header, &mut draft) {
+            return error;
+        }
+        let properties = &mut draft.properties;
+        properties.set("MSG_REGION", &self.cfg.region);
+        properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
+        properties.set("CLUSTER", &self.cfg.cluster);
+        let level = properties.get("DELAY").and_then(|level| level.parse().ok()).unwrap_or(0);
+        let timer = TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
+        if timer && level <= 0 {
+            let error = "accurate timer message is not enabled, timerWheelEnable is false";
+            return Reply::error(response::SYSTEM_ERROR, error);
+        }
+        let unique = properties.get("UNIQ_KEY").unwrap_or_default().to_owned();
+        let queue_id = draft.queue_id;
+        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return self.illegal() };
+        Reply::ok()
+            .field("msgId", self.msg_id(appended.place.physical))
+            .field("queueId", queue_id)
+            .field("queueOffset", appended.place.queue_offset)
+            .field("transactionId", unique)
+    }
+
+    fn send_batch(&mut self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Reply {
+        if header.topic.starts_with(RETRY_PREFIX) {
+            let error = format!("batch request does not support retry group {}", header.topic);
+            return Reply::error(response::MESSAGE_ILLEGAL, error);
+        }
+        let Ok(items) = batch::decode(&body, 0..body.len(), QueueOffset::ZERO, usize::MAX) else {
+            return Reply::error(response::SYSTEM_ERROR, "java.nio.BufferUnderflowException");
+        };
+        let config = self.store.topic(&header.topic).map_or(1, |config| config.write_queues);
+        let queue_id = if header.queue_id < 0 { self.any_queue(config) } else { header.queue_id };
+        let (mut ids, mut first) = (Vec::with_capacity(items.len()), None);
+        for item in items {
+            let (properties, host) = (body.slice(item.properties), self.cfg.address);
+            let draft = Draft {
+                queue_id,
+                flag: item.flag,
+                properties: Properties::parse(&properties),
+                ..self.draft(call, header, body.slice(item.body))
+            };
+            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, properties) else {
+                return self.illegal();
+            };
+            self.holds.arrived(&header.topic, queue_id, appended.tags_code);
+            ids.push(self.msg_id(appended.place.physical));
+            first.get_or_insert(appended.place.queue_offset);
+        }
+        let reply = Reply::ok()
+            .field("msgId", ids.join(","))
+            .field("queueId", queue_id)
+            .field("queueOffset", first.unwrap_or(0));
+        match Properties::parse(header.properties.as_bytes()).get("UNIQ_KEY") {
+            Some(unique) => reply.field("transactionId", unique),
+            None => reply,
+        }
+    }
+
+    /// Turns a republished message that failed too often into a dead letter.
+    fn bury_if_dead(&mut self, call: &Call<'_>, header: &SendHeader, draft: &mut Draft) -> Option<Reply> {
+        let group = header.topic.strip_prefix(RETRY_PREFIX)?;
+        if !self.group_exists(group) {
+            let error = format!("subscription group not exist, {group} {FAQ}");
+            return Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error));
+        }
+        let limit = header.max_reconsume_times.filter(|_| call.header.version >= MAX_TIMES_SINCE);
+        let limit = limit.unwrap_or(self.cfg.retry_max_times);
+        let ordered = self.locks.any_held(group, call.now);
+        if header.reconsume_times.unwrap_or(0) > limit || ordered {
+            draft.properties.set("DELAY", "-1");
+            draft.topic = dlq_topic(group);
+            draft.queue_id = 0;
+            self.ensure_group_topic(&dlq_topic(group), DLQ_QUEUES);
+        }
+        None
+    }
+
+    fn draft(&self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Draft {
+        Draft {
+            topic: header.topic.clone(),
+            queue_id: header.queue_id,
+            flag: header.flag,
+            sys_flag: header.sys_flag,
+            born_ms: header.born_ms,
+            born_host: call.peer,
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            body,
+            properties: Properties::parse(header.properties.as_bytes()),
+        }
+    }
+
+    pub(super) fn any_queue(&mut self, queues: i32) -> i32 {
+        let pick = self.rng.below(usize::try_from(queues).unwrap_or(0));
+        i32::try_from(pick).unwrap_or(0)
+    }
+}
+
+/// The wire version from which the limit in the header counts.
+pub(super) const MAX_TIMES_SINCE: i32 = 121;
+/// Queues of a dead-letter topic.
+pub(super) const DLQ_QUEUES: i32 = 1;
+/// Properties that ask for the timer wheel, which this broker does not have.
+const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];

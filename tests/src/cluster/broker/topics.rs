@@ -1,0 +1,129 @@
+//! Topics: those every broker has, those clients ask for, those that groups need.
+
+use rocketmq_core::wire::codes::response;
+
+use super::{Answer, Broker, Call};
+use crate::cluster::output::Reply;
+use crate::cluster::store::{PERM_INHERIT, PERM_READ, PERM_WRITE, TopicConfig};
+
+impl Broker {
+    /// Creates a topic or changes its configuration.
+    pub fn put_topic(&mut self, topic: &str, config: TopicConfig) {
+        self.store.put_topic(topic, config);
+    }
+
+    /// The configuration of a topic.
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> Option<&TopicConfig> {
+        self.store.topic(topic)
+    }
+
+    /// All topics.
+    pub fn topics(&self) -> impl Iterator<Item = (&str, &TopicConfig)> {
+        self.store.topics()
+    }
+
+    /// Counts the changes of topics, so that name servers can be told.
+    #[must_use]
+    pub fn topics_revision(&self) -> u64 {
+        self.store.revision()
+    }
+
+    pub(super) fn create_system_topics(&mut self) {
+        let template = |queues| TopicConfig { perm: PERM_READ | PERM_WRITE | PERM_INHERIT, ..TopicConfig::new(queues) };
+        if self.cfg.auto_create_topics {
+            self.store.put_topic(DEFAULT_TEMPLATE, template(self.cfg.default_topic_queues));
+        }
+        self.store.put_topic(&self.cfg.cluster.clone(), template(CLUSTER_TOPIC_QUEUES));
+        self.store.put_topic(&self.cfg.name.clone(), template(1));
+        let levels = i32::try_from(self.cfg.delay_levels.len()).unwrap_or(i32::MAX);
+        self.store.put_topic(SCHEDULE_TOPIC, TopicConfig::new(levels));
+    }
+
+    /// Code 17.
+    pub(super) fn create_topic(&mut self, call: &Call<'_>) -> Answer {
+        let ext = &call.header.ext;
+        let topic: String = ext.field("topic")?;
+        if let Some(error) = illegal_topic(&topic) {
+            return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
+        }
+        let config = TopicConfig {
+            read_queues: ext.field("readQueueNums")?,
+            write_queues: ext.field("writeQueueNums")?,
+            perm: ext.field("perm")?,
+            sys_flag: ext.field::<Option<i32>>("topicSysFlag")?.unwrap_or(0),
+            order: ext.field::<Option<bool>>("order")?.unwrap_or(false),
+        };
+        self.store.put_topic(&topic, config);
+        Ok(Some(Reply::ok().remark("not set any response code")))
+    }
+
+    /// Creates `topic` after its template with at most `queues` queues; `None` when the template forbids it.
+    pub(super) fn create_from_template(&mut self, topic: &str, template: &str, queues: i32) -> Option<TopicConfig> {
+        let template = self.store.topic(template)?;
+        if template.perm & PERM_INHERIT == 0 {
+            return None;
+        }
+        let queues = queues.min(template.write_queues).max(0);
+        let config = TopicConfig { perm: template.perm & !PERM_INHERIT, ..TopicConfig::new(queues) };
+        self.store.put_topic(topic, config.clone());
+        Some(config)
+    }
+
+    /// Creates the retry or dead-letter topic of a group unless it exists.
+    pub(super) fn ensure_group_topic(&mut self, topic: &str, queues: i32) {
+        if self.store.topic(topic).is_none() {
+            self.store.put_topic(topic, TopicConfig::new(queues));
+        }
+    }
+}
+
+/// Why no topic can have this name.
+pub(super) fn illegal_topic(topic: &str) -> Option<String> {
+    if topic.trim().is_empty() {
+        return Some("The specified topic is blank.".into());
+    }
+    let legal = |unit: char| unit.is_ascii_alphanumeric() || "%|_-".contains(unit);
+    if !topic.chars().all(legal) {
+        return Some(format!(
+            "The specified topic: {topic}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
+        ));
+    }
+    let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
+    let limit = if group_topic { MAX_GROUP_TOPIC } else { MAX_TOPIC };
+    (topic.len() > limit).then(|| format!("The specified topic is longer than topic max length {limit}."))
+}
+
+/// The retry topic of a group.
+pub(super) fn retry_topic(group: &str) -> String {
+    format!("{RETRY_PREFIX}{group}")
+}
+
+/// The dead-letter topic of a group.
+pub(super) fn dlq_topic(group: &str) -> String {
+    format!("{DLQ_PREFIX}{group}")
+}
+
+/// Before the group in the name of its retry topic.
+pub(super) const RETRY_PREFIX: &str = "%RETRY%";
+/// Before the group in the name of its dead-letter topic.
+const DLQ_PREFIX: &str = "%DLQ%";
+/// The topic after which others are created.
+const DEFAULT_TEMPLATE: &str = "TBW102";
+/// Where delayed messages wait, one queue a level.
+pub(super) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Topics that nobody may send to.
+pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
+    SCHEDULE_TOPIC,
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+];
+/// Queues of the topic that is named like the cluster.
+const CLUSTER_TOPIC_QUEUES: i32 = 16;
+/// The longest name of a topic.
+const MAX_TOPIC: usize = 127;
+/// The longest name of a retry or dead-letter topic.
+const MAX_GROUP_TOPIC: usize = 255;

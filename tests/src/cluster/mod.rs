@@ -1,0 +1,26 @@
+//! Models of RocketMQ servers that take our bytes and answer in bytes.
+//!
+//! A model is sans-IO and deterministic: it is told the time and the frames of each session, and its answers are
+//! polled. The same models serve real sockets ([`tcp::EmbeddedCluster`]) and simulations, which put their
+//! faults between the client and the model.
+
+mod broker;
+mod composition;
+mod config;
+mod deframer;
+mod message;
+mod name_server;
+mod oracle;
+mod output;
+mod store;
+pub mod tcp;
+
+pub use broker::Broker;
+pub use composition::{Cluster, Node};
+pub use config::{BrokerConfig, ReplyCodec};
+pub use deframer::Deframer;
+pub use message::Properties;
+pub use name_server::NameServer;
+pub use oracle::{Member, StoredView};
+pub use output::{Output, SessionId};
+pub use store::TopicConfig;

@@ -1,0 +1,156 @@
+//! A name server: routes of topics and the table of brokers.
+
+use std::collections::BTreeMap;
+
+use rocketmq_core::wire::Frame;
+use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::header::FieldError;
+
+use super::broker::Broker;
+use super::config::{ReplyCodec, VERSION_5_4_0};
+use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
+use super::store::TopicConfig;
+
+/// A model of one name server. It knows what brokers told it, and no clock.
+#[derive(Debug)]
+pub struct NameServer {
+    out: Outbox,
+    brokers: BTreeMap<String, BrokerData>,
+    topics: BTreeMap<String, BTreeMap<String, TopicConfig>>,
+    order: BTreeMap<String, String>,
+}
+
+impl Default for NameServer {
+    fn default() -> Self {
+        Self::new(VERSION_5_4_0, ReplyCodec::Json)
+    }
+}
+
+impl NameServer {
+    /// A name server that announces this wire version and answers in this codec.
+    #[must_use]
+    pub fn new(version: i32, codec: ReplyCodec) -> Self {
+        let out = Outbox::new(version, codec);
+        Self { out, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
+    }
+
+    /// A frame arrived.
+    pub fn handle(&mut self, session: SessionId, frame: &Frame) {
+        let header = &frame.header;
+        if header.is_response() {
+            return;
+        }
+        let reply = match header.code {
+            request::GET_ROUTEINFO_BY_TOPIC => self.route(frame),
+            request::GET_BROKER_CLUSTER_INFO => Ok(Reply::ok().body(self.cluster_info())),
+            code => {
+                let error = format!(" request type {code} not supported");
+                Ok(Reply::error(response::REQUEST_CODE_NOT_SUPPORTED, error))
+            }
+        };
+        let reply = reply.unwrap_or_else(|error| Reply::error(response::SYSTEM_ERROR, error.to_string()));
+        self.out.reply(ReplyTo::request(session, header), &reply);
+    }
+
+    /// A broker registers: its address, and all its topics in place of what was known of them.
+    pub fn register(&mut self, broker: &Broker) {
+        let cfg = broker.config();
+        let row = self.brokers.entry(cfg.name.clone());
+        let row = row.or_insert_with(|| BrokerData {
+            broker_name: cfg.name.as_str().into(),
+            cluster: cfg.cluster.clone(),
+            ..BrokerData::default()
+        });
+        row.broker_addrs.insert(cfg.id, cfg.address.to_string().into());
+        if cfg.id != 0 {
+            return;
+        }
+        self.topics.values_mut().for_each(|rows| drop(rows.remove(&cfg.name)));
+        for (topic, config) in broker.topics() {
+            self.topics.entry(topic.to_owned()).or_default().insert(cfg.name.clone(), config.clone());
+        }
+        self.topics.retain(|_, rows| !rows.is_empty());
+    }
+
+    /// A broker left, or its connection to the name server broke.
+    pub fn unregister(&mut self, name: &str, id: i64) {
+        let Some(row) = self.brokers.get_mut(name) else { return };
+        row.broker_addrs.remove(&id);
+        if row.broker_addrs.is_empty() {
+            self.brokers.remove(name);
+            self.topics.values_mut().for_each(|rows| drop(rows.remove(name)));
+            self.topics.retain(|_, rows| !rows.is_empty());
+        }
+    }
+
+    /// Sets the order configuration of a topic, `broker:queues;…`.
+    pub fn set_order_conf(&mut self, topic: &str, conf: &str) {
+        self.order.insert(topic.to_owned(), conf.to_owned());
+    }
+
+    /// The next output.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.poll()
+    }
+
+    /// The process ended: what it would have said is gone; brokers register again when it is back.
+    pub fn stop(&mut self) {
+        self.out.clear();
+        self.brokers.clear();
+        self.topics.clear();
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    fn route(&self, frame: &Frame) -> Result<Reply, FieldError> {
+        let ext = &frame.header.ext;
+        let topic: String = ext.field("topic")?;
+        let standard = ext.field::<Option<bool>>("acceptStandardJsonOnly")?.unwrap_or(false);
+        let standard = standard || frame.header.version >= STANDARD_JSON_SINCE;
+        let form = if standard { JsonForm::Standard } else { JsonForm::Fastjson };
+        Ok(match self.topics.get(&topic).filter(|rows| !rows.is_empty()) {
+            Some(rows) => Reply::ok().body(self.route_json(&topic, rows, form)),
+            None => Reply::error(
+                response::TOPIC_NOT_EXIST,
+                format!(
+                    "No topic route info in name server for the topic: {topic}\n\
+                     See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
+                ),
+            ),
+        })
+    }
+
+    fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, form: JsonForm) -> Vec<u8> {
+        let brokers = rows.keys().filter_map(|name| self.brokers.get(name)).cloned();
+        let queues = rows.iter().map(|(name, config)| QueueData {
+            broker_name: name.as_str().into(),
+            perm: Perm(config.perm),
+            read_queue_nums: config.read_queues,
+            topic_sys_flag: config.sys_flag,
+            write_queue_nums: config.write_queues,
+        });
+        let route = TopicRoute {
+            broker_datas: brokers.collect(),
+            order_topic_conf: self.order.get(topic).cloned(),
+            queue_datas: queues.collect(),
+        };
+        route.encode(form)
+    }
+
+    /// Integer keys are never quoted here.
+    fn cluster_info(&self) -> Vec<u8> {
+        let mut info = ClusterInfo::default();
+        for broker in self.brokers.values() {
+            let name = broker.broker_name.clone();
+            info.cluster_addr_table.entry(broker.cluster.clone()).or_default().push(name.clone());
+            info.broker_addr_table.insert(name, broker.clone());
+        }
+        info.encode(JsonForm::Fastjson)
+    }
+}
+
+/// The client version from which routes have quoted keys unasked.
+const STANDARD_JSON_SINCE: i32 = 401;
