@@ -91,12 +91,14 @@ impl Assigned {
     }
 
     /// Takes in progress; whether a throttled queue should look again.
-    pub(super) fn on_progress(&mut self, progress: &Progress) -> bool {
+    pub(super) fn on_progress(&mut self, progress: &Progress, fx: &mut Effects) -> bool {
         if progress.epoch != self.epoch {
             return false;
         }
         self.settled_to = self.settled_to.max(Some(progress.settled_to));
         self.settled = progress.settled;
+        let released = progress.released_bytes.saturating_sub(self.released_bytes);
+        fx.pinned = fx.pinned.saturating_sub(released);
         self.released_bytes = progress.released_bytes;
         self.outstanding = progress.outstanding;
         self.phase == Phase::Throttled
@@ -130,7 +132,12 @@ impl Assigned {
         self.outstanding
     }
 
-    pub(super) fn pinned(&self) -> u64 {
+    /// What the queue pins is let go with it.
+    pub(super) fn unpin(&self, fx: &mut Effects) {
+        fx.pinned = fx.pinned.saturating_sub(self.pinned());
+    }
+
+    fn pinned(&self) -> u64 {
         self.delivered_bytes.saturating_sub(self.released_bytes)
     }
 
@@ -247,6 +254,7 @@ impl Consumer {
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
                 assigned.delivered = assigned.delivered.saturating_add(count);
                 assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
+                fx.pinned = fx.pinned.saturating_add(batch.bytes());
                 fx.output(Output::Deliver { group: self.config.group.clone(), batch });
                 if count > 0 && !self.config.pull_interval.is_zero() {
                     self.wait(queue, self.config.pull_interval, fx);
@@ -305,7 +313,7 @@ impl Consumer {
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
-        if span > u64::from(config.queue_span) || at.cached_bytes > self.client.cache_bytes {
+        if span > u64::from(config.queue_span) || fx.pinned > self.client.cache_bytes {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -350,6 +358,7 @@ impl Consumer {
         if let Some(mut assigned) = self.queues.remove(queue) {
             let group = self.config.group.clone();
             assigned.stop(&group, queue, fx);
+            assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
             let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
@@ -417,6 +426,7 @@ impl Consumer {
         if next == assigned.next {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
+        assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
         let old = assigned.epoch;
         fx.event(ClientEvent::OffsetIllegal {
