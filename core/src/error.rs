@@ -137,6 +137,7 @@ impl core::error::Error for IoFailure {}
 
 #[cfg(feature = "std")]
 impl From<std::io::Error> for IoFailure {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list is open")]
     fn from(error: std::io::Error) -> Self {
         use alloc::string::ToString;
         use std::io::ErrorKind;
@@ -144,6 +145,7 @@ impl From<std::io::Error> for IoFailure {
             ErrorKind::ConnectionRefused => IoKind::Refused,
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => IoKind::Reset,
             ErrorKind::TimedOut => IoKind::TimedOut,
+            ErrorKind::NotFound => IoKind::Unresolved,
             ErrorKind::WriteZero => IoKind::WriteZero,
             _ => IoKind::Other,
         };

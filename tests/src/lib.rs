@@ -1,6 +1,8 @@
 //! Test kit for Apache RocketMQ clients.
 //!
-//! [`cluster`] holds wire-level models of name servers and brokers, and serves them on loopback sockets.
+//! [`cluster`] holds wire-level models of name servers and brokers, and serves them on loopback sockets; [`real`]
+//! runs real ones.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 
 pub mod cluster;
+pub mod real;

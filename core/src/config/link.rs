@@ -20,7 +20,9 @@ pub struct LinkConfig {
     pub max_frame: usize,
     /// Bounds on headers.
     pub header: HeaderLimits,
-    /// Requests under way on the data lane.
+    /// Sends under way on the link; more wait in their callers, in order.
+    pub max_sends: usize,
+    /// Requests under way on the data lane, sends and pulls.
     pub max_pending: usize,
     /// Bytes queued for writing on the data lane.
     pub max_queued_bytes: usize,
@@ -43,6 +45,7 @@ impl Default for LinkConfig {
             write_stall_timeout: Duration::from_secs(30),
             max_frame: MAX_FRAME,
             header: HeaderLimits::default(),
+            max_sends: 2_048,
             max_pending: 4_096,
             max_queued_bytes: 8 * 1024 * 1024,
             control_pending: 256,

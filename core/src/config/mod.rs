@@ -1,5 +1,79 @@
 //! Configuration as validated values: every duration a `Duration`, every default with its source.
 
+mod client;
+mod consumer;
+mod host;
 mod link;
+mod producer;
 
+use alloc::string::String;
+
+pub use client::{ClientConfig, parse_name_servers};
+pub use consumer::{ConsumerConfig, StartFrom, Strategy};
+pub use host::{HostInfo, NAMESRV_ADDR};
 pub use link::LinkConfig;
+pub use producer::ProducerConfig;
+
+use crate::ids::{Group, Topic};
+
+/// A configuration that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No name server is given.
+    #[error("no name server: give one, or set NAMESRV_ADDR")]
+    NoNameServer,
+    /// An address is not `host:port`.
+    #[error("'{0}' is not an address of the form host:port or [ipv6]:port")]
+    Endpoint(String),
+    /// A group name breaks the rules.
+    #[error("group '{0}' must be 1 to 120 letters, digits, or one of % | - _")]
+    Group(String),
+    /// A group name is reserved.
+    #[error("group {0} is reserved: choose your own")]
+    DefaultGroup(&'static str),
+    /// A topic name breaks the rules.
+    #[error("topic '{0}' must be 1 to 127 letters, digits, or one of % | - _")]
+    Topic(String),
+    /// A consumer subscribes to nothing.
+    #[error("no subscription: subscribe to a topic before start")]
+    NoSubscription,
+    /// A filter expression cannot be parsed.
+    #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
+    Expression {
+        /// The topic.
+        topic: Topic,
+        /// The expression.
+        expression: String,
+    },
+    /// A number is out of range.
+    #[error("{name} must be between {least} and {most}")]
+    Range {
+        /// The setting.
+        name: &'static str,
+        /// The least allowed.
+        least: u64,
+        /// The most allowed.
+        most: u64,
+    },
+}
+
+/// Checks a group name. Source: Java `Validators.checkGroup`.
+///
+/// # Errors
+/// The name is empty, longer than 120, or has other characters than letters, digits, `%`, `|`, `-`, `_`.
+pub fn check_group(group: &Group) -> Result<(), ConfigError> {
+    if is_name(group.as_str(), 120) { Ok(()) } else { Err(ConfigError::Group(group.as_str().into())) }
+}
+
+/// Checks a topic name. Source: Java `Validators.checkTopic`.
+///
+/// # Errors
+/// The name is empty, longer than 127, or has other characters than letters, digits, `%`, `|`, `-`, `_`.
+pub fn check_topic(topic: &Topic) -> Result<(), ConfigError> {
+    if is_name(topic.as_str(), 127) { Ok(()) } else { Err(ConfigError::Topic(topic.as_str().into())) }
+}
+
+fn is_name(text: &str, most: usize) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'|' | b'-' | b'_');
+    !text.is_empty() && text.len() <= most && text.bytes().all(known)
+}

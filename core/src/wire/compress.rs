@@ -88,6 +88,9 @@ pub enum InflateError {
         /// The cap in force.
         cap: usize,
     },
+    /// Compressed, but in no way this client knows.
+    #[error("compressed in an unknown way")]
+    UnknownKind,
     /// A kind this build cannot read.
     #[error("this build cannot read {0:?}: switch on the feature")]
     Unsupported(CompressionKind),
@@ -174,10 +177,16 @@ mod stream {
             if bytes.is_empty() {
                 return Ok(());
             }
-            if cap.saturating_sub(out.len()) < read {
+            let needed = out.len().saturating_add(read);
+            if needed > cap {
                 return Err(InflateError::OverCap { cap });
             }
-            out.try_reserve(read).map_err(|_| InflateError::OverCap { cap })?;
+            if needed > out.capacity() {
+                // Doubling, but never past the cap.
+                let room = out.capacity().saturating_mul(2).clamp(needed, cap);
+                let more = room.saturating_sub(out.len());
+                out.try_reserve_exact(more).map_err(|_| InflateError::OverCap { cap })?;
+            }
             out.extend_from_slice(bytes);
         }
     }
@@ -188,28 +197,54 @@ mod stream {
 #[cfg(feature = "lz4")]
 mod lz4 {
     use alloc::vec::Vec;
-    use std::io::Write;
+    use std::io::{Read, Result, Write};
 
     use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 
     use super::CompressionKind::Lz4;
     use super::{InflateError, stream};
 
-    pub(super) fn inflate(data: &[u8], cap: usize) -> Result<Vec<u8>, InflateError> {
+    pub(super) fn inflate(data: &[u8], cap: usize) -> core::result::Result<Vec<u8>, InflateError> {
+        const CORRUPT: InflateError = InflateError::Corrupt(Lz4);
         let mut out = Vec::new();
-        let mut input = data;
+        let mut input = Input { rest: data, ended: false };
         loop {
-            let before = input.len();
-            // A decoder reads one frame, and takes no byte beyond it.
-            stream::drain(Lz4, &mut FrameDecoder::new(&mut input), cap, &mut out)?;
-            if input.len() == before {
-                return Err(InflateError::Corrupt(Lz4));
+            match input.rest.split_first_chunk::<4>().map(|(magic, rest)| (u32::from_le_bytes(*magic), rest)) {
+                // The decoder reads one frame and takes no byte beyond it.
+                Some((MAGIC, _)) => stream::drain(Lz4, &mut FrameDecoder::new(&mut input), cap, &mut out)?,
+                Some((SKIPPABLE_FIRST..=SKIPPABLE_LAST, rest)) => {
+                    let (len, rest) = rest.split_first_chunk::<4>().ok_or(CORRUPT)?;
+                    let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| CORRUPT)?;
+                    input.rest = rest.get(len..).ok_or(CORRUPT)?;
+                }
+                Some(_) | None => return Err(CORRUPT),
             }
-            if input.is_empty() {
+            // The decoder takes the end of its input for the end of the frame, which has a mark of its own.
+            if input.ended {
+                return Err(CORRUPT);
+            }
+            if input.rest.is_empty() {
                 return Ok(out);
             }
         }
     }
+
+    /// Bytes that remember whether more was asked for than there is.
+    struct Input<'a> {
+        rest: &'a [u8],
+        ended: bool,
+    }
+
+    impl Read for Input<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+            self.ended |= self.rest.len() < buf.len();
+            self.rest.read(buf)
+        }
+    }
+
+    const MAGIC: u32 = 0x184D_2204;
+    const SKIPPABLE_FIRST: u32 = 0x184D_2A50;
+    const SKIPPABLE_LAST: u32 = 0x184D_2A5F;
 
     pub(super) fn deflate(data: &[u8]) -> Option<Vec<u8>> {
         let mut encoder = FrameEncoder::new(Vec::new());
@@ -277,3 +312,164 @@ macro_rules! unsupported {
 unsupported!("zlib", zlib, Zlib, (level: u8));
 unsupported!("lz4", lz4, Lz4, ());
 unsupported!("zstd", zstd, Zstd, ());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    const KINDS: [CompressionKind; 3] = [CompressionKind::Zlib, CompressionKind::Lz4, CompressionKind::Zstd];
+    const CAP: usize = 16 * 1024 * 1024;
+
+    /// The kinds this build has.
+    fn supported() -> impl Iterator<Item = CompressionKind> {
+        KINDS.into_iter().filter(|kind| kind.supported())
+    }
+
+    fn packed(kind: CompressionKind, data: &[u8]) -> Vec<u8> {
+        deflate(kind, DEFAULT_LEVEL, data).unwrap()
+    }
+
+    #[test]
+    fn kinds_are_bits_of_the_flags() {
+        for kind in KINDS {
+            assert_eq!(CompressionKind::from_sys_flag(kind.to_sys_flag() | 0x8FF), Some(kind));
+        }
+        assert_eq!(CompressionKind::from_sys_flag(0x1), Some(CompressionKind::Zlib), "old clients");
+        assert_eq!(CompressionKind::from_sys_flag(0x400), None);
+    }
+
+    #[test]
+    fn a_kind_without_its_feature_is_told() {
+        for kind in KINDS.into_iter().filter(|kind| !kind.supported()) {
+            assert_eq!(inflate(kind, b"x", CAP), Err(InflateError::Unsupported(kind)));
+            assert_eq!(deflate(kind, DEFAULT_LEVEL, b"x"), None);
+        }
+    }
+
+    #[cfg(feature = "zlib")]
+    #[test]
+    fn a_body_that_java_compressed_is_inflated() {
+        let body = crate::wire::testdata::captured!("java540_310_compressed", 0);
+        assert_eq!(inflate(CompressionKind::Zlib, &body, CAP).unwrap(), vec![b'z'; 5_000]);
+        assert_eq!(inflate(CompressionKind::Zlib, &body, 4_999), Err(InflateError::OverCap { cap: 4_999 }));
+        assert_eq!(inflate(CompressionKind::Zlib, &body, 5_000).map(|body| body.len()), Ok(5_000));
+    }
+
+    #[cfg(feature = "lz4")]
+    #[test]
+    fn a_frame_of_the_lz4_tool_is_inflated() {
+        // `printf hello | lz4`.
+        let frame = [
+            0x04, 0x22, 0x4D, 0x18, 0x64, 0x40, 0xA7, 0x05, 0x00, 0x00, 0x80, b'h', b'e', b'l', b'l', b'o', 0, 0, 0, 0,
+            0xF9, 0x77, 0x00, 0xFB,
+        ];
+        assert_eq!(inflate(CompressionKind::Lz4, &frame, CAP).unwrap(), b"hello");
+        let skippable = [0x50, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 9, 9];
+        let joined = [&skippable[..], &frame, &skippable].concat();
+        assert_eq!(inflate(CompressionKind::Lz4, &joined, CAP).unwrap(), b"hello");
+        let mut changed = frame;
+        changed[11] = b'j';
+        assert_eq!(inflate(CompressionKind::Lz4, &changed, CAP), Err(InflateError::Corrupt(CompressionKind::Lz4)));
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn a_frame_of_the_zstd_tool_is_inflated() {
+        // `printf hello | zstd --no-check`: one raw block in a window of 2 MiB.
+        let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 0x58, 0x29, 0x00, 0x00, b'h', b'e', b'l', b'l', b'o'];
+        assert_eq!(inflate(CompressionKind::Zstd, &frame, CAP).unwrap(), b"hello");
+        // Skippable frames may stand before and after.
+        let skippable = [0x50, 0x2A, 0x4D, 0x18, 2, 0, 0, 0, 9, 9];
+        let joined = [&skippable[..], &frame, &skippable].concat();
+        assert_eq!(inflate(CompressionKind::Zstd, &joined, CAP).unwrap(), b"hello");
+        let cut = &joined[..joined.len() - 1];
+        assert_eq!(inflate(CompressionKind::Zstd, cut, CAP), Err(InflateError::Corrupt(CompressionKind::Zstd)));
+        // Exponent 13 is a window of 8 MiB, 14 one of 16 MiB; 31 would be 2 TiB.
+        let window = |exponent: u8| {
+            let mut frame = frame;
+            frame[5] = exponent << 3;
+            inflate(CompressionKind::Zstd, &frame, CAP)
+        };
+        assert_eq!(window(13).unwrap(), b"hello");
+        assert_eq!(window(14), Err(InflateError::Corrupt(CompressionKind::Zstd)));
+        assert_eq!(window(31), Err(InflateError::Corrupt(CompressionKind::Zstd)));
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_cap() {
+        let zeros = vec![0; 64 * 1024 * 1024];
+        for kind in supported() {
+            let bomb = packed(kind, &zeros);
+            assert!(bomb.len() < 1024 * 1024, "{kind:?}: {}", bomb.len());
+            assert_eq!(inflate(kind, &bomb, CAP), Err(InflateError::OverCap { cap: CAP }), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn exactly_the_cap_is_allowed() {
+        for kind in supported() {
+            for len in [0, 1, 1_023, 1_024, 1_025, 100_000] {
+                let data = vec![7; len];
+                let packed = packed(kind, &data);
+                assert_eq!(inflate(kind, &packed, len).as_ref(), Ok(&data), "{kind:?} {len}");
+                if let Some(cap) = len.checked_sub(1) {
+                    assert_eq!(inflate(kind, &packed, cap), Err(InflateError::OverCap { cap }), "{kind:?} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn truncated_data_is_corrupt() {
+        let data: Vec<u8> = (0..2_000_u32).flat_map(u32::to_be_bytes).collect();
+        for kind in supported() {
+            let packed = packed(kind, &data);
+            for len in (0..packed.len()).step_by(7).chain([packed.len() - 1]) {
+                assert_eq!(inflate(kind, &packed[..len], CAP), Err(InflateError::Corrupt(kind)), "{kind:?} {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_is_treated_as_java_does() {
+        for kind in supported() {
+            let one = packed(kind, b"hello");
+            let garbage = [one.as_slice(), b"garbage, and more than a header of it"].concat();
+            let twice = one.repeat(2);
+            if kind == CompressionKind::Zlib {
+                assert_eq!(inflate(kind, &garbage, CAP).unwrap(), b"hello");
+                assert_eq!(inflate(kind, &twice, CAP).unwrap(), b"hello");
+            } else {
+                assert_eq!(inflate(kind, &garbage, CAP), Err(InflateError::Corrupt(kind)), "{kind:?}");
+                assert_eq!(inflate(kind, &twice, CAP).unwrap(), b"hellohello", "{kind:?}");
+                assert_eq!(inflate(kind, &twice, 9), Err(InflateError::OverCap { cap: 9 }), "{kind:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_come_back(data: Vec<u8>, times in 1_usize..400, level in 0_u8..12) {
+            let data = data.repeat(times);
+            for kind in supported() {
+                let packed = deflate(kind, level, &data).unwrap();
+                let back = inflate(kind, &packed, data.len());
+                prop_assert_eq!(back.as_ref(), Ok(&data), "{:?}", kind);
+            }
+        }
+
+        #[test]
+        fn damaged_data_has_a_verdict(data: Vec<u8>, at: prop::sample::Index, value: u8) {
+            for kind in supported() {
+                let _ = inflate(kind, &data, 10_000);
+                let mut packed = packed(kind, &data.repeat(50));
+                let at = at.index(packed.len());
+                packed[at] = value;
+                let verdict = inflate(kind, &packed, 10_000);
+                prop_assert!(verdict.map_or(true, |out| out.len() <= 10_000));
+            }
+        }
+    }
+}

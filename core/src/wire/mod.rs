@@ -13,6 +13,8 @@ pub mod java;
 pub mod message;
 pub mod request;
 pub mod subscription;
+#[cfg(test)]
+mod testdata;
 
 pub use frame::{Frame, FrameError, Peer};
 pub use header::{Codec, ExtFields, ExtWriter, Header, HeaderError, Language, Remark};

@@ -54,9 +54,12 @@ pub enum BodyError {
     },
 }
 
-/// Reads a body.
+/// Reads a body, which is an object.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
     let json = dialect::normalise(body, &DialectLimits::default())?;
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BodyError::Json(String::from("not an object")));
+    }
     serde_json::from_slice(&json).map_err(|error| BodyError::Json(error.to_string()))
 }
 

@@ -11,17 +11,13 @@ use crate::ids::{BrokerName, Endpoint};
 use crate::wire::dialect;
 
 /// The brokers and queues of a topic (reply 105).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TopicRoute {
     /// The brokers.
     #[serde(deserialize_with = "lenient")]
     pub broker_datas: Vec<BrokerData>,
-    /// Filter servers, long gone.
-    #[serde(deserialize_with = "lenient")]
-    filter_server_table: Empty,
     /// The queues of an ordered topic, as `brokerA:4;brokerB:2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub order_topic_conf: Option<String>,
     /// The queues.
     #[serde(deserialize_with = "lenient")]
@@ -29,12 +25,6 @@ pub struct TopicRoute {
 }
 
 impl TopicRoute {
-    /// A route of these brokers and queues.
-    #[must_use]
-    pub fn new(broker_datas: Vec<BrokerData>, queue_datas: Vec<QueueData>) -> Self {
-        Self { broker_datas, queue_datas, ..Self::default() }
-    }
-
     /// Reads the body.
     ///
     /// # Errors
@@ -55,9 +45,30 @@ impl TopicRoute {
     /// Writes the body.
     #[must_use]
     pub fn encode(&self, form: JsonForm) -> Vec<u8> {
-        form.apply(write(self))
+        form.apply(write(&Written {
+            broker_datas: &self.broker_datas,
+            filter_server_table: Empty {},
+            order_topic_conf: self.order_topic_conf.as_deref(),
+            queue_datas: &self.queue_datas,
+        }))
     }
 }
+
+/// A route as it is written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    broker_datas: &'a [BrokerData],
+    /// Filter servers are long gone, their table is still written.
+    filter_server_table: Empty,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_topic_conf: Option<&'a str>,
+    queue_datas: &'a [QueueData],
+}
+
+/// An object without keys.
+#[derive(Serialize)]
+struct Empty {}
 
 /// A broker: one master and its slaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,10 +193,6 @@ impl JsonForm {
         }
     }
 }
-
-/// An object without keys, whatever it has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Empty {}
 
 /// Brokers of a topic or cluster at most.
 const MAX_BROKERS: usize = 1_024;

@@ -150,3 +150,83 @@ pub enum BatchError {
 pub const MAX_INNER: usize = 4_096;
 /// Bytes of an item without body and properties.
 const FIXED: usize = 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message::properties::{get, name};
+    use crate::wire::testdata::captured;
+    use proptest::prelude::*;
+
+    fn read(buf: &[u8]) -> Result<Vec<InnerItem>, BatchError> {
+        decode(buf, 0..buf.len(), QueueOffset::new(10), MAX_INNER)
+    }
+
+    #[test]
+    fn a_batch_of_java_is_read_and_written_back() {
+        let buf = captured!("java540_320", 0);
+        let items = read(&buf).unwrap();
+        assert_eq!(items.iter().map(|item| &buf[item.body.clone()]).collect::<Vec<_>>(), [b"b1", b"b2"]);
+        assert_eq!(items.iter().map(|item| item.queue_offset.get()).collect::<Vec<_>>(), [10, 11]);
+        assert_eq!(get(&buf[items[0].properties.clone()], name::TAGS), Some("TagB"));
+        let again: Vec<_> = items
+            .iter()
+            .map(|item| BatchItem {
+                flag: item.flag,
+                body: &buf[item.body.clone()],
+                properties: &buf[item.properties.clone()],
+            })
+            .collect();
+        assert_eq!(encode(&again).unwrap(), buf);
+    }
+
+    #[test]
+    fn malformed_items_are_told_by_number() {
+        let good = encode(&[BatchItem { flag: 1, body: b"body", properties: b"" }; 2]).unwrap();
+        assert_eq!(read(&good[..good.len() - 1]), Err(BatchError::Malformed { index: 1 }));
+        for (at, value) in [(0, 0xFF), (3, 0), (3, 25), (3, 27), (16, 0xFF), (19, 5), (24, 0x80)] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            assert_eq!(read(&bad), Err(BatchError::Malformed { index: 0 }), "{at} {value}");
+        }
+        assert_eq!(decode(&good, 0..1_000, QueueOffset::ZERO, 9), Err(BatchError::Malformed { index: 0 }));
+        assert_eq!(decode(&good, 0..good.len(), QueueOffset::ZERO, 1), Err(BatchError::TooMany { limit: 1 }));
+    }
+
+    #[test]
+    fn long_properties_are_refused() {
+        let properties = alloc::vec![b'x'; 32_768];
+        assert_eq!(encode(&[BatchItem { properties: &properties, ..BatchItem::default() }]), Err(BatchError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn batches_come_back(
+            items in prop::collection::vec((any::<i32>(), any::<Vec<u8>>(), any::<Vec<u8>>()), 0..8),
+            before in 0_usize..9,
+        ) {
+            let sent: Vec<_> = items
+                .iter()
+                .map(|(flag, body, properties)| BatchItem { flag: *flag, body, properties })
+                .collect();
+            let mut buf = alloc::vec![0; before];
+            buf.extend(encode(&sent).unwrap());
+            let found = decode(&buf, before..buf.len(), QueueOffset::ZERO, 8).unwrap();
+            let found: Vec<_> = found
+                .iter()
+                .map(|item| (item.flag, buf[item.body.clone()].to_vec(), buf[item.properties.clone()].to_vec()))
+                .collect();
+            prop_assert_eq!(found, items);
+        }
+
+        #[test]
+        fn any_bytes_have_a_verdict(buf: Vec<u8>, size in 22_u8..60) {
+            let _ = read(&buf);
+            let mut framed = buf.repeat(10);
+            for item in framed.chunks_exact_mut(usize::from(size)) {
+                item[..4].copy_from_slice(&u32::from(size).to_be_bytes());
+            }
+            let _ = read(&framed);
+        }
+    }
+}

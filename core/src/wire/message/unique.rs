@@ -85,6 +85,8 @@ const V6_LEN: usize = 56;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
     use super::*;
     use alloc::collections::BTreeSet;
     use proptest::prelude::*;

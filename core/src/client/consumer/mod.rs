@@ -1,0 +1,357 @@
+//! One push consumer: its start and stop, its queues, and what failed.
+
+mod commit;
+mod pull;
+mod queue;
+mod send_back;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+pub use pull::{PullContext, Pulled, decode as decode_pull};
+
+use super::rebalance::{Allocation, Rebalance};
+use super::routes::Routes;
+use super::signal::{Leaving, Signal};
+use super::{ClientEvent, CommandResult, Drained, Output, StartError, StartStep};
+use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
+use crate::dispatch::Progress;
+use crate::effects::Effects;
+use crate::error::RequestError;
+use crate::ids::{Epoch, MessageQueue, OpId, Topic};
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::wire::Frame;
+use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
+use crate::wire::subscription::SubscriptionData;
+use commit::LastOffsets;
+use queue::Assigned;
+use send_back::SendBack;
+
+/// The control plane of one push consumer.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    client: Arc<ClientConfig>,
+    config: Arc<ConsumerConfig>,
+    subscriptions: BTreeMap<Topic, Arc<SubscriptionData>>,
+    retry_topic: Topic,
+    state: State,
+    rebalance: Rebalance,
+    queues: BTreeMap<MessageQueue, Assigned>,
+    next_epoch: u64,
+    /// Revoked queues whose last offset is being committed.
+    leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
+    send_backs: BTreeMap<u64, SendBack>,
+    next_send_back: u64,
+    turn: Arc<core::sync::atomic::AtomicU32>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Waiting for routes, then for the first heartbeat.
+    Starting { op: OpId, heartbeat_sent: bool, trouble: Option<String> },
+    /// Pulling.
+    Running,
+    /// Handed-out messages may still be settled.
+    Draining { op: OpId, deadline: Instant },
+    /// The last offsets are on their way.
+    Committing { op: OpId, unsettled: u64 },
+    /// Leaving the group at every broker.
+    Leaving { op: OpId, unsettled: u64 },
+}
+
+/// What a consumer may read of its siblings.
+#[derive(Clone, Copy)]
+pub(crate) struct Siblings<'a> {
+    pub(crate) routes: &'a Routes,
+    /// Bytes that all consumers of the client pin.
+    pub(crate) cached_bytes: u64,
+}
+
+impl Consumer {
+    /// Starts a consumer: steps 1 to 8 are done at once, step 9 when a broker knows the group.
+    pub(crate) fn start(
+        op: OpId,
+        client: &Arc<ClientConfig>,
+        config: Arc<ConsumerConfig>,
+        turn: Arc<core::sync::atomic::AtomicU32>,
+        fx: &mut Effects,
+    ) -> Self {
+        let group = config.group.clone();
+        let step = |step, fx: &mut Effects| fx.event(ClientEvent::Start { group: group.clone(), step });
+        step(StartStep::CheckConfig, fx);
+        let retry_topic = Topic::from(alloc::format!("%RETRY%{group}"));
+        let parse = |(topic, expression): &(Topic, String)| {
+            // `checkConfig` refused expressions that cannot be parsed.
+            let data = SubscriptionData::tags(topic.clone(), expression, fx.wall);
+            data.unwrap_or_else(|_| SubscriptionData::all(topic.clone(), fx.wall))
+        };
+        let mut parsed: Vec<_> = config.subscriptions.iter().map(parse).collect();
+        parsed.push(SubscriptionData::all(retry_topic.clone(), fx.wall));
+        let subscriptions = parsed.into_iter().map(|data| (data.topic.clone(), Arc::new(data))).collect();
+        step(StartStep::CopySubscription, fx);
+        step(StartStep::InstanceName, fx);
+        step(StartStep::ClientInstance, fx);
+        let rebalance = Rebalance::new(
+            group.clone(),
+            client.client_id.clone(),
+            config.strategy,
+            client.codec,
+            client.request_timeout,
+            client.rebalance_interval,
+        );
+        step(StartStep::Rebalance, fx);
+        step(StartStep::PullApi, fx);
+        step(StartStep::OffsetStore, fx);
+        step(StartStep::ConsumeService, fx);
+        fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
+        Self {
+            client: client.clone(),
+            config,
+            subscriptions,
+            retry_topic,
+            state: State::Starting { op, heartbeat_sent: false, trouble: None },
+            rebalance,
+            queues: BTreeMap::new(),
+            next_epoch: 0,
+            leaving: BTreeMap::new(),
+            send_backs: BTreeMap::new(),
+            next_send_back: 0,
+            turn,
+        }
+    }
+
+    /// Stops: nothing more is handed out, what is out may be settled until the deadline.
+    ///
+    /// Returns `false` when it is stopping already.
+    pub(crate) fn on_stop(&mut self, op: OpId, deadline: Instant, fx: &mut Effects) -> bool {
+        let group = self.config.group.clone();
+        match &self.state {
+            State::Starting { op: starter, .. } => {
+                fx.complete(*starter, CommandResult::Started(Err(StartError::Closed)))
+            }
+            State::Running => {}
+            State::Draining { .. } | State::Committing { .. } | State::Leaving { .. } => return false,
+        }
+        fx.disarm(&TimerKey::StartDeadline(group.clone()));
+        self.rebalance.stop(fx);
+        for (queue, assigned) in &mut self.queues {
+            assigned.stop(&group, queue, fx);
+        }
+        // Settling may take the time there is but for what committing and leaving need.
+        let reserve = fx.now.until(deadline).checked_div(RESERVE_SHARE).unwrap_or_default().min(RESERVE_MOST);
+        fx.timers.arm(TimerKey::StopDeadline(group.clone()), deadline.before(reserve));
+        self.state = State::Draining { op, deadline };
+        fx.output(Output::StopIntake { group });
+        true
+    }
+
+    /// Everything handed out is settled.
+    pub(crate) fn on_drained(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if let State::Draining { op, deadline } = self.state {
+            self.commit_last(op, deadline, at, fx);
+        }
+    }
+
+    /// A stage of stopping took too long.
+    pub(crate) fn on_stop_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        match self.state {
+            State::Draining { op, deadline } => self.commit_last(op, deadline, at, fx),
+            State::Committing { op, unsettled } => self.leave(op, unsettled, fx),
+            State::Starting { .. } | State::Running | State::Leaving { .. } => {}
+        }
+    }
+
+    /// The group has left: the consumer is no more.
+    pub(crate) fn on_left(&mut self, fx: &mut Effects) {
+        if let State::Leaving { op, unsettled } = self.state {
+            fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
+        }
+    }
+
+    /// A route was installed or is missing: start goes on when all are settled, a running group rebalances.
+    pub(crate) fn on_route(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if !self.subscriptions.contains_key(topic) {
+            return;
+        }
+        match &mut self.state {
+            State::Starting { heartbeat_sent, .. } => {
+                let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+                let reachable = !at.routes.broker_endpoints(true).is_empty();
+                if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
+                    fx.raise(Signal::HeartbeatAll);
+                }
+            }
+            State::Running => self.on_rebalance(at, fx),
+            State::Draining { .. } | State::Committing { .. } | State::Leaving { .. } => {}
+        }
+    }
+
+    /// A broker knows the group now.
+    pub(crate) fn on_heartbeat_done(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if let State::Starting { op, heartbeat_sent: true, .. } = self.state {
+            self.run(op, at, fx);
+        }
+    }
+
+    /// Start has taken long enough: without a broker it fails, unless the topics are merely missing.
+    ///
+    /// Returns `false` when the consumer is to be dropped.
+    pub(crate) fn on_start_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) -> bool {
+        let State::Starting { op, heartbeat_sent, trouble } = &mut self.state else {
+            return true;
+        };
+        let (op, reached) = (*op, *heartbeat_sent);
+        let known = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+        if known && !reached && trouble.is_none() {
+            self.run(op, at, fx);
+            return true;
+        }
+        let why = trouble.take().unwrap_or_else(|| String::from("no broker took a heartbeat"));
+        fx.complete(op, CommandResult::Started(Err(StartError::Unavailable(why))));
+        false
+    }
+
+    /// Something about the start failed; it may still succeed.
+    pub(crate) fn on_trouble(&mut self, why: &str) {
+        if let State::Starting { trouble, .. } = &mut self.state {
+            *trouble = Some(String::from(why));
+        }
+    }
+
+    /// Time to share out the queues anew.
+    pub(crate) fn on_rebalance(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if matches!(self.state, State::Running) {
+            self.rebalance.on_due(self.subscriptions.keys(), at.routes.view(), fx);
+        }
+    }
+
+    pub(crate) fn on_members(
+        &mut self,
+        topic: &Topic,
+        round: u64,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        let allocation = self.rebalance.on_members(topic, round, result, at.routes.view(), fx);
+        if let Some(allocation) = allocation {
+            self.apply(allocation, at, fx);
+        }
+    }
+
+    /// How far a queue is settled.
+    pub(crate) fn on_progress(&mut self, progress: &Progress, at: Siblings<'_>, fx: &mut Effects) {
+        let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
+            return;
+        };
+        if assigned.on_progress(progress) && matches!(self.state, State::Running) {
+            self.pull_on(&progress.queue.clone(), at, fx);
+        }
+    }
+
+    /// What the heartbeat says of this group; nothing once it is leaving.
+    pub(crate) fn heartbeat_data(&self) -> Option<ConsumerData> {
+        if matches!(self.state, State::Leaving { .. }) {
+            return None;
+        }
+        Some(ConsumerData {
+            consume_from_where: match self.config.start_from {
+                StartFrom::Last => ConsumeFromWhere::LastOffset,
+                StartFrom::First => ConsumeFromWhere::FirstOffset,
+            },
+            consume_type: ConsumeType::Passively,
+            group: self.config.group.clone(),
+            message_model: MessageModel::Clustering,
+            subscriptions: self.subscriptions.values().map(|data| (**data).clone()).collect(),
+            unit_mode: false,
+        })
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.subscriptions.keys()
+    }
+
+    /// Bytes pinned by what is pulled and not settled.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.queues.values().fold(0, |sum, assigned| assigned.pinned().saturating_add(sum))
+    }
+
+    fn run(&mut self, op: OpId, at: Siblings<'_>, fx: &mut Effects) {
+        let group = &self.config.group;
+        fx.event(ClientEvent::Start { group: group.clone(), step: StartStep::Register });
+        fx.disarm(&TimerKey::StartDeadline(group.clone()));
+        fx.arm(TimerKey::Commit(group.clone()), self.client.commit_interval);
+        self.state = State::Running;
+        fx.complete(op, CommandResult::Started(Ok(())));
+        self.on_rebalance(at, fx);
+    }
+
+    /// Drops queues that are no longer ours, takes on new ones.
+    fn apply(&mut self, allocation: Allocation, at: Siblings<'_>, fx: &mut Effects) {
+        let owned = self.queues.keys().filter(|queue| queue.topic == allocation.topic);
+        let revoked: Vec<_> = owned.filter(|queue| !allocation.queues.contains(queue)).cloned().collect();
+        let added: Vec<_> =
+            allocation.queues.iter().filter(|queue| !self.queues.contains_key(queue)).cloned().collect();
+        for queue in &revoked {
+            self.revoke(queue, fx);
+        }
+        for queue in &added {
+            let epoch = self.next_epoch();
+            self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            self.locate(queue, at, fx);
+        }
+        if !revoked.is_empty() || !added.is_empty() {
+            let (group, topic) = (self.config.group.clone(), allocation.topic);
+            fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members: allocation.members });
+        }
+    }
+
+    fn next_epoch(&mut self) -> Epoch {
+        self.next_epoch = self.next_epoch.saturating_add(1);
+        Epoch(self.next_epoch)
+    }
+
+    fn commit_last(&mut self, op: OpId, deadline: Instant, at: Siblings<'_>, fx: &mut Effects) {
+        let unsettled = self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum));
+        self.state = State::Committing { op, unsettled };
+        fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
+        fx.disarm(&TimerKey::Commit(self.config.group.clone()));
+        self.commit(at, fx);
+        self.after_commit(fx);
+    }
+
+    /// Leaves the group once every offset is with its broker.
+    fn after_commit(&mut self, fx: &mut Effects) {
+        if let State::Committing { op, unsettled } = self.state
+            && self.leaving.is_empty()
+            && self.queues.values().all(|assigned| !assigned.is_committing())
+        {
+            self.leave(op, unsettled, fx);
+        }
+    }
+
+    fn leave(&mut self, op: OpId, unsettled: u64, fx: &mut Effects) {
+        let group = self.config.group.clone();
+        fx.disarm(&TimerKey::StopDeadline(group.clone()));
+        for (queue, assigned) in core::mem::take(&mut self.queues) {
+            fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
+        }
+        for id in core::mem::take(&mut self.send_backs).into_keys() {
+            fx.disarm(&TimerKey::Redeliver(group.clone(), id));
+            fx.disarm(&TimerKey::Republish(group.clone(), id));
+        }
+        self.state = State::Leaving { op, unsettled };
+        fx.raise(Signal::Unregister(Leaving::Consumer(group)));
+    }
+}
+
+/// How long start waits for routes and the first heartbeat.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of the time to stop, this share is kept for committing and leaving.
+const RESERVE_SHARE: u32 = 4;
+/// At most so much of it.
+const RESERVE_MOST: Duration = Duration::from_secs(3);

@@ -1,0 +1,488 @@
+//! One assigned queue: from finding where to start, through its pulls, to its end.
+//!
+//! There is no pull token that could be lost: the phase of a queue says what will happen to it next, and every
+//! phase but a throttled or stopped one has exactly one request or timer under way.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::commit::LastOffsets;
+use super::pull::{PullContext, Pulled};
+use super::{Consumer, Siblings, State};
+use crate::client::signal::{ReplyTo, Signal};
+use crate::client::view::MASTER_ID;
+use crate::client::{ClientEvent, Output, StartReason};
+use crate::config::StartFrom;
+use crate::dispatch::Progress;
+use crate::effects::Effects;
+use crate::error::RequestError;
+use crate::ids::{Endpoint, Epoch, Group, MessageQueue, QueueOffset};
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::wire::Frame;
+use crate::wire::codes::{request, response};
+use crate::wire::message::RecordLimits;
+use crate::wire::request::{
+    Fields, PullMessage, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
+    Request,
+};
+
+/// One queue this member owns.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    queue: Arc<MessageQueue>,
+    epoch: Epoch,
+    phase: Phase,
+    next: QueueOffset,
+    settled_to: Option<QueueOffset>,
+    committed: Option<QueueOffset>,
+    committing: bool,
+    delivered: u64,
+    settled: u64,
+    delivered_bytes: u64,
+    released_bytes: u64,
+    outstanding: u64,
+    suggested: i64,
+    /// Pulls in a row that came back at once with nothing.
+    quick: u32,
+}
+
+/// What happens to a queue next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The broker is being asked where to start.
+    Locating,
+    /// A pull is under way since then.
+    Pulling(Instant),
+    /// A timer pulls, or asks again where to start.
+    Waiting,
+    /// Enough is cached: progress pulls on.
+    Throttled,
+    /// The consumer is stopping.
+    Stopped,
+}
+
+impl Assigned {
+    pub(super) fn new(queue: &MessageQueue, epoch: Epoch) -> Self {
+        Self {
+            queue: Arc::new(queue.clone()),
+            epoch,
+            phase: Phase::Locating,
+            next: QueueOffset::ZERO,
+            settled_to: None,
+            committed: None,
+            committing: false,
+            delivered: 0,
+            settled: 0,
+            delivered_bytes: 0,
+            released_bytes: 0,
+            outstanding: 0,
+            suggested: MASTER_ID,
+            quick: 0,
+        }
+    }
+
+    pub(super) fn stop(&mut self, group: &Group, queue: &MessageQueue, fx: &mut Effects) {
+        self.phase = Phase::Stopped;
+        fx.disarm(&TimerKey::Queue(group.clone(), queue.clone(), self.epoch));
+    }
+
+    /// Takes in progress; whether a throttled queue should look again.
+    pub(super) fn on_progress(&mut self, progress: &Progress) -> bool {
+        if progress.epoch != self.epoch {
+            return false;
+        }
+        self.settled_to = self.settled_to.max(Some(progress.settled_to));
+        self.settled = progress.settled;
+        self.released_bytes = progress.released_bytes;
+        self.outstanding = progress.outstanding;
+        self.phase == Phase::Throttled
+    }
+
+    /// The offset to commit, when it is ahead of what the broker has and no commit is under way.
+    pub(super) fn to_commit(&self) -> Option<QueueOffset> {
+        let settled = self.settled_to?;
+        let ahead = self.committed.is_none_or(|committed| committed < settled);
+        (ahead && !self.committing).then_some(settled)
+    }
+
+    pub(super) fn on_committing(&mut self) {
+        self.committing = true;
+    }
+
+    pub(super) fn on_committed(&mut self, offset: Option<QueueOffset>) {
+        self.committing = false;
+        self.committed = self.committed.max(offset);
+    }
+
+    pub(super) fn is_committing(&self) -> bool {
+        self.committing
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    pub(super) fn pinned(&self) -> u64 {
+        self.delivered_bytes.saturating_sub(self.released_bytes)
+    }
+
+    fn cached(&self) -> u64 {
+        self.delivered.saturating_sub(self.settled)
+    }
+}
+
+impl Consumer {
+    /// Asks the broker where to start.
+    pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let Some(assigned) = self.queues.get_mut(queue) else {
+            return;
+        };
+        let epoch = assigned.epoch;
+        assigned.phase = Phase::Locating;
+        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+            return self.wait(queue, NO_BROKER_PAUSE, fx);
+        };
+        let request = QueryConsumerOffset {
+            group: self.config.group.clone(),
+            topic: queue.topic.clone(),
+            queue_id: queue.id,
+            set_zero_if_not_found: None,
+            broker: Some(queue.broker.clone()),
+        };
+        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+    }
+
+    /// The stored offset, or that there is none, or that it could not be asked: three different things.
+    pub(crate) fn on_offset(
+        &mut self,
+        queue: &MessageQueue,
+        epoch: Epoch,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        if !self.is_locating(queue, epoch) {
+            return;
+        }
+        match result {
+            Ok(frame) if frame.header.code == response::SUCCESS => {
+                match QueryConsumerOffsetResponse::read(&frame.header.ext) {
+                    Ok(stored) => self.open(queue, stored.offset, StartReason::Stored, at, fx),
+                    Err(_) => self.wait(queue, ERROR_PAUSE, fx),
+                }
+            }
+            Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => self.start_unstored(queue, epoch, at, fx),
+            Ok(_) | Err(_) => self.wait(queue, ERROR_PAUSE, fx),
+        }
+    }
+
+    /// The end of a queue that has no stored offset.
+    pub(crate) fn on_end_offset(
+        &mut self,
+        queue: &MessageQueue,
+        epoch: Epoch,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        if !self.is_locating(queue, epoch) {
+            return;
+        }
+        let end = match &result {
+            Ok(frame) if frame.header.code == response::SUCCESS => QueueOffsetResponse::read(&frame.header.ext).ok(),
+            Ok(_) | Err(_) => None,
+        };
+        match end {
+            Some(end) => self.open(queue, end.offset, StartReason::Last, at, fx),
+            None => self.wait(queue, ERROR_PAUSE, fx),
+        }
+    }
+
+    /// The timer of a queue: goes on where it was.
+    pub(crate) fn on_queue_timer(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
+        match self.queues.get(queue) {
+            Some(assigned) if assigned.epoch == epoch && assigned.phase == Phase::Waiting => {
+                if assigned.settled_to.is_none() {
+                    self.locate(queue, at, fx);
+                } else {
+                    self.pull_on(queue, at, fx);
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// The answer of a pull.
+    pub(crate) fn on_pulled(
+        &mut self,
+        queue: &MessageQueue,
+        epoch: Epoch,
+        result: Result<Pulled, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        let Some(assigned) = self.queues.get_mut(queue) else {
+            return;
+        };
+        let Phase::Pulling(since) = assigned.phase else {
+            return;
+        };
+        if assigned.epoch != epoch {
+            return;
+        }
+        match result {
+            Ok(Pulled::Batch { batch, suggested }) => {
+                assigned.suggested = suggested;
+                assigned.quick = 0;
+                assigned.next = batch.to;
+                let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
+                assigned.delivered = assigned.delivered.saturating_add(count);
+                assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
+                fx.output(Output::Deliver { group: self.config.group.clone(), batch });
+                if count > 0 && !self.config.pull_interval.is_zero() {
+                    self.wait(queue, self.config.pull_interval, fx);
+                } else {
+                    self.pull_on(queue, at, fx);
+                }
+            }
+            Ok(Pulled::Nothing { suggested }) => {
+                assigned.suggested = suggested;
+                // A broker holds a pull that finds nothing; one that does not is asked less and less often.
+                let held = fx.now.since(since) >= HELD_AT_LEAST;
+                assigned.quick = if held { 0 } else { assigned.quick.saturating_add(1) };
+                let pause = QUICK_PAUSE.saturating_mul(assigned.quick.saturating_sub(1)).min(ERROR_PAUSE);
+                if pause.is_zero() { self.pull_on(queue, at, fx) } else { self.wait(queue, pause, fx) }
+            }
+            Ok(Pulled::OffsetIllegal { next, min, max }) => self.on_offset_illegal(queue, next, (min, max), at, fx),
+            Ok(Pulled::Refused { code, remark }) => {
+                let pause = if code == response::FLOW_CONTROL { FLOW_CONTROL_PAUSE } else { ERROR_PAUSE };
+                match code {
+                    response::SUBSCRIPTION_NOT_EXIST
+                    | response::SUBSCRIPTION_NOT_LATEST
+                    | response::SUBSCRIPTION_GROUP_NOT_EXIST => fx.raise(Signal::HeartbeatAll),
+                    response::TOPIC_NOT_EXIST | response::NO_PERMISSION | response::INVALID_PARAMETER => {
+                        fx.raise(Signal::RefreshRoute(queue.topic.clone()));
+                    }
+                    _ => {}
+                }
+                self.pull_failed(queue, alloc::format!("broker answered {code}: {remark}"), fx);
+                self.wait(queue, pause, fx);
+            }
+            Ok(Pulled::Malformed(error)) => {
+                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.wait(queue, ERROR_PAUSE, fx);
+            }
+            Err(error) => {
+                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.wait(queue, ERROR_PAUSE, fx);
+            }
+        }
+    }
+
+    /// Pulls, unless enough is cached.
+    pub(super) fn pull_on(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        if !matches!(self.state, State::Running) {
+            return;
+        }
+        let config = &self.config;
+        let Some(assigned) = self.queues.get_mut(queue) else {
+            return;
+        };
+        let full = assigned.cached() > u64::from(config.queue_messages)
+            || assigned.pinned() > u64::from(config.queue_mib).saturating_mul(MIB);
+        if full {
+            assigned.phase = Phase::Throttled;
+            return;
+        }
+        let settled = assigned.settled_to.unwrap_or(assigned.next);
+        let span = assigned.next.get().saturating_sub(settled.get());
+        if span > u64::from(config.queue_span) || at.cached_bytes > self.client.cache_bytes {
+            return self.wait(queue, THROTTLE_PAUSE, fx);
+        }
+        let (Some((id, to)), Some(subscription)) =
+            (readable(queue, assigned.suggested, at), self.subscriptions.get(&queue.topic))
+        else {
+            fx.raise(Signal::RefreshRoute(queue.topic.clone()));
+            return self.wait(queue, NO_BROKER_PAUSE, fx);
+        };
+        let from_slave = id != MASTER_ID;
+        let commit = assigned.settled_to.filter(|settled| !from_slave && settled.get() > 0);
+        let request = PullMessage {
+            group: config.group.clone(),
+            topic: queue.topic.clone(),
+            queue_id: queue.id,
+            queue_offset: assigned.next,
+            max_messages: i32::try_from(config.pull_batch).unwrap_or(i32::MAX),
+            sys_flag: PullMessage::SUSPEND | if commit.is_some() { PullMessage::COMMIT } else { 0 },
+            commit_offset: commit.map_or(0, QueueOffset::to_wire),
+            suspend_millis: SUSPEND_MILLIS,
+            subscription: None,
+            sub_version: subscription.sub_version,
+            expression_type: Some(subscription.expression_type.name().into()),
+            max_bytes: Some(PULL_BYTES),
+            broker: Some(queue.broker.clone()),
+        };
+        let context = PullContext {
+            queue: assigned.queue.clone(),
+            epoch: assigned.epoch,
+            from: assigned.next,
+            subscription: subscription.clone(),
+            limits: RecordLimits::for_pull(config.pull_batch),
+            from_slave,
+        };
+        let reply_to = ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch };
+        assigned.phase = Phase::Pulling(fx.now);
+        let frame = request.encode(self.client.codec, Bytes::new());
+        fx.request_by(to, frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
+    }
+
+    /// Gives up a queue: nothing of it is handed out any more, its offset is committed once it is known.
+    pub(super) fn revoke(&mut self, queue: &MessageQueue, fx: &mut Effects) {
+        if let Some(mut assigned) = self.queues.remove(queue) {
+            let group = self.config.group.clone();
+            assigned.stop(&group, queue, fx);
+            self.drop_send_backs(queue, assigned.epoch, fx);
+            let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
+            self.leaving.insert((queue.clone(), assigned.epoch), last);
+            fx.output(Output::Revoke { group, queue: queue.clone(), epoch: assigned.epoch });
+        }
+    }
+
+    fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
+        let retry = queue.topic == self.retry_topic;
+        match self.config.start_from {
+            StartFrom::First => self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
+            StartFrom::Last if retry => self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx),
+            StartFrom::Last => {
+                let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+                    return self.wait(queue, NO_BROKER_PAUSE, fx);
+                };
+                let end = QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> {
+                    topic: queue.topic.clone(),
+                    queue_id: queue.id,
+                };
+                let reply_to = ReplyTo::EndOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+                fx.request(to, end.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+            }
+        }
+    }
+
+    /// The start of a queue is known: pull from there.
+    fn open(
+        &mut self,
+        queue: &MessageQueue,
+        offset: QueueOffset,
+        reason: StartReason,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        if let Some(assigned) = self.queues.get_mut(queue) {
+            assigned.next = offset;
+            assigned.settled_to = Some(offset);
+            if reason == StartReason::Stored {
+                assigned.committed = Some(offset);
+            }
+            let group = self.config.group.clone();
+            fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
+        }
+        self.pull_on(queue, at, fx);
+    }
+
+    /// The broker says the offset is outside the queue, or was reset: go on where it says, as a new assignment.
+    fn on_offset_illegal(
+        &mut self,
+        queue: &MessageQueue,
+        next: QueueOffset,
+        bounds: (i64, i64),
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        let Some(assigned) = self.queues.get_mut(queue) else {
+            return;
+        };
+        if assigned.suggested != MASTER_ID {
+            // A slave that lags behind knows less of the queue than we do: only the master's word counts.
+            assigned.suggested = MASTER_ID;
+            return self.pull_on(queue, at, fx);
+        }
+        if next == assigned.next {
+            return self.wait(queue, ERROR_PAUSE, fx);
+        }
+        let (asked, group) = (assigned.next, self.config.group.clone());
+        let old = assigned.epoch;
+        fx.event(ClientEvent::OffsetIllegal {
+            group: group.clone(),
+            queue: queue.clone(),
+            asked,
+            next,
+            min: bounds.0,
+            max: bounds.1,
+        });
+        self.drop_send_backs(queue, old, fx);
+        fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
+        let epoch = self.next_epoch();
+        let mut assigned = Assigned::new(queue, epoch);
+        assigned.next = next;
+        assigned.settled_to = Some(next);
+        self.queues.insert(queue.clone(), assigned);
+        self.commit(at, fx);
+        self.pull_on(queue, at, fx);
+    }
+
+    fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
+        fx.event(ClientEvent::PullFailed { group: self.config.group.clone(), queue: queue.clone(), why });
+    }
+
+    fn wait(&mut self, queue: &MessageQueue, pause: Duration, fx: &mut Effects) {
+        if let Some(assigned) = self.queues.get_mut(queue)
+            && assigned.phase != Phase::Stopped
+        {
+            assigned.phase = Phase::Waiting;
+            fx.arm(TimerKey::Queue(self.config.group.clone(), queue.clone(), assigned.epoch), pause);
+        }
+    }
+
+    fn is_locating(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
+        let known = self.queues.get(queue);
+        known.is_some_and(|assigned| assigned.epoch == epoch && assigned.phase == Phase::Locating)
+    }
+}
+
+/// The address to read a queue from.
+fn readable(queue: &MessageQueue, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
+    let broker = at.routes.view().brokers.get(&queue.broker)?;
+    broker.readable(wanted).map(|(id, endpoint)| (id, endpoint.clone()))
+}
+
+/// How long a broker may hold a pull. Java `BROKER_SUSPEND_MAX_TIME_MILLIS`.
+const SUSPEND_MILLIS: i64 = 15_000;
+/// How long a pull may take: a broker notices the end of the hold up to 5 s late. Java
+/// `CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND`.
+const PULL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes asked for in one pull. Java `pullBatchSizeInBytes`.
+const PULL_BYTES: i32 = 256 * 1024;
+/// Queries of offsets. Java: 5 s.
+const OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
+/// After an error. Java `pullTimeDelayMillsWhenException`.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// After code 215. Java `PULL_TIME_DELAY_MILLS_WHEN_BROKER_FLOW_CONTROL`.
+const FLOW_CONTROL_PAUSE: Duration = Duration::from_millis(20);
+/// While too wide a span is unsettled, or the client's cache is full. Java
+/// `PULL_TIME_DELAY_MILLS_WHEN_CACHE_FLOW_CONTROL`.
+const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
+/// While no address of the broker is known.
+const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
+/// A pull answered with nothing sooner than this was not held.
+const HELD_AT_LEAST: Duration = Duration::from_millis(100);
+/// What each unheld empty pull in a row adds to the pause before the next.
+const QUICK_PAUSE: Duration = Duration::from_millis(50);
+const MIB: u64 = 1024 * 1024;

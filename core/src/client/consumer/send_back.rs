@@ -1,0 +1,250 @@
+//! Failed messages: handed back to the broker, else republished to the retry topic, else tried again here.
+//! Their offset stays uncommitted until one of these succeeds.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use bytes::Bytes;
+use core::time::Duration;
+
+use super::{Consumer, Siblings};
+use crate::client::signal::ReplyTo;
+use crate::client::{ClientEvent, Output};
+use crate::dispatch::{Content, Failure};
+use crate::effects::Effects;
+use crate::error::RequestError;
+use crate::ids::{Epoch, MessageQueue, Topic};
+use crate::send::{Parcel, SendOp, SendPolicy, SendStep};
+use crate::timers::TimerKey;
+use crate::wire::Frame;
+use crate::wire::codes::response;
+use crate::wire::message::properties::{self, PropertiesBuilder, name};
+use crate::wire::request::{Request, SendMessageBack};
+
+/// One failed message.
+#[derive(Debug)]
+pub(super) struct SendBack {
+    failure: Failure,
+    republish: Option<SendOp>,
+}
+
+impl Consumer {
+    /// How many more failed messages can be taken in now.
+    pub(crate) fn failure_room(&self) -> usize {
+        MAX_SEND_BACKS.saturating_sub(self.send_backs.len())
+    }
+
+    /// A message failed: hand it back.
+    pub(crate) fn on_failed(&mut self, failure: Failure, at: Siblings<'_>, fx: &mut Effects) {
+        let id = self.next_send_back;
+        self.next_send_back = id.saturating_add(1);
+        let queue = failure.taken.batch.queue.clone();
+        let item = failure.taken.item().cloned();
+        let level = failure.level;
+        let poison = failure.poison.is_some();
+        self.send_backs.insert(id, SendBack { failure, republish: None });
+        let to = at.routes.view().master(&queue.broker).cloned();
+        let physical = item.as_ref().and_then(|item| item.physical_offset);
+        let (Some(to), Some(offset)) = (to, physical) else {
+            return if poison { self.poison_stays(id, fx) } else { self.republish(id, at, fx) };
+        };
+        let origin = self.send_backs.get(&id).map(|back| origin_of(&back.failure)).unwrap_or_default();
+        let request = SendMessageBack {
+            offset,
+            group: self.config.group.clone(),
+            delay_level: level,
+            origin_msg_id: origin.0,
+            origin_topic: Some(origin.1.map_or_else(|| queue.topic.clone(), Topic::from)),
+            unit_mode: Some(false),
+            max_reconsume_times: i32::try_from(self.config.max_reconsume).ok(),
+            broker: Some(queue.broker.clone()),
+        };
+        let reply_to = ReplyTo::SendBack { group: self.config.group.clone(), id };
+        fx.request(to, request.encode(self.client.codec, Bytes::new()), SEND_BACK_TIMEOUT, reply_to);
+    }
+
+    pub(crate) fn on_send_back_reply(
+        &mut self,
+        id: u64,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        let Some(back) = self.send_backs.get(&id) else {
+            return;
+        };
+        match result {
+            Ok(frame) if frame.header.code == response::SUCCESS => self.settle(id, fx),
+            Ok(_) | Err(_) if back.failure.poison.is_some() => self.poison_stays(id, fx),
+            Ok(_) | Err(_) => self.republish(id, at, fx),
+        }
+    }
+
+    pub(crate) fn on_republish_reply(
+        &mut self,
+        id: u64,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        if let Some(op) = self.send_backs.get_mut(&id).and_then(|back| back.republish.as_mut()) {
+            op.on_reply(fx.now, result);
+            self.on_republish(id, at, fx);
+        }
+    }
+
+    /// Drives the republication of one message on.
+    pub(crate) fn on_republish(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
+        let group = self.config.group.clone();
+        let Some(op) = self.send_backs.get_mut(&id).and_then(|back| back.republish.as_mut()) else {
+            return;
+        };
+        match op.poll(fx.now, at.routes.view(), &self.turn) {
+            SendStep::Send(attempt) => {
+                let reply_to = ReplyTo::Republish { group, id };
+                fx.request_by(attempt.endpoint, attempt.frame, attempt.deadline, reply_to, None);
+            }
+            SendStep::Route { topic, .. } => {
+                fx.raise(crate::client::signal::Signal::RefreshRoute(topic));
+                let at = fx.now.after(ROUTE_PAUSE).min(op.deadline());
+                fx.timers.arm(TimerKey::Republish(group, id), at);
+            }
+            SendStep::Pause(until) => fx.timers.arm(TimerKey::Republish(group, id), until),
+            SendStep::Done(Ok(_)) => self.settle(id, fx),
+            SendStep::Done(Err(error)) => {
+                if let Some(back) = self.send_backs.get_mut(&id) {
+                    back.republish = None;
+                    let queue = (*back.failure.taken.batch.queue).clone();
+                    let why = error.to_string();
+                    fx.event(ClientEvent::SendBackFailed { group: group.clone(), queue, why });
+                    fx.arm(TimerKey::Redeliver(group, id), REDELIVER_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Neither the broker nor the retry topic took it: hand it out again here.
+    pub(crate) fn on_redeliver(&mut self, id: u64, fx: &mut Effects) {
+        if let Some(back) = self.send_backs.remove(&id) {
+            let group = self.config.group.clone();
+            fx.output(Output::Redeliver { group, taken: back.failure.taken });
+        }
+    }
+
+    /// The queue is no longer ours: whoever owns it gets its unsettled messages again.
+    pub(super) fn drop_send_backs(&mut self, queue: &MessageQueue, epoch: Epoch, fx: &mut Effects) {
+        let group = &self.config.group;
+        let of_queue = |back: &SendBack| {
+            let batch = &back.failure.taken.batch;
+            *batch.queue == *queue && batch.epoch == epoch
+        };
+        let gone: alloc::vec::Vec<_> =
+            self.send_backs.iter().filter(|(_, back)| of_queue(back)).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.send_backs.remove(&id);
+            fx.disarm(&TimerKey::Redeliver(group.clone(), id));
+            fx.disarm(&TimerKey::Republish(group.clone(), id));
+        }
+    }
+
+    fn settle(&mut self, id: u64, fx: &mut Effects) {
+        if let Some(back) = self.send_backs.remove(&id) {
+            let group = self.config.group.clone();
+            fx.disarm(&TimerKey::Republish(group.clone(), id));
+            fx.output(Output::Settle { group, taken: back.failure.taken });
+        }
+    }
+
+    /// A poison record that the broker does not take back cannot be passed without losing it: the queue stops.
+    fn poison_stays(&mut self, id: u64, fx: &mut Effects) {
+        if let Some(back) = self.send_backs.remove(&id) {
+            let group = self.config.group.clone();
+            let queue = (*back.failure.taken.batch.queue).clone();
+            let offset = back.failure.taken.item().map_or(back.failure.taken.batch.from, |item| item.offset);
+            fx.event(ClientEvent::QueueStopped { group: group.clone(), queue, offset });
+            fx.output(Output::StopQueue { group, taken: back.failure.taken });
+        }
+    }
+
+    /// The broker did not take it back: publish a copy to the retry topic, as Java's inner producer does.
+    fn republish(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
+        let parcel = self.send_backs.get(&id).and_then(|back| self.retry_parcel(&back.failure, fx));
+        let Some(parcel) = parcel else {
+            return fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), REDELIVER_PAUSE);
+        };
+        let share = REPUBLISH_TIMEOUT.checked_div(REPUBLISH_ATTEMPTS).unwrap_or(REPUBLISH_TIMEOUT);
+        let policy = SendPolicy { attempts: REPUBLISH_ATTEMPTS, attempt_timeout: share, retry_weak_store: false };
+        let op = SendOp::new(parcel, self.client.codec, policy, fx.now.after(REPUBLISH_TIMEOUT));
+        if let Some(back) = self.send_backs.get_mut(&id) {
+            back.republish = Some(op);
+        }
+        self.on_republish(id, at, fx);
+    }
+
+    /// A copy for the retry topic: the same body and properties, and how often it was redelivered.
+    fn retry_parcel(&self, failure: &Failure, fx: &Effects) -> Option<Parcel> {
+        let batch = &failure.taken.batch;
+        let Content::Record(record) = &failure.taken.item()?.content else {
+            return None;
+        };
+        let times = record.reconsume_times.saturating_add(failure.taken.local_retries);
+        let raw = record.properties(&batch.frame);
+        let mut all: BTreeMap<&str, String> =
+            properties::iter(raw).map(|(key, value)| (key, value.to_string())).collect();
+        let (id, topic) = origin_of(failure);
+        let most = i32::try_from(self.config.max_reconsume).unwrap_or(i32::MAX);
+        let level = if failure.level > 0 { failure.level } else { times.saturating_add(FIRST_LEVEL) };
+        all.remove(name::TRAN_MSG);
+        all.entry(name::RETRY_TOPIC).or_insert_with(|| topic.unwrap_or_else(|| batch.queue.topic.to_string()));
+        all.entry(name::ORIGIN_MESSAGE_ID).or_insert_with(|| id.unwrap_or_default());
+        all.insert(name::RECONSUME_TIME, times.saturating_add(1).to_string());
+        all.insert(name::MAX_RECONSUME_TIMES, most.to_string());
+        all.insert(name::DELAY, level.to_string());
+        let mut encoded = PropertiesBuilder::new();
+        for (key, value) in all.iter().filter(|(_, value)| !value.is_empty()) {
+            encoded.put(key, value).ok()?;
+        }
+        Some(Parcel {
+            group: self.config.group.clone(),
+            topic: self.retry_topic.clone(),
+            body: batch.frame.slice_ref(record.body(&batch.frame)),
+            properties: encoded.finish(),
+            sys_flag: record.sys_flag.with_transaction(crate::wire::message::TransactionKind::None).0 & BODY_FLAGS,
+            flag: record.flag,
+            born: fx.wall,
+            unique_key: all.get(name::UNIQ_KEY).cloned().unwrap_or_default(),
+            retry: Some((times.saturating_add(1), most)),
+            template: (self.client.template_topic.clone(), self.client.template_queues),
+        })
+    }
+}
+
+/// The id and topic a message had before it was first handed back.
+fn origin_of(failure: &Failure) -> (Option<String>, Option<String>) {
+    let batch = &failure.taken.batch;
+    match failure.taken.item().map(|item| &item.content) {
+        Some(Content::Record(record)) => {
+            let property = |key| record.property(&batch.frame, key).map(String::from);
+            let id = property(name::ORIGIN_MESSAGE_ID).or_else(|| property(name::UNIQ_KEY));
+            let id = id.unwrap_or_else(|| record.offset_msg_id().to_string());
+            (Some(id), property(name::RETRY_TOPIC))
+        }
+        Some(Content::Poison(_)) | None => (None, None),
+    }
+}
+
+/// Send-backs under way at once.
+const MAX_SEND_BACKS: usize = 256;
+/// Java: 5 s.
+const SEND_BACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Republishing takes at most so long in all.
+const REPUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts to republish.
+const REPUBLISH_ATTEMPTS: u32 = 3;
+/// Until a missing route is looked at again.
+const ROUTE_PAUSE: Duration = Duration::from_millis(500);
+/// Before a message is handed out again here. Java `ConsumeMessageConcurrentlyService.submitConsumeRequestLater`.
+const REDELIVER_PAUSE: Duration = Duration::from_secs(5);
+/// The delay level of the first redelivery. Source: Java `DefaultMQPushConsumerImpl.sendMessageBack`.
+const FIRST_LEVEL: i32 = 3;
+/// System flags that describe the body.
+const BODY_FLAGS: i32 = 0x701;

@@ -1,0 +1,132 @@
+//! Heartbeats: who we are and what we subscribe to, to every broker in use.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::ClientEvent;
+use super::links::Links;
+use super::routes::Routes;
+use super::signal::{ReplyTo, Signal};
+use crate::config::ClientConfig;
+use crate::effects::Effects;
+use crate::error::RequestError;
+use crate::ids::Endpoint;
+use crate::timers::TimerKey;
+use crate::wire::body::HeartbeatData;
+use crate::wire::codes::response;
+use crate::wire::request::{HeartBeat, Request};
+use crate::wire::{Codec, Frame};
+
+/// When each broker hears from us, and what it said of itself.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    codec: Codec,
+    timeout: Duration,
+    interval: Duration,
+    brokers: BTreeMap<Endpoint, Broker>,
+}
+
+#[derive(Debug, Default)]
+struct Broker {
+    under_way: bool,
+    again: bool,
+    version: i32,
+}
+
+impl Heartbeat {
+    pub(crate) fn new(config: &ClientConfig) -> Self {
+        Self {
+            codec: config.codec,
+            timeout: config.request_timeout,
+            interval: config.heartbeat_interval,
+            brokers: BTreeMap::new(),
+        }
+    }
+
+    /// Heartbeats to every broker now.
+    pub(crate) fn on_all(&mut self, data: &HeartbeatData, routes: &Routes, fx: &mut Effects) {
+        for endpoint in routes.broker_endpoints(!data.consumers.is_empty()) {
+            self.on_due(&endpoint, data, fx);
+        }
+    }
+
+    /// Heartbeats to one broker now.
+    pub(crate) fn on_due(&mut self, endpoint: &Endpoint, data: &HeartbeatData, fx: &mut Effects) {
+        if data.producers.is_empty() && data.consumers.is_empty() {
+            fx.disarm(&TimerKey::Heartbeat(endpoint.clone()));
+            return;
+        }
+        let broker = self.brokers.entry(endpoint.clone()).or_default();
+        if core::mem::replace(&mut broker.under_way, true) {
+            broker.again = true;
+            return;
+        }
+        fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
+        let frame = HeartBeat {}.encode(self.codec, Bytes::from(data.encode()));
+        fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
+    }
+
+    /// Heartbeats to brokers that have not had one.
+    pub(crate) fn on_new(&mut self, data: &HeartbeatData, routes: &Routes, fx: &mut Effects) {
+        for endpoint in routes.broker_endpoints(!data.consumers.is_empty()) {
+            if !self.brokers.contains_key(&endpoint) {
+                self.on_due(&endpoint, data, fx);
+            }
+        }
+    }
+
+    /// A broker's link is gone: it is looked for again as soon as back-off allows.
+    pub(crate) fn on_link_down(&mut self, endpoint: &Endpoint, links: &Links, fx: &mut Effects) {
+        if self.brokers.get(endpoint).is_some_and(|broker| !broker.under_way) {
+            let at = links.retry_at(endpoint).max(fx.now.after(RETRY_PAUSE));
+            fx.timers.arm_no_later(TimerKey::Heartbeat(endpoint.clone()), at);
+        }
+    }
+
+    pub(crate) fn on_reply(
+        &mut self,
+        endpoint: &Endpoint,
+        result: Result<Frame, RequestError>,
+        links: &Links,
+        fx: &mut Effects,
+    ) {
+        let Some(broker) = self.brokers.get_mut(endpoint) else {
+            return;
+        };
+        broker.under_way = false;
+        let again = core::mem::take(&mut broker.again);
+        match result {
+            Ok(frame) if frame.header.code == response::SUCCESS => {
+                let version = frame.header.version;
+                if core::mem::replace(&mut broker.version, version) != version {
+                    fx.event(ClientEvent::BrokerVersion { endpoint: endpoint.clone(), version });
+                }
+                fx.raise(Signal::HeartbeatDone);
+                if again {
+                    fx.arm(TimerKey::Heartbeat(endpoint.clone()), Duration::ZERO);
+                }
+            }
+            Ok(_) => fx.arm(TimerKey::Heartbeat(endpoint.clone()), RETRY_PAUSE),
+            Err(_) => {
+                let at = links.retry_at(endpoint).max(fx.now.after(RETRY_PAUSE));
+                fx.timers.arm(TimerKey::Heartbeat(endpoint.clone()), at);
+            }
+        }
+    }
+
+    /// Forgets brokers that no route mentions.
+    pub(crate) fn keep_only(&mut self, routes: &Routes, fx: &mut Effects) {
+        self.brokers.retain(|endpoint, _| {
+            let keep = routes.is_broker(endpoint);
+            if !keep {
+                fx.disarm(&TimerKey::Heartbeat(endpoint.clone()));
+            }
+            keep
+        });
+    }
+}
+
+/// After a failed heartbeat.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);

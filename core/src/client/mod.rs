@@ -1,0 +1,950 @@
+//! The control plane of one client: name servers, routes, links, heartbeats, groups, shutdown.
+//!
+//! [`ClientMachine`] hands signals from one sub-machine to the others until none is left; it decides nothing
+//! itself. Nothing that happens once per message touches it.
+
+pub mod consumer;
+mod heartbeat;
+mod leave;
+mod links;
+mod names;
+pub mod rebalance;
+mod routes;
+pub(crate) mod signal;
+pub mod view;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicU32;
+use core::time::Duration;
+
+pub use consumer::{PullContext, Pulled, decode_pull};
+pub use signal::LinkRequest;
+pub use view::RouteView;
+
+use crate::config::{ClientConfig, ConsumerConfig};
+use crate::dispatch::{Batch, Failure, Progress, Taken};
+use crate::effects::Effects;
+use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
+use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
+use crate::time::{Instant, UnixMillis, Wakeup};
+use crate::timers::TimerKey;
+use crate::wire::body::{BodyError, HeartbeatData, ProducerData};
+use crate::wire::codes::{request, response};
+use crate::wire::frame::EncodedFrame;
+use crate::wire::header::Preamble;
+use crate::wire::request::{Fields, NotifyConsumerIdsChanged};
+use crate::wire::{Codec, Frame};
+use consumer::{Consumer, Siblings};
+use heartbeat::Heartbeat;
+use leave::Leave;
+use links::{Links, Refused};
+use names::Names;
+use routes::Routes;
+use signal::{Leaving, ReplyTo, Signal};
+
+/// The control plane of one client id.
+#[derive(Debug)]
+pub struct ClientMachine {
+    config: Arc<ClientConfig>,
+    fx: Effects,
+    links: Links,
+    names: Names,
+    routes: Routes,
+    heartbeat: Heartbeat,
+    leave: Leave,
+    producers: BTreeMap<Group, u32>,
+    consumers: BTreeMap<Group, Consumer>,
+    /// Queues are taken in turn by the machine's own sends.
+    turn: Arc<AtomicU32>,
+    stage: Stage,
+}
+
+/// Where the client is between start and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Consumers drain, commit and leave.
+    Stopping {
+        deadline: Instant,
+    },
+    /// Producers leave.
+    Leaving {
+        deadline: Instant,
+    },
+    /// Links flush and close.
+    Closing,
+    Closed,
+}
+
+/// What happens to the machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A handle asks for something; it gets one [`Output::Complete`] with this id, unless it cancels.
+    Command {
+        /// Correlates the completion.
+        op: OpId,
+        /// What is asked.
+        command: Command,
+    },
+    /// Nobody waits for this operation any more.
+    Cancel(OpId),
+    /// A link is up.
+    Connected(ConnId),
+    /// A link could not be opened.
+    ConnectFailed(ConnId, IoFailure),
+    /// A link is closed; every request on it was answered before.
+    Closed(ConnId, CloseReason),
+    /// The answer to an [`Output::Request`].
+    Response {
+        /// The request.
+        id: RequestId,
+        /// The answer, or why there is none.
+        result: Result<Reply, RequestError>,
+    },
+    /// A server asks this client for something.
+    BrokerRequest(ConnId, Frame),
+    /// How far a queue is settled.
+    Progress(Group, Progress),
+    /// The answer to [`Output::Revoke`]: the last progress of the queue, if any of it was ever handed out.
+    Revoked {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The assignment.
+        epoch: Epoch,
+        /// How far it got.
+        last: Option<Progress>,
+    },
+    /// A message could not be consumed. At most [`ClientMachine::failure_room`] at a time.
+    Failed(Group, Failure),
+    /// After [`Output::StopIntake`]: nothing handed out is unsettled.
+    Drained(Group),
+    /// The wall clock, for fields on the wire.
+    WallClock(UnixMillis),
+    /// End, by this time.
+    Shutdown {
+        /// When everything is given up.
+        deadline: Instant,
+    },
+}
+
+/// The answer to a request of the machine.
+#[derive(Debug)]
+pub enum Reply {
+    /// A response.
+    Frame(Frame),
+    /// The response to a pull, decoded with its [`PullContext`].
+    Pulled(Pulled),
+}
+
+/// What a handle can ask for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Wait until a name server is up; [`CommandResult::Opened`].
+    Open,
+    /// The route of a topic; [`CommandResult::Route`].
+    WantRoute {
+        /// The topic.
+        topic: Topic,
+        /// Whether the known route did not serve.
+        fresh: bool,
+    },
+    /// A link; [`CommandResult::Link`].
+    WantLink(Endpoint),
+    /// Register a producer group; [`CommandResult::Done`].
+    StartProducer(Group),
+    /// Unregister it; [`CommandResult::Done`].
+    StopProducer(Group),
+    /// Start a consumer; [`CommandResult::Started`].
+    StartConsumer(Arc<ConsumerConfig>),
+    /// Stop a consumer; [`CommandResult::Stopped`].
+    StopConsumer {
+        /// Its group.
+        group: Group,
+        /// When handed-out messages are given up.
+        deadline: Instant,
+    },
+    /// One request to one place; [`CommandResult::Called`].
+    Call {
+        /// The place.
+        to: CallTarget,
+        /// The request.
+        frame: EncodedFrame,
+        /// How long it may take.
+        timeout: Duration,
+    },
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// Whichever name server answers.
+    NameServer,
+    /// This address.
+    Endpoint(Endpoint),
+}
+
+/// The end of a command.
+#[derive(Clone, Debug)]
+pub enum CommandResult {
+    /// Of [`Command::Open`].
+    Opened(Result<(), Unavailable>),
+    /// Of [`Command::WantRoute`].
+    Route(Result<(), RouteError>),
+    /// Of [`Command::WantLink`].
+    Link(Result<(), IoFailure>),
+    /// Of producer commands.
+    Done,
+    /// Of [`Command::StartConsumer`].
+    Started(Result<(), StartError>),
+    /// Of [`Command::StopConsumer`].
+    Stopped(Drained),
+    /// Of [`Command::Call`].
+    Called(Result<Frame, RequestError>),
+    /// The client is shutting down.
+    Closed,
+}
+
+/// What the machine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a link.
+    Connect {
+        /// Its id from now on.
+        conn: ConnId,
+        /// Where to.
+        to: Endpoint,
+    },
+    /// Close a link, after flushing and waiting for answers until `grace` is over.
+    Close {
+        /// The link.
+        conn: ConnId,
+        /// How long.
+        grace: Duration,
+    },
+    /// Send a request.
+    Request(ConnId, LinkRequest),
+    /// Answer a server's request.
+    Answer {
+        /// The link it came on.
+        conn: ConnId,
+        /// Its opaque.
+        opaque: crate::ids::Opaque,
+        /// The answer.
+        frame: EncodedFrame,
+    },
+    /// A command is over.
+    Complete {
+        /// Which.
+        op: OpId,
+        /// How.
+        result: CommandResult,
+    },
+    /// A consumer is about to get messages: make a `Dispatch` for it.
+    OpenDispatch(Arc<ConsumerConfig>),
+    /// Messages for a consumer.
+    Deliver {
+        /// The group.
+        group: Group,
+        /// What was pulled.
+        batch: Arc<Batch>,
+    },
+    /// A failed message is with the broker: settle it.
+    Settle {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A failed message could not be handed back: hand it out again.
+    Redeliver {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A message cannot be passed: hand out nothing more of its queue.
+    StopQueue {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A queue is no longer ours; answered at once with [`Input::Revoked`].
+    Revoke {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The assignment.
+        epoch: Epoch,
+    },
+    /// Hand out nothing more of this group; [`Input::Drained`] follows when nothing is unsettled.
+    StopIntake {
+        /// The group.
+        group: Group,
+    },
+    /// The consumer is no more: forget its `Dispatch`.
+    CloseDispatch(Group),
+    /// The picture of routes and links changed.
+    Routes(Arc<RouteView>),
+    /// Something a user may want to know.
+    Event(ClientEvent),
+    /// The end: nothing follows.
+    Closed,
+}
+
+/// What a client does and meets, for its users to see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// A step of a consumer's start.
+    Start {
+        /// The group.
+        group: Group,
+        /// The step.
+        step: StartStep,
+    },
+    /// Queues of a topic were shared out anew.
+    Rebalanced {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// Queues this member got.
+        added: Vec<MessageQueue>,
+        /// Queues it gave up.
+        revoked: Vec<MessageQueue>,
+        /// How many members the group has.
+        members: usize,
+    },
+    /// Where a queue is consumed from, and why.
+    StartPosition {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The first offset.
+        offset: QueueOffset,
+        /// Why.
+        reason: StartReason,
+    },
+    /// The broker moved a queue's offset: it was outside the queue, or reset by an operator.
+    OffsetIllegal {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset asked for.
+        asked: QueueOffset,
+        /// Where it goes on.
+        next: QueueOffset,
+        /// The start of the queue.
+        min: i64,
+        /// The end of the queue.
+        max: i64,
+    },
+    /// A pull failed; it is tried again.
+    PullFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A failed message could neither be handed back nor republished; it is tried again here.
+    SendBackFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A record that cannot be decoded.
+    Poison {
+        /// The group.
+        group: Group,
+        /// The record.
+        event: crate::dispatch::DispatchEvent,
+    },
+    /// A queue stopped at a record that can be neither decoded nor handed back.
+    QueueStopped {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The record's offset.
+        offset: QueueOffset,
+    },
+    /// A broker's heartbeat answer told its wire version.
+    BrokerVersion {
+        /// The broker.
+        endpoint: Endpoint,
+        /// Its version, such as 493 for 5.4.0.
+        version: i32,
+    },
+    /// A topic has no route.
+    TopicMissing(Topic),
+    /// A link is up.
+    LinkUp(Endpoint),
+    /// A link is down.
+    LinkDown(Endpoint),
+}
+
+/// The nine steps of a consumer's start, as in Java's `DefaultMQPushConsumerImpl.start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartStep {
+    /// 1: every rule of the configuration holds.
+    CheckConfig = 1,
+    /// 2: subscriptions are parsed, the retry topic is added.
+    CopySubscription,
+    /// 3: the instance has its name.
+    InstanceName,
+    /// 4: the group belongs to its client.
+    ClientInstance,
+    /// 5: rebalance is set up.
+    Rebalance,
+    /// 6: pulling is set up.
+    PullApi,
+    /// 7: the offset store is set up.
+    OffsetStore,
+    /// 8: the consume service is set up.
+    ConsumeService,
+    /// 9: routes are known and a broker knows the group.
+    Register,
+}
+
+impl StartStep {
+    /// Its number, 1 to 9.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a queue is consumed from where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartReason {
+    /// The broker has an offset for the group (for a new group too, if it still holds the whole queue in memory).
+    Stored,
+    /// None is stored and the group starts at the end.
+    Last,
+    /// None is stored and the group starts at the first message.
+    First,
+    /// Nothing in a retry topic may be missed.
+    RetryTopic,
+}
+
+/// No name server could be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no name server can be reached:{}", list(.tried))]
+pub struct Unavailable {
+    /// Each address, and why.
+    pub tried: Vec<(Endpoint, RequestFailure)>,
+}
+
+/// A topic whose route cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Neither the topic exists nor a template to make it from.
+    #[error("the topic does not exist")]
+    NoTopic,
+    /// The name server refused.
+    #[error("name server answered {code}: {remark}")]
+    Refused {
+        /// Its response code.
+        code: i32,
+        /// Its words.
+        remark: String,
+    },
+    /// The route cannot be read, or is over its limits.
+    #[error("{0}")]
+    Malformed(BodyError),
+    /// No name server answered.
+    #[error("no name server answered: {0}")]
+    Unavailable(RequestError),
+}
+
+/// A consumer that did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The configuration breaks a rule.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// This client has a consumer of that group already.
+    #[error("this client has a consumer of group {0} already")]
+    Duplicate(Group),
+    /// No broker could be reached.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The client is closed, or the consumer was stopped before it had started.
+    #[error("closed")]
+    Closed,
+}
+
+/// How a consumer stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages handed out and not settled in time; they are delivered again.
+    pub unsettled: u64,
+}
+
+impl ClientMachine {
+    /// A machine for this configuration. Same seed and inputs, same outputs.
+    #[must_use]
+    pub fn new(config: Arc<ClientConfig>, seed: u64, now: Instant, wall: UnixMillis) -> Self {
+        let mut fx = Effects::new(seed, now, wall);
+        let names = Names::new(&config, &mut fx);
+        let turn = u32::try_from(fx.rng.below(usize::from(u16::MAX))).unwrap_or(0);
+        Self {
+            links: Links::new(&config.link),
+            names,
+            routes: Routes::new(&config),
+            heartbeat: Heartbeat::new(&config),
+            leave: Leave::new(&config),
+            producers: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            turn: Arc::new(AtomicU32::new(turn)),
+            stage: Stage::Running,
+            config,
+            fx,
+        }
+    }
+
+    /// Takes in what happened. Any number of inputs may come before outputs are drained.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.fx.now = self.fx.now.max(now);
+        self.on_input(input);
+        self.settle();
+    }
+
+    /// Runs what is due; a call too early is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.fx.now = self.fx.now.max(now);
+        while let Some(key) = self.fx.timers.due(self.fx.now) {
+            self.on_timer(key);
+            self.settle();
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.fx.next_output()
+    }
+
+    /// When [`ClientMachine::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Wakeup {
+        if self.fx.has_output() { Wakeup::Now } else { self.fx.timers.next() }
+    }
+
+    /// How many [`Input::Failed`] of this group can be taken in now.
+    #[must_use]
+    pub fn failure_room(&self, group: &Group) -> usize {
+        self.consumers.get(group).map_or(0, Consumer::failure_room)
+    }
+
+    /// Requests that wait for an answer, and timers armed: both 0 after the end.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        (self.fx.requests_open(), self.fx.timers.len())
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Command { op, command } => self.on_command(op, command),
+            Input::Cancel(op) => {
+                self.links.on_cancel(op);
+                self.routes.on_cancel(op);
+            }
+            Input::Connected(conn) => self.links.on_connected(conn, &mut self.fx),
+            Input::ConnectFailed(conn, why) => {
+                let refused = self.links.on_connect_failed(conn, why, &mut self.fx);
+                self.on_refused(refused);
+            }
+            Input::Closed(conn, why) => {
+                self.links.on_closed(conn, &why, &mut self.fx);
+                self.on_maybe_closed();
+            }
+            Input::Response { id, result } => self.on_response(id, result),
+            Input::BrokerRequest(conn, frame) => self.on_broker_request(conn, &frame),
+            Input::Progress(group, progress) => {
+                self.with_consumer(&group, |consumer, at, fx| consumer.on_progress(&progress, at, fx));
+            }
+            Input::Revoked { group, queue, epoch, last } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_revoked(&queue, epoch, last.as_ref(), at, fx);
+            }),
+            Input::Failed(group, failure) => {
+                self.with_consumer(&group, |consumer, at, fx| consumer.on_failed(failure, at, fx));
+            }
+            Input::Drained(group) => self.with_consumer(&group, Consumer::on_drained),
+            Input::WallClock(wall) => self.fx.wall = wall,
+            Input::Shutdown { deadline } => self.on_shutdown(deadline),
+        }
+    }
+
+    fn on_command(&mut self, op: OpId, command: Command) {
+        if self.stage != Stage::Running && !matches!(command, Command::StopConsumer { .. }) {
+            return self.fx.complete(op, CommandResult::Closed);
+        }
+        match command {
+            Command::Open => self.names.on_open(op, self.config.open_timeout, &mut self.links, &mut self.fx),
+            Command::WantRoute { topic, fresh } => self.routes.on_want(op, &topic, fresh, &mut self.fx),
+            Command::WantLink(to) => self.links.on_want(op, &to, &mut self.fx),
+            Command::StartProducer(group) => {
+                let handles = self.producers.entry(group).or_insert(0);
+                *handles = handles.saturating_add(1);
+                self.fx.raise(Signal::HeartbeatAll);
+                self.fx.complete(op, CommandResult::Done);
+            }
+            Command::StopProducer(group) => {
+                self.on_stop_producer(&group);
+                self.fx.complete(op, CommandResult::Done);
+            }
+            Command::StartConsumer(config) => self.on_start_consumer(op, config),
+            Command::StopConsumer { group, deadline } => {
+                let fx = &mut self.fx;
+                let stopping = self.consumers.get_mut(&group).is_some_and(|known| known.on_stop(op, deadline, fx));
+                if !stopping {
+                    self.fx.complete(op, CommandResult::Stopped(Drained::default()));
+                }
+            }
+            Command::Call { to, frame, timeout } => match to {
+                CallTarget::NameServer => self.fx.ask_names(frame, timeout, ReplyTo::Call(op)),
+                CallTarget::Endpoint(to) => self.fx.request(to, frame, timeout, ReplyTo::Call(op)),
+            },
+        }
+    }
+
+    fn on_start_consumer(&mut self, op: OpId, config: Arc<ConsumerConfig>) {
+        if let Err(error) = config.check() {
+            return self.fx.complete(op, CommandResult::Started(Err(StartError::Config(error))));
+        }
+        if self.consumers.contains_key(&config.group) {
+            let duplicate = StartError::Duplicate(config.group.clone());
+            return self.fx.complete(op, CommandResult::Started(Err(duplicate)));
+        }
+        self.fx.output(Output::OpenDispatch(config.clone()));
+        let group = config.group.clone();
+        let consumer = Consumer::start(op, &self.config, config, self.turn.clone(), &mut self.fx);
+        for topic in consumer.topics() {
+            self.routes.follow(topic, &mut self.fx);
+        }
+        let topics: Vec<_> = consumer.topics().cloned().collect();
+        self.consumers.insert(group.clone(), consumer);
+        // Routes known from before raise no signal of their own.
+        for topic in topics {
+            self.with_consumer(&group, |consumer, at, fx| consumer.on_route(&topic, at, fx));
+        }
+    }
+
+    fn on_stop_producer(&mut self, group: &Group) {
+        let Some(handles) = self.producers.get_mut(group) else {
+            return;
+        };
+        *handles = handles.saturating_sub(1);
+        if *handles == 0 {
+            self.producers.remove(group);
+            self.fx.raise(Signal::Unregister(Leaving::Producer(group.clone())));
+        }
+    }
+
+    fn on_response(&mut self, id: RequestId, result: Result<Reply, RequestError>) {
+        let Some(reply_to) = self.fx.reply_to(id) else {
+            return;
+        };
+        self.on_reply(reply_to, result);
+    }
+
+    fn on_reply(&mut self, reply_to: ReplyTo, result: Result<Reply, RequestError>) {
+        let frame = |result: Result<Reply, RequestError>| match result {
+            Ok(Reply::Frame(frame)) => Ok(frame),
+            Ok(Reply::Pulled(_)) => Err(RequestError::never(RequestFailure::Busy)),
+            Err(error) => Err(error),
+        };
+        match reply_to {
+            ReplyTo::Names { call, server } => {
+                let answer = self.names.on_reply(call, &server, frame(result), &mut self.fx);
+                if let Some((reply_to, result)) = answer {
+                    self.on_reply(reply_to, result.map(Reply::Frame));
+                }
+            }
+            ReplyTo::Route { topic, template } => {
+                let result = frame(result);
+                if let Err(error) = &result {
+                    let why = alloc::format!("no name server answered: {error}");
+                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
+                }
+                self.routes.on_reply(&topic, template, result, &self.links, &mut self.fx);
+                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+            }
+            ReplyTo::Heartbeat(endpoint) => {
+                let result = frame(result);
+                if let Err(error) = &result {
+                    let why = alloc::format!("broker {endpoint}: {error}");
+                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
+                }
+                self.heartbeat.on_reply(&endpoint, result, &self.links, &mut self.fx);
+            }
+            ReplyTo::Unregister(leaving) => self.leave.on_reply(leaving, &mut self.fx),
+            ReplyTo::Members { group, topic, round } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_members(&topic, round, frame(result), at, fx);
+            }),
+            ReplyTo::Offset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_offset(&queue, epoch, frame(result), at, fx);
+            }),
+            ReplyTo::EndOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_end_offset(&queue, epoch, frame(result), at, fx);
+            }),
+            ReplyTo::Pull { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                let result = result.map(|reply| match reply {
+                    Reply::Pulled(pulled) => pulled,
+                    Reply::Frame(frame) => {
+                        Pulled::Refused { code: frame.header.code, remark: frame.header.remark.unwrap_or_default() }
+                    }
+                });
+                consumer.on_pulled(&queue, epoch, result, at, fx);
+            }),
+            ReplyTo::Commit { group, queue, epoch, offset } => self.with_consumer(&group, |consumer, _, fx| {
+                consumer.on_commit_reply(&queue, epoch, offset, frame(result), fx);
+            }),
+            ReplyTo::SendBack { group, id } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_send_back_reply(id, frame(result), at, fx);
+            }),
+            ReplyTo::Republish { group, id } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_republish_reply(id, frame(result), at, fx);
+            }),
+            ReplyTo::Call(op) => self.fx.complete(op, CommandResult::Called(frame(result))),
+        }
+    }
+
+    fn on_timer(&mut self, key: TimerKey) {
+        match key {
+            TimerKey::Connect(endpoint) => {
+                let refused = self.links.on_connect_timeout(&endpoint, &mut self.fx);
+                self.on_refused(refused);
+            }
+            TimerKey::NameHedge(call) => self.names.on_hedge(call, &mut self.fx),
+            TimerKey::NameOpen => self.names.on_open_next(&mut self.links, &mut self.fx),
+            TimerKey::OpenDeadline => self.names.on_open_deadline(&self.links, &mut self.fx),
+            TimerKey::Routes => self.routes.on_timer(&mut self.fx),
+            TimerKey::Heartbeat(endpoint) => {
+                let data = self.heartbeat_data();
+                self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
+            }
+            TimerKey::LeaveDeadline => self.leave.on_deadline(&mut self.fx),
+            TimerKey::Rebalance(group) => self.with_consumer(&group, Consumer::on_rebalance),
+            TimerKey::Queue(group, queue, epoch) => {
+                self.with_consumer(&group, |consumer, at, fx| consumer.on_queue_timer(&queue, epoch, at, fx));
+            }
+            TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
+            TimerKey::StartDeadline(group) => {
+                let mut keep = true;
+                self.with_consumer(&group, |consumer, at, fx| keep = consumer.on_start_deadline(at, fx));
+                if !keep {
+                    self.consumers.remove(&group);
+                    self.fx.output(Output::CloseDispatch(group.clone()));
+                    self.fx.raise(Signal::Unregister(Leaving::Consumer(group)));
+                }
+            }
+            TimerKey::StopDeadline(group) => self.with_consumer(&group, Consumer::on_stop_deadline),
+            TimerKey::Redeliver(group, id) => {
+                self.with_consumer(&group, |consumer, _, fx| consumer.on_redeliver(id, fx));
+            }
+            TimerKey::Republish(group, id) => {
+                self.with_consumer(&group, |consumer, at, fx| consumer.on_republish(id, at, fx));
+            }
+            TimerKey::Shutdown => self.close_links(Duration::ZERO),
+        }
+    }
+
+    /// Hands signals on until none is left.
+    fn settle(&mut self) {
+        while let Some(signal) = self.fx.next_signal() {
+            self.on_signal(signal);
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Request(request) => {
+                if let Err(refused) = self.links.on_request(request, &mut self.fx) {
+                    self.on_refused(alloc::vec![refused]);
+                }
+            }
+            Signal::AskNames(request) => self.names.on_ask(request, &mut self.fx),
+            Signal::LinkUp(endpoint) => {
+                self.fx.event(ClientEvent::LinkUp(endpoint.clone()));
+                self.names.on_link_up(&endpoint, &mut self.fx);
+                self.routes.publish(&self.links, &mut self.fx);
+                if self.routes.is_broker(&endpoint) {
+                    let data = self.heartbeat_data();
+                    self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
+                }
+            }
+            Signal::LinkDown(endpoint) => {
+                self.fx.event(ClientEvent::LinkDown(endpoint.clone()));
+                if self.stage == Stage::Running {
+                    self.names.on_link_down(&endpoint, &mut self.links, &mut self.fx);
+                    self.routes.on_link_down(&endpoint, &mut self.fx);
+                    self.heartbeat.on_link_down(&endpoint, &self.links, &mut self.fx);
+                }
+                self.routes.publish(&self.links, &mut self.fx);
+                self.on_maybe_closed();
+            }
+            Signal::RouteChanged(topic) => {
+                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+            }
+            Signal::RouteMissing(topic) => {
+                if self.consumers.values().any(|consumer| consumer.topics().any(|known| *known == topic)) {
+                    self.fx.event(ClientEvent::TopicMissing(topic));
+                }
+            }
+            Signal::RefreshRoute(topic) => self.routes.on_refresh(&topic, &mut self.fx),
+            Signal::Endpoints => {
+                let (routes, names) = (&self.routes, &self.names);
+                self.links.keep_only(|known| routes.is_broker(known) || names.contains(known), &mut self.fx);
+                self.heartbeat.keep_only(&self.routes, &mut self.fx);
+                let data = self.heartbeat_data();
+                self.heartbeat.on_new(&data, &self.routes, &mut self.fx);
+            }
+            Signal::HeartbeatAll => {
+                let data = self.heartbeat_data();
+                self.heartbeat.on_all(&data, &self.routes, &mut self.fx);
+            }
+            Signal::HeartbeatDone => self.each_consumer(|consumer, at, fx| {
+                consumer.on_heartbeat_done(at, fx);
+                consumer.on_rebalance(at, fx);
+            }),
+            Signal::MembersChanged(group) => self.with_consumer(&group, Consumer::on_rebalance),
+            Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
+            Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),
+            Signal::Unregistered(Leaving::Consumer(group)) => {
+                if let Some(mut consumer) = self.consumers.remove(&group) {
+                    self.fx.output(Output::CloseDispatch(group));
+                    consumer.on_left(&mut self.fx);
+                }
+                self.on_maybe_closed();
+            }
+        }
+    }
+
+    fn on_refused(&mut self, refused: Vec<Refused>) {
+        for Refused { id, error } in refused {
+            self.on_response(id, Err(error));
+        }
+    }
+
+    fn on_broker_request(&mut self, conn: ConnId, frame: &Frame) {
+        match frame.header.code {
+            request::NOTIFY_CONSUMER_IDS_CHANGED => {
+                if let Ok(notice) = NotifyConsumerIdsChanged::read(&frame.header.ext) {
+                    self.fx.raise(Signal::MembersChanged(notice.group));
+                }
+            }
+            code if !frame.header.is_oneway() => {
+                let remark = alloc::format!("request type {code} not supported");
+                let preamble = Preamble::response(response::REQUEST_CODE_NOT_SUPPORTED, Codec::Json);
+                let answer = Preamble { remark: Some(&remark), ..preamble }.encode(|_| (), bytes::Bytes::new());
+                self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
+            }
+            _ => {}
+        }
+    }
+
+    /// Consumers first, then producers, then links; each stage gives way to the next by the deadline at the latest.
+    fn on_shutdown(&mut self, deadline: Instant) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.stage = Stage::Stopping { deadline };
+        self.fx.timers.arm(TimerKey::Shutdown, deadline);
+        let inner = deadline.before(self.fx.now.until(deadline).checked_div(SHUTDOWN_SHARE).unwrap_or_default());
+        for consumer in self.consumers.values_mut() {
+            consumer.on_stop(NOBODY, inner, &mut self.fx);
+        }
+        self.on_maybe_closed();
+    }
+
+    /// Goes on with shutdown when a stage is over.
+    fn on_maybe_closed(&mut self) {
+        match self.stage {
+            Stage::Stopping { deadline } if self.consumers.is_empty() => {
+                self.stage = Stage::Leaving { deadline };
+                for group in core::mem::take(&mut self.producers).into_keys() {
+                    self.leave.on_leave(Leaving::Producer(group), &self.routes, &self.links, &mut self.fx);
+                }
+                self.on_maybe_closed();
+            }
+            Stage::Leaving { deadline } if self.leave.is_idle() => {
+                self.close_links(self.fx.now.until(deadline).min(LINK_GRACE));
+            }
+            Stage::Closing if self.links.is_empty() => {
+                self.stage = Stage::Closed;
+                self.fx.timers.clear();
+                self.fx.output(Output::Closed);
+            }
+            Stage::Running | Stage::Stopping { .. } | Stage::Leaving { .. } | Stage::Closing | Stage::Closed => {}
+        }
+    }
+
+    fn close_links(&mut self, grace: Duration) {
+        for group in core::mem::take(&mut self.consumers).into_keys() {
+            self.fx.output(Output::CloseDispatch(group));
+        }
+        self.stage = Stage::Closing;
+        self.fx.timers.clear();
+        self.links.close_all(grace, &mut self.fx);
+        self.on_maybe_closed();
+    }
+
+    fn heartbeat_data(&self) -> HeartbeatData {
+        let mut producers: BTreeSet<_> = self.producers.keys().cloned().collect();
+        if !self.consumers.is_empty() {
+            producers.insert(Group::from(INNER_PRODUCER));
+        }
+        HeartbeatData {
+            client_id: self.config.client_id.clone(),
+            consumers: self.consumers.values().filter_map(Consumer::heartbeat_data).collect(),
+            producers: producers.into_iter().map(|group| ProducerData { group }).collect(),
+            ..HeartbeatData::default()
+        }
+    }
+
+    fn cached_bytes(&self) -> u64 {
+        self.consumers.values().fold(0, |sum, consumer| consumer.cached_bytes().saturating_add(sum))
+    }
+
+    fn with_consumer(&mut self, group: &Group, act: impl FnOnce(&mut Consumer, Siblings<'_>, &mut Effects)) {
+        let cached_bytes = self.cached_bytes();
+        if let Some(consumer) = self.consumers.get_mut(group) {
+            let at = Siblings { routes: &self.routes, cached_bytes };
+            act(consumer, at, &mut self.fx);
+        }
+    }
+
+    fn each_consumer(&mut self, mut act: impl FnMut(&mut Consumer, Siblings<'_>, &mut Effects)) {
+        let groups: Vec<_> = self.consumers.keys().cloned().collect();
+        for group in groups {
+            self.with_consumer(&group, &mut act);
+        }
+    }
+}
+
+fn list(tried: &[(Endpoint, RequestFailure)]) -> String {
+    tried.iter().map(|(endpoint, why)| alloc::format!(" {endpoint} ({why})")).collect()
+}
+
+/// The group that consumers republish under. Source: Java `MixAll.CLIENT_INNER_PRODUCER_GROUP`.
+const INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
+/// The operation of a stop that nobody waits for.
+const NOBODY: OpId = OpId(u64::MAX);
+/// Of the time to shut down, this share is kept for leaving and closing links.
+const SHUTDOWN_SHARE: u32 = 10;
+/// How long links may flush at the end.
+const LINK_GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,337 @@
+//! Routes: which brokers and queues a topic has, refreshed in time and at once when something fails.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::links::Links;
+use super::signal::{ReplyTo, Signal};
+use super::view::{BrokerView, MASTER_ID, PublishQueue, RouteView, TopicView};
+use super::{CommandResult, Output, RouteError};
+use crate::config::ClientConfig;
+use crate::effects::Effects;
+use crate::error::RequestError;
+use crate::ids::{BrokerName, Endpoint, MessageQueue, OpId, Topic};
+use crate::time::Instant;
+use crate::timers::TimerKey;
+use crate::wire::body::TopicRoute;
+use crate::wire::codes::response;
+use crate::wire::request::{GetRouteInfo, Request};
+use crate::wire::{Codec, Frame};
+
+/// The routes of every topic somebody is interested in.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    codec: Codec,
+    timeout: Duration,
+    interval: Duration,
+    template_topic: Topic,
+    template_queues: i32,
+    topics: BTreeMap<Topic, State>,
+    brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
+    endpoints: BTreeSet<Endpoint>,
+    view: Arc<RouteView>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Whether a consumer subscribes to it; producers' topics stay once asked for.
+    route: Option<TopicRoute>,
+    /// The route is that of the template topic.
+    template: bool,
+    asking: bool,
+    ask_again: bool,
+    asked_at: Instant,
+    waiting: Vec<OpId>,
+}
+
+impl Routes {
+    pub(crate) fn new(config: &ClientConfig) -> Self {
+        Self {
+            codec: config.codec,
+            timeout: config.request_timeout,
+            interval: config.route_interval,
+            template_topic: config.template_topic.clone(),
+            template_queues: config.template_queues,
+            topics: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            endpoints: BTreeSet::new(),
+            view: Arc::default(),
+        }
+    }
+
+    /// Becomes interested in a topic; its route is asked for if it is new.
+    pub(crate) fn follow(&mut self, topic: &Topic, fx: &mut Effects) {
+        if self.topics.is_empty() {
+            fx.arm(TimerKey::Routes, self.interval);
+        }
+        if !self.topics.contains_key(topic) {
+            let state = State {
+                route: None,
+                template: false,
+                asking: false,
+                ask_again: false,
+                asked_at: Instant::ZERO,
+                waiting: Vec::new(),
+            };
+            self.topics.insert(topic.clone(), state);
+            self.ask(topic, fx);
+        }
+    }
+
+    /// A send wants the route of a topic; `fresh` when the one it saw did not serve.
+    pub(crate) fn on_want(&mut self, op: OpId, topic: &Topic, fresh: bool, fx: &mut Effects) {
+        self.follow(topic, fx);
+        let Some(state) = self.topics.get_mut(topic) else {
+            return;
+        };
+        let recent = fx.now.since(state.asked_at) < REFRESH_PAUSE && !state.asking;
+        if state.route.is_some() && (!fresh || recent) {
+            fx.complete(op, CommandResult::Route(Ok(())));
+            return;
+        }
+        state.waiting.push(op);
+        self.ask(topic, fx);
+    }
+
+    pub(crate) fn on_cancel(&mut self, op: OpId) {
+        for state in self.topics.values_mut() {
+            state.waiting.retain(|waiting| *waiting != op);
+        }
+    }
+
+    /// Asks for the route of a topic at once, though no more than once in [`REFRESH_PAUSE`].
+    pub(crate) fn on_refresh(&mut self, topic: &Topic, fx: &mut Effects) {
+        let recently = |state: &State| fx.now.since(state.asked_at) < REFRESH_PAUSE && state.asked_at > Instant::ZERO;
+        match self.topics.get(topic) {
+            Some(state) if recently(state) => {
+                let at = state.asked_at.after(REFRESH_PAUSE);
+                fx.timers.arm_no_later(TimerKey::Routes, at);
+            }
+            Some(_) => self.ask(topic, fx),
+            None => {}
+        }
+    }
+
+    /// A link failed: the routes that lead over it may have changed.
+    pub(crate) fn on_link_down(&mut self, endpoint: &Endpoint, fx: &mut Effects) {
+        if !self.endpoints.contains(endpoint) {
+            return;
+        }
+        let leads_there = |route: &TopicRoute| {
+            let mut addrs = route.broker_datas.iter().flat_map(|broker| broker.broker_addrs.values());
+            addrs.any(|addr| addr == endpoint)
+        };
+        let affected = self.topics.iter().filter(|(_, state)| state.route.as_ref().is_some_and(leads_there));
+        let affected: Vec<_> = affected.map(|(topic, _)| topic.clone()).collect();
+        for topic in affected {
+            self.on_refresh(&topic, fx);
+        }
+    }
+
+    pub(crate) fn on_timer(&mut self, fx: &mut Effects) {
+        fx.arm(TimerKey::Routes, self.interval);
+        let topics: Vec<_> = self.topics.keys().cloned().collect();
+        for topic in topics {
+            self.ask(&topic, fx);
+        }
+    }
+
+    pub(crate) fn on_reply(
+        &mut self,
+        topic: &Topic,
+        template: bool,
+        result: Result<Frame, RequestError>,
+        links: &Links,
+        fx: &mut Effects,
+    ) {
+        let answer = match result {
+            Err(error) => Err(RouteError::Unavailable(error)),
+            Ok(frame) => match frame.header.code {
+                response::SUCCESS => TopicRoute::decode(&frame.body).map_err(RouteError::Malformed),
+                response::TOPIC_NOT_EXIST => Err(RouteError::NoTopic),
+                code => Err(RouteError::Refused { code, remark: frame.header.remark.unwrap_or_default() }),
+            },
+        };
+        let Some(state) = self.topics.get_mut(topic) else {
+            return;
+        };
+        match answer {
+            Err(RouteError::NoTopic) if !template && *topic != self.template_topic => {
+                fx.raise(Signal::RouteMissing(topic.clone()));
+                self.ask_template(topic, fx);
+            }
+            Err(error) => {
+                state.asking = false;
+                if template && matches!(error, RouteError::NoTopic) {
+                    state.route = None;
+                }
+                for op in core::mem::take(&mut state.waiting) {
+                    fx.complete(op, CommandResult::Route(Err(error.clone())));
+                }
+                self.ask_again(topic, fx);
+            }
+            Ok(route) => {
+                let route = if template { self.from_template(route) } else { route };
+                self.install(topic, route, template, links, fx);
+                self.ask_again(topic, fx);
+            }
+        }
+    }
+
+    /// Publishes the view again after links came up or went down.
+    pub(crate) fn publish(&mut self, links: &Links, fx: &mut Effects) {
+        let links = links.up();
+        let topics = self.topics.iter().filter_map(|(topic, state)| {
+            let route = state.route.as_ref()?;
+            let view = topic_view(topic, route, !state.template, &links);
+            let known = self.view.topics.get(topic).filter(|known| ***known == view);
+            Some((topic.clone(), known.cloned().unwrap_or_else(|| Arc::new(view))))
+        });
+        let topics = topics.collect();
+        self.view = Arc::new(RouteView { topics, brokers: self.brokers.clone(), links });
+        fx.output(Output::Routes(self.view.clone()));
+    }
+
+    pub(crate) fn view(&self) -> &RouteView {
+        &self.view
+    }
+
+    /// The addresses that heartbeats go to: masters always, slaves when asked for.
+    pub(crate) fn broker_endpoints(&self, slaves: bool) -> Vec<Endpoint> {
+        let wanted = |broker: &Arc<BrokerView>| {
+            let addrs = broker.addrs.iter().filter(|(id, _)| slaves || **id == MASTER_ID);
+            addrs.map(|(_, endpoint)| endpoint.clone()).collect::<Vec<_>>()
+        };
+        self.brokers.values().flat_map(wanted).collect()
+    }
+
+    pub(crate) fn is_broker(&self, endpoint: &Endpoint) -> bool {
+        self.endpoints.contains(endpoint)
+    }
+
+    /// Whether the route of a topic is known, or known to be missing.
+    pub(crate) fn is_settled(&self, topic: &Topic) -> bool {
+        self.topics.get(topic).is_some_and(|state| state.route.is_some() || !state.asking)
+    }
+
+    fn ask(&mut self, topic: &Topic, fx: &mut Effects) {
+        let Some(state) = self.topics.get_mut(topic) else {
+            return;
+        };
+        if core::mem::replace(&mut state.asking, true) {
+            state.ask_again = true;
+            return;
+        }
+        state.asked_at = fx.now;
+        self.send(topic, topic, false, fx);
+    }
+
+    fn ask_again(&mut self, topic: &Topic, fx: &mut Effects) {
+        let Some(state) = self.topics.get_mut(topic) else {
+            return;
+        };
+        if core::mem::take(&mut state.ask_again) && !state.waiting.is_empty() {
+            self.ask(topic, fx);
+        }
+    }
+
+    fn ask_template(&mut self, topic: &Topic, fx: &mut Effects) {
+        let template = self.template_topic.clone();
+        self.send(topic, &template, true, fx);
+    }
+
+    fn send(&self, topic: &Topic, asked: &Topic, template: bool, fx: &mut Effects) {
+        let request = GetRouteInfo { topic: asked.clone(), standard_json: Some(true) };
+        let frame = request.encode(self.codec, Bytes::new());
+        fx.ask_names(frame, self.timeout, ReplyTo::Route { topic: topic.clone(), template });
+    }
+
+    /// The route a new topic would get: that of the template, with at most so many queues.
+    fn from_template(&self, mut route: TopicRoute) -> TopicRoute {
+        for queues in &mut route.queue_datas {
+            let count = self.template_queues.min(queues.read_queue_nums);
+            queues.read_queue_nums = count;
+            queues.write_queue_nums = count;
+        }
+        route
+    }
+
+    fn install(&mut self, topic: &Topic, route: TopicRoute, template: bool, links: &Links, fx: &mut Effects) {
+        let Some(state) = self.topics.get_mut(topic) else {
+            return;
+        };
+        state.asking = false;
+        let waiting = core::mem::take(&mut state.waiting);
+        let changed = state.route.as_ref() != Some(&route) || state.template != template;
+        state.template = template;
+        state.route = Some(route);
+        if changed {
+            self.collect_brokers(fx);
+            self.publish(links, fx);
+            fx.raise(Signal::RouteChanged(topic.clone()));
+        }
+        for op in waiting {
+            fx.complete(op, CommandResult::Route(Ok(())));
+        }
+    }
+
+    /// Gathers the addresses that the known routes mention; others are no longer ours.
+    fn collect_brokers(&mut self, fx: &mut Effects) {
+        let mut brokers: BTreeMap<BrokerName, BrokerView> = BTreeMap::new();
+        for route in self.topics.values().filter_map(|state| state.route.as_ref()) {
+            for data in &route.broker_datas {
+                let view = brokers.entry(data.broker_name.clone()).or_default();
+                view.cluster.clone_from(&data.cluster);
+                for (id, addr) in &data.broker_addrs {
+                    view.addrs.insert(*id, addr.clone());
+                }
+            }
+        }
+        let endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
+        self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
+        if endpoints != self.endpoints {
+            self.endpoints = endpoints;
+            fx.raise(Signal::Endpoints);
+        }
+    }
+}
+
+/// What handles and consumers see of a route. Source: Java `MQClientInstance.topicRouteData2TopicPublishInfo`.
+fn topic_view(
+    topic: &Topic,
+    route: &TopicRoute,
+    exists: bool,
+    links: &BTreeMap<Endpoint, crate::ids::ConnId>,
+) -> TopicView {
+    let master = |broker: &BrokerName| {
+        let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
+        data.broker_addrs.get(&MASTER_ID).cloned()
+    };
+    let mut publish = Vec::new();
+    let mut subscribe = Vec::new();
+    let mut queues: Vec<_> = route.queue_datas.iter().collect();
+    queues.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+    for data in queues {
+        let broker = data.broker_name.clone();
+        let queue = |id| MessageQueue { topic: topic.clone(), broker: broker.clone(), id };
+        if data.perm.is_readable() && exists {
+            subscribe.extend((0..data.read_queue_nums).map(queue));
+        }
+        if data.perm.is_writable()
+            && let Some(endpoint) = master(&data.broker_name)
+        {
+            let conn = links.get(&endpoint).copied();
+            let to = |id| PublishQueue { queue: queue(id), endpoint: endpoint.clone(), conn };
+            publish.extend((0..data.write_queue_nums).map(to));
+        }
+    }
+    subscribe.sort();
+    TopicView { publish, subscribe, exists }
+}
+
+/// Between two immediate refreshes of one topic.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,120 @@
+//! The client as a whole.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{ConfigError, LinkConfig};
+use crate::ids::{ClientId, Endpoint, Topic};
+use crate::wire::Codec;
+
+/// Configuration shared by every producer and consumer of a client.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The name servers.
+    pub name_servers: Vec<Endpoint>,
+    /// The id this client goes by at brokers, `ip@instance`.
+    pub client_id: ClientId,
+    /// The header codec of requests.
+    pub codec: Codec,
+    /// Every link.
+    pub link: LinkConfig,
+    /// How often routes are refreshed. Java `pollNameServerInterval`: 30 s.
+    pub route_interval: Duration,
+    /// How often brokers hear from us. Java `heartbeatBrokerInterval`: 30 s; brokers forget a client after 120 s.
+    pub heartbeat_interval: Duration,
+    /// How often groups are rebalanced without a reason. Java `rocketmq.client.rebalance.waitInterval`: 20 s.
+    pub rebalance_interval: Duration,
+    /// How often offsets are committed. Java `persistConsumerOffsetInterval`: 5 s.
+    pub commit_interval: Duration,
+    /// Routes, heartbeats, member lists, leaving. Java `mqClientApiTimeout`: 3 s.
+    pub request_timeout: Duration,
+    /// A name server that has not answered for so long gets company: the next one is asked too.
+    pub name_server_hedge: Duration,
+    /// Between the first connects to two name servers.
+    pub name_server_stagger: Duration,
+    /// How long `connect` may wait for the first name server.
+    pub open_timeout: Duration,
+    /// The topic whose queues are the template of topics that do not exist. Java `createTopicKey`: TBW102.
+    pub template_topic: Topic,
+    /// Queues of a topic made from the template, at most. Java `defaultTopicQueueNums`: 4.
+    pub template_queues: i32,
+    /// Bytes that all consumers of the client may pin between pull and settlement.
+    pub cache_bytes: u64,
+}
+
+impl ClientConfig {
+    /// The defaults, for these name servers and this id.
+    #[must_use]
+    pub fn new(name_servers: Vec<Endpoint>, client_id: ClientId) -> Self {
+        Self {
+            name_servers,
+            client_id,
+            codec: Codec::Json,
+            link: LinkConfig::default(),
+            route_interval: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(30),
+            rebalance_interval: Duration::from_secs(20),
+            commit_interval: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(3),
+            name_server_hedge: Duration::from_millis(500),
+            name_server_stagger: Duration::from_millis(250),
+            open_timeout: Duration::from_secs(3),
+            template_topic: Topic::from("TBW102"),
+            template_queues: 4,
+            cache_bytes: 512 * 1024 * 1024,
+        }
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.name_servers.is_empty() {
+            return Err(ConfigError::NoNameServer);
+        }
+        for server in &self.name_servers {
+            check_endpoint(server)?;
+        }
+        Ok(())
+    }
+}
+
+/// Splits a name-server list as users write it: `host:port;host:port`, with `,` and white space tolerated.
+#[must_use]
+pub fn parse_name_servers(text: &str) -> Vec<Endpoint> {
+    let parts = text.split([';', ',']).map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Endpoint::from(part.rsplit('/').next().unwrap_or(part))).collect()
+}
+
+fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
+    let text = endpoint.as_str();
+    let valid = text.rsplit_once(':').is_some_and(|(host, port)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) && (bracketed || !host.contains(':'))
+    });
+    if valid { Ok(()) } else { Err(ConfigError::Endpoint(String::from(text))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_server_lists_are_read_as_java_reads_them() {
+        let parsed = parse_name_servers(" a:9876; http://b:1 ;;[::1]:9876,");
+        let texts: Vec<_> = parsed.iter().map(Endpoint::as_str).collect();
+        assert_eq!(texts, ["a:9876", "b:1", "[::1]:9876"]);
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_error() {
+        let config = |servers: &str| ClientConfig::new(parse_name_servers(servers), "c".into());
+        assert_eq!(config("").check(), Err(ConfigError::NoNameServer));
+        for bad in ["localhost", "a:0", "a:70000", ":9876", "::1:9876"] {
+            assert_eq!(config(bad).check(), Err(ConfigError::Endpoint(bad.into())), "{bad}");
+        }
+        assert_eq!(config("a:9876;[::1]:1").check(), Ok(()));
+    }
+}

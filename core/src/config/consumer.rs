@@ -1,0 +1,159 @@
+//! Push consumers.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{ConfigError, check_group, check_topic};
+use crate::dispatch::PoisonPolicy;
+use crate::ids::{Group, Topic};
+use crate::time::UnixMillis;
+use crate::wire::subscription::SubscriptionData;
+
+/// Configuration of one push consumer group.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    /// The group.
+    pub group: Group,
+    /// Topics and their tag expressions, `*` for all.
+    pub subscriptions: Vec<(Topic, String)>,
+    /// Where a group without stored offset starts. Java `consumeFromWhere`: last.
+    pub start_from: StartFrom,
+    /// How queues are shared out. Every member must use the same. Java `allocateMessageQueueStrategy`: averagely.
+    pub strategy: Strategy,
+    /// Unsettled messages of a queue above which it is not pulled. Java `pullThresholdForQueue`: 1,000.
+    pub queue_messages: u32,
+    /// Pinned MiB of a queue above which it is not pulled. Java `pullThresholdSizeForQueue`: 100.
+    pub queue_mib: u32,
+    /// Offsets between the first unsettled message and the next pull. Java `consumeConcurrentlyMaxSpan`: 2,000.
+    pub queue_span: u32,
+    /// Messages asked for in one pull. Java `pullBatchSize`: 32; brokers give 32 at most by default.
+    pub pull_batch: u32,
+    /// Pause between two pulls of a queue that had messages. Java `pullInterval`: 0.
+    pub pull_interval: Duration,
+    /// Deliveries of a message before it goes to the dead-letter queue. Java `maxReconsumeTimes`: 16.
+    pub max_reconsume: u32,
+    /// What to do with records that cannot be decoded.
+    pub on_poison: PoisonPolicy,
+}
+
+/// Where a group without stored offset starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At the end of each queue: only messages sent from now on.
+    ///
+    /// A broker answers 0 for a queue it still holds whole in memory, so on a young topic this starts at the first
+    /// message all the same.
+    #[default]
+    Last,
+    /// At the first message there is.
+    First,
+}
+
+/// How queues are shared out among the members of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Neighbouring queues to each member (Java `AVG`).
+    #[default]
+    Averagely,
+    /// One queue each in turn (Java `AVG_BY_CIRCLE`).
+    AveragelyByCircle,
+}
+
+impl ConsumerConfig {
+    /// The defaults, with no subscription yet.
+    #[must_use]
+    pub fn new(group: Group) -> Self {
+        Self {
+            group,
+            subscriptions: Vec::new(),
+            start_from: StartFrom::default(),
+            strategy: Strategy::default(),
+            queue_messages: 1_000,
+            queue_mib: 100,
+            queue_span: 2_000,
+            pull_batch: 32,
+            pull_interval: Duration::ZERO,
+            max_reconsume: 16,
+            on_poison: PoisonPolicy::default(),
+        }
+    }
+
+    /// Checks every rule, as Java's `checkConfig` does.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check_group(&self.group)?;
+        if self.group.as_str() == DEFAULT_CONSUMER {
+            return Err(ConfigError::DefaultGroup(DEFAULT_CONSUMER));
+        }
+        if self.subscriptions.is_empty() {
+            return Err(ConfigError::NoSubscription);
+        }
+        for (topic, expression) in &self.subscriptions {
+            check_topic(topic)?;
+            SubscriptionData::tags(topic.clone(), expression, UnixMillis(0))
+                .map_err(|_| ConfigError::Expression { topic: topic.clone(), expression: expression.clone() })?;
+        }
+        range("queue_messages", self.queue_messages, 1, 65_535)?;
+        range("queue_mib", self.queue_mib, 1, 1_024)?;
+        range("queue_span", self.queue_span, 1, 65_535)?;
+        range("pull_batch", self.pull_batch, 1, 1_024)?;
+        range("max_reconsume", self.max_reconsume, 0, 1_000_000)?;
+        if self.pull_interval > MAX_PULL_INTERVAL {
+            return Err(ConfigError::Range { name: "pull_interval (ms)", least: 0, most: 65_535 });
+        }
+        Ok(())
+    }
+}
+
+fn range(name: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::Range { name, least: u64::from(least), most: u64::from(most) })
+}
+
+/// The group name that Java refuses.
+const DEFAULT_CONSUMER: &str = "DEFAULT_CONSUMER";
+/// Java's bound on `pullInterval`.
+const MAX_PULL_INTERVAL: Duration = Duration::from_millis(65_535);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut ConsumerConfig)) -> Result<(), ConfigError> {
+        let mut config = ConsumerConfig::new("g".into());
+        config.subscriptions.push(("t".into(), "*".into()));
+        change(&mut config);
+        config.check()
+    }
+
+    #[test]
+    fn the_defaults_pass() {
+        assert_eq!(config(|_| ()), Ok(()));
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_error() {
+        let range = |name, least, most| Err(ConfigError::Range { name, least, most });
+        assert_eq!(config(|c| c.group = "".into()), Err(ConfigError::Group("".into())));
+        assert_eq!(config(|c| c.group = "a b".into()), Err(ConfigError::Group("a b".into())));
+        let long = "g".repeat(121);
+        assert_eq!(config(|c| c.group = Group::from(&long)), Err(ConfigError::Group(long.clone())));
+        assert_eq!(config(|c| c.group = DEFAULT_CONSUMER.into()), Err(ConfigError::DefaultGroup(DEFAULT_CONSUMER)));
+        assert_eq!(config(|c| c.subscriptions.clear()), Err(ConfigError::NoSubscription));
+        assert_eq!(config(|c| c.subscriptions[0].0 = "a/b".into()), Err(ConfigError::Topic("a/b".into())));
+        let expression = ConfigError::Expression { topic: "t".into(), expression: "||".into() };
+        assert_eq!(config(|c| c.subscriptions[0].1 = "||".into()), Err(expression));
+        assert_eq!(config(|c| c.queue_messages = 0), range("queue_messages", 1, 65_535));
+        assert_eq!(config(|c| c.queue_mib = 1_025), range("queue_mib", 1, 1_024));
+        assert_eq!(config(|c| c.queue_span = 65_536), range("queue_span", 1, 65_535));
+        assert_eq!(config(|c| c.pull_batch = 1_025), range("pull_batch", 1, 1_024));
+        assert_eq!(config(|c| c.max_reconsume = 1_000_001), range("max_reconsume", 0, 1_000_000));
+        let slow = config(|c| c.pull_interval = Duration::from_millis(65_536));
+        assert_eq!(slow, range("pull_interval (ms)", 0, 65_535));
+    }
+}

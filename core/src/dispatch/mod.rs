@@ -1,0 +1,368 @@
+//! What a consumer has pulled and not yet settled.
+//!
+//! Pure and without wakers: a driver keeps it behind one short lock. Pulled batches come in with
+//! [`Dispatch::deliver`], consumers take messages with [`Dispatch::take`] and settle them with
+//! [`Dispatch::settle`]; the control plane reads how far each queue is settled with
+//! [`Dispatch::poll_progress`]. A committed offset can therefore never pass an unsettled message.
+
+mod batch;
+mod queue;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use batch::{Batch, Content, Item, Poison, PoisonCause};
+
+use crate::ids::{Epoch, MessageQueue, QueueOffset};
+
+use queue::Queue;
+
+/// The messages of one consumer between pull and settlement.
+#[derive(Debug)]
+pub struct Dispatch {
+    config: DispatchConfig,
+    /// Slots of queues; an index is reused, its epoch never.
+    queues: Vec<Option<Queue>>,
+    /// Queues with something to hand out, in turn.
+    ring: VecDeque<usize>,
+    failed: VecDeque<Failure>,
+    events: VecDeque<DispatchEvent>,
+    dirty: VecDeque<usize>,
+    open: bool,
+    urgent: bool,
+}
+
+/// How a consumer wants its messages handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct DispatchConfig {
+    /// What to do with a record that cannot be decoded.
+    pub on_poison: PoisonPolicy,
+    /// Unsettled messages of a queue at which the control plane is woken to pull on.
+    pub low_messages: u64,
+    /// Pinned bytes of a queue at which the control plane is woken to pull on.
+    pub low_bytes: u64,
+    /// Whether a failed message is done (broadcasting) or goes back to the broker (clustering).
+    pub drop_failed: bool,
+}
+
+/// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoisonPolicy {
+    /// Hand it back to the broker by its physical offset; a refusal stops the queue.
+    #[default]
+    SendBack,
+    /// Stop handing out this queue at the record.
+    Stop,
+    /// Pass over it, with an event.
+    Skip,
+    /// Hand it to the consumer as it is: `delivery.poison()` gives the reason.
+    Deliver,
+}
+
+/// A message handed out; it identifies itself to [`Dispatch::settle`].
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The batch it came in.
+    pub batch: Arc<Batch>,
+    /// Its place in the batch.
+    pub index: usize,
+    /// How often this client tried it again by itself, beyond what the record says.
+    pub local_retries: i32,
+    pub(crate) slot: usize,
+    pub(crate) span: u64,
+}
+
+impl Taken {
+    /// The item itself.
+    #[must_use]
+    pub fn item(&self) -> Option<&Item> {
+        self.batch.items.get(self.index)
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Consumed: the offset may pass it.
+    Done,
+    /// Failed: hand it back at this delay level (0 lets the broker choose, negative means dead letter).
+    Failed {
+        /// The delay level.
+        level: i32,
+    },
+}
+
+/// Whether settling had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It counts.
+    Applied,
+    /// The queue is no longer ours: nothing is sent, the offset is not passed, the message comes again elsewhere.
+    Released,
+}
+
+/// A failed message on its way back to the broker; the offset stays behind it until that succeeds.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The message.
+    pub taken: Taken,
+    /// The delay level.
+    pub level: i32,
+    /// The reason, when the record is poison.
+    pub poison: Option<PoisonCause>,
+}
+
+/// Something a user should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DispatchEvent {
+    /// A record could not be decoded.
+    Poison {
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset in the queue.
+        offset: QueueOffset,
+        /// Why.
+        reason: PoisonCause,
+        /// What is done about it.
+        policy: PoisonPolicy,
+    },
+}
+
+/// How far a queue is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The queue.
+    pub queue: Arc<MessageQueue>,
+    /// The assignment.
+    pub epoch: Epoch,
+    /// Everything below is settled.
+    pub settled_to: QueueOffset,
+    /// Messages settled since the assignment.
+    pub settled: u64,
+    /// Frame bytes let go since the assignment.
+    pub released_bytes: u64,
+    /// Messages handed out and not settled.
+    pub outstanding: u64,
+}
+
+impl Dispatch {
+    /// An empty dispatch.
+    #[must_use]
+    pub fn new(config: DispatchConfig) -> Self {
+        Self {
+            config,
+            queues: Vec::new(),
+            ring: VecDeque::new(),
+            failed: VecDeque::new(),
+            events: VecDeque::new(),
+            dirty: VecDeque::new(),
+            open: true,
+            urgent: false,
+        }
+    }
+
+    /// Takes in a pulled batch. A batch of an unknown assignment opens it, at the batch's first offset.
+    ///
+    /// Returns how many messages it makes ready.
+    pub fn deliver(&mut self, batch: Arc<Batch>) -> usize {
+        let ready = batch.items.len();
+        let slot = match self.find(&batch.queue, batch.epoch) {
+            Some(slot) => slot,
+            None => self.assign(Queue::new(batch.queue.clone(), batch.epoch, batch.from)),
+        };
+        let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) else {
+            return 0;
+        };
+        queue.push(batch);
+        queue.mark_dirty(slot, &mut self.dirty);
+        queue.enter_ring(slot, &mut self.ring);
+        if self.open { ready } else { 0 }
+    }
+
+    /// Hands out the next message, `None` when there is none now.
+    pub fn take(&mut self) -> Option<Taken> {
+        if !self.open {
+            return None;
+        }
+        while let Some(&slot) = self.ring.front() {
+            let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) else {
+                self.ring.pop_front();
+                continue;
+            };
+            let Some(next) = queue.next(slot) else {
+                queue.leave_ring();
+                self.ring.pop_front();
+                continue;
+            };
+            if next.last_of_batch && self.ring.len() > 1 {
+                self.ring.rotate_left(1);
+            }
+            let poison = match next.taken.item().map(|item| &item.content) {
+                Some(Content::Poison(poison)) => Some(poison.cause.clone()),
+                Some(Content::Record(_)) | None => None,
+            };
+            match poison {
+                None => return Some(next.taken),
+                Some(reason) => match self.poisoned(next.taken, reason) {
+                    Some(taken) => return Some(taken),
+                    None => continue,
+                },
+            }
+        }
+        None
+    }
+
+    /// Applies the poison policy to a message handed out by [`Dispatch::take`] whose body turned out unreadable;
+    /// gives it back when the policy is to deliver it all the same.
+    pub fn poisoned(&mut self, taken: Taken, reason: PoisonCause) -> Option<Taken> {
+        let policy = self.config.on_poison;
+        self.events.push_back(DispatchEvent::Poison {
+            queue: (*taken.batch.queue).clone(),
+            offset: taken.item().map_or(taken.batch.from, |item| item.offset),
+            reason: reason.clone(),
+            policy,
+        });
+        self.urgent = true;
+        match policy {
+            PoisonPolicy::Deliver => return Some(taken),
+            PoisonPolicy::SendBack => self.failed.push_back(Failure { taken, level: 0, poison: Some(reason) }),
+            PoisonPolicy::Skip => {
+                self.settle(&taken, Outcome::Done);
+            }
+            PoisonPolicy::Stop => self.stop_queue(&taken),
+        }
+        None
+    }
+
+    /// Settles a message handed out.
+    pub fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
+        let config = self.config;
+        let Some(queue) = queue_of(&mut self.queues, taken) else {
+            return Settled::Released;
+        };
+        match outcome {
+            Outcome::Failed { level } if !config.drop_failed => {
+                let failure = Failure { taken: taken.clone(), level, poison: None };
+                self.failed.push_back(failure);
+                self.urgent = true;
+            }
+            Outcome::Done | Outcome::Failed { .. } => {
+                let crossed_low = queue.settle(taken.span, taken.index, &config);
+                queue.mark_dirty(taken.slot, &mut self.dirty);
+                self.urgent |= crossed_low || !self.open;
+            }
+        }
+        Settled::Applied
+    }
+
+    /// A failed message could not go back to the broker: hand it out again here.
+    ///
+    /// Returns whether its queue is still ours.
+    pub fn redeliver(&mut self, taken: &Taken) -> bool {
+        let Some(queue) = queue_of(&mut self.queues, taken) else {
+            return false;
+        };
+        queue.redeliver(taken);
+        queue.enter_ring(taken.slot, &mut self.ring);
+        true
+    }
+
+    /// Stops handing out a queue for good: its next message cannot be passed.
+    pub fn stop_queue(&mut self, taken: &Taken) {
+        if let Some(queue) = queue_of(&mut self.queues, taken) {
+            queue.stop();
+        }
+    }
+
+    /// The queue is no longer ours: drops what was not handed out, forgets what was.
+    ///
+    /// Returns its last progress; later settlements of it are [`Settled::Released`].
+    pub fn revoke(&mut self, queue: &MessageQueue, epoch: Epoch) -> Option<Progress> {
+        let slot = self.find(queue, epoch)?;
+        let mut gone = self.queues.get_mut(slot)?.take()?;
+        self.ring.retain(|member| *member != slot);
+        self.dirty.retain(|member| *member != slot);
+        self.failed.retain(|failure| failure.taken.slot != slot);
+        Some(gone.progress())
+    }
+
+    /// Hands out nothing more; messages already handed out may still be settled.
+    pub fn close(&mut self) {
+        self.open = false;
+        self.urgent = true;
+        for (slot, queue) in self.queues.iter_mut().enumerate() {
+            if let Some(queue) = queue {
+                queue.mark_dirty(slot, &mut self.dirty);
+            }
+        }
+    }
+
+    /// Whether messages are still handed out.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether the control plane should look now rather than at its next turn.
+    pub fn take_urgent(&mut self) -> bool {
+        core::mem::take(&mut self.urgent)
+    }
+
+    /// The progress of one queue that moved since it was last asked.
+    pub fn poll_progress(&mut self) -> Option<Progress> {
+        while let Some(slot) = self.dirty.pop_front() {
+            if let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) {
+                return Some(queue.progress());
+            }
+        }
+        None
+    }
+
+    /// A failed message to be handed back.
+    pub fn poll_failure(&mut self) -> Option<Failure> {
+        self.failed.pop_front()
+    }
+
+    /// Something a user should know.
+    pub fn poll_event(&mut self) -> Option<DispatchEvent> {
+        self.events.pop_front()
+    }
+
+    /// Messages that could be handed out now, for waking as many takers.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.open && !self.ring.is_empty()
+    }
+
+    /// Messages handed out and not settled, over all queues.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.queues.iter().flatten().fold(0, |sum, queue| queue.outstanding().saturating_add(sum))
+    }
+
+    fn find(&self, queue: &MessageQueue, epoch: Epoch) -> Option<usize> {
+        self.queues.iter().position(|slot| slot.as_ref().is_some_and(|known| known.is(queue, epoch)))
+    }
+
+    fn assign(&mut self, queue: Queue) -> usize {
+        match self.queues.iter().position(Option::is_none) {
+            Some(slot) => {
+                if let Some(free) = self.queues.get_mut(slot) {
+                    *free = Some(queue);
+                }
+                slot
+            }
+            None => {
+                self.queues.push(Some(queue));
+                self.queues.len().saturating_sub(1)
+            }
+        }
+    }
+}
+
+/// The queue a message was taken from, unless it is no longer ours.
+fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mut Queue> {
+    let queue = queues.get_mut(taken.slot)?.as_mut()?;
+    queue.is(&taken.batch.queue, taken.batch.epoch).then_some(queue)
+}

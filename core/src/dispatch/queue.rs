@@ -1,0 +1,243 @@
+//! One assigned queue: spans of pulled offsets and the marks of what is settled.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Batch, DispatchConfig, Progress, Taken};
+use crate::ids::{Epoch, MessageQueue, QueueOffset};
+
+/// The spans of one assignment of one queue.
+#[derive(Debug)]
+pub(super) struct Queue {
+    queue: Arc<MessageQueue>,
+    epoch: Epoch,
+    spans: VecDeque<Span>,
+    /// Number of the first span in `spans`.
+    base: u64,
+    /// The next item to hand out.
+    cursor: Position,
+    redeliver: VecDeque<(Position, i32)>,
+    local_retries: BTreeMap<Position, i32>,
+    settled_to: QueueOffset,
+    unsettled: u64,
+    pinned: u64,
+    settled: u64,
+    released_bytes: u64,
+    outstanding: u64,
+    in_ring: bool,
+    dirty: bool,
+    stopped: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    span: u64,
+    index: usize,
+}
+
+/// One pull: its offsets, and its records until all are settled.
+#[derive(Debug)]
+struct Span {
+    batch: Option<Arc<Batch>>,
+    to: QueueOffset,
+    settled: Vec<bool>,
+    open: usize,
+}
+
+pub(super) struct Next {
+    pub(super) taken: Taken,
+    pub(super) last_of_batch: bool,
+}
+
+impl Queue {
+    pub(super) fn new(queue: Arc<MessageQueue>, epoch: Epoch, from: QueueOffset) -> Self {
+        Self {
+            queue,
+            epoch,
+            spans: VecDeque::new(),
+            base: 0,
+            cursor: Position { span: 0, index: 0 },
+            redeliver: VecDeque::new(),
+            local_retries: BTreeMap::new(),
+            settled_to: from,
+            unsettled: 0,
+            pinned: 0,
+            settled: 0,
+            released_bytes: 0,
+            outstanding: 0,
+            in_ring: false,
+            dirty: false,
+            stopped: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, batch: Arc<Batch>) {
+        let open = batch.items.len();
+        let (to, bytes) = (batch.to, batch.bytes());
+        let keep = open > 0;
+        if keep {
+            self.pinned = self.pinned.saturating_add(bytes);
+        } else {
+            self.released_bytes = self.released_bytes.saturating_add(bytes);
+        }
+        self.unsettled = self.unsettled.saturating_add(wide(open));
+        self.spans.push_back(Span { batch: keep.then_some(batch), to, settled: alloc::vec![false; open], open });
+        self.trim();
+    }
+
+    /// The next item to hand out.
+    pub(super) fn next(&mut self, slot: usize) -> Option<Next> {
+        if self.stopped {
+            return None;
+        }
+        if let Some((position, local_retries)) = self.redeliver.pop_front() {
+            let batch = self.batch_at(position.span)?;
+            self.outstanding = self.outstanding.saturating_add(1);
+            let taken = Taken { batch, index: position.index, local_retries, slot, span: position.span };
+            return Some(Next { taken, last_of_batch: false });
+        }
+        self.cursor = self.cursor();
+        loop {
+            let cursor = self.cursor;
+            let span = self.spans.get(index_of(cursor.span, self.base))?;
+            let len = span.settled.len();
+            if cursor.index >= len {
+                self.cursor = Position { span: cursor.span.saturating_add(1), index: 0 };
+                continue;
+            }
+            let batch = span.batch.clone()?;
+            self.cursor.index = cursor.index.saturating_add(1);
+            self.outstanding = self.outstanding.saturating_add(1);
+            let last_of_batch = self.cursor.index >= len;
+            let taken = Taken { batch, index: cursor.index, local_retries: 0, slot, span: cursor.span };
+            return Some(Next { taken, last_of_batch });
+        }
+    }
+
+    /// Marks an item settled; whether that took the queue down to its low mark.
+    pub(super) fn settle(&mut self, span: u64, index: usize, config: &DispatchConfig) -> bool {
+        let above = self.above_low(config);
+        let Some(at) = self.spans.get_mut(index_of(span, self.base)) else {
+            return false;
+        };
+        match at.settled.get_mut(index) {
+            Some(mark) if !*mark => *mark = true,
+            _ => return false,
+        }
+        at.open = at.open.saturating_sub(1);
+        self.unsettled = self.unsettled.saturating_sub(1);
+        self.settled = self.settled.saturating_add(1);
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if at.open == 0 {
+            let bytes = at.batch.take().map_or(0, |batch| batch.bytes());
+            self.pinned = self.pinned.saturating_sub(bytes);
+            self.released_bytes = self.released_bytes.saturating_add(bytes);
+            self.local_retries.retain(|position, _| position.span != span);
+            self.trim();
+        }
+        above && !self.above_low(config)
+    }
+
+    pub(super) fn redeliver(&mut self, taken: &Taken) {
+        let position = Position { span: taken.span, index: taken.index };
+        let retries = self.local_retries.entry(position).or_insert(0);
+        *retries = retries.saturating_add(1);
+        let retries = *retries;
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.redeliver.push_back((position, retries));
+    }
+
+    /// Stops at an item that was handed out and will never be settled.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    pub(super) fn enter_ring(&mut self, slot: usize, ring: &mut VecDeque<usize>) {
+        if !self.in_ring && !self.stopped && self.has_next() {
+            self.in_ring = true;
+            ring.push_back(slot);
+        }
+    }
+
+    pub(super) fn leave_ring(&mut self) {
+        self.in_ring = false;
+    }
+
+    pub(super) fn mark_dirty(&mut self, slot: usize, dirty: &mut VecDeque<usize>) {
+        if !core::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(slot);
+        }
+    }
+
+    /// How far the queue is settled; the walk to the first open item happens here, not per message.
+    pub(super) fn progress(&mut self) -> Progress {
+        self.dirty = false;
+        if let Some(span) = self.spans.front()
+            && let Some(batch) = &span.batch
+            && let Some(first_open) = span.settled.iter().position(|settled| !settled)
+            && let Some(item) = batch.items.get(first_open)
+        {
+            self.settled_to = self.settled_to.max(item.offset);
+        }
+        Progress {
+            queue: self.queue.clone(),
+            epoch: self.epoch,
+            settled_to: self.settled_to,
+            settled: self.settled,
+            released_bytes: self.released_bytes,
+            outstanding: self.outstanding,
+        }
+    }
+
+    pub(super) fn is(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
+        self.epoch == epoch && *self.queue == *queue
+    }
+
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    fn has_next(&self) -> bool {
+        if !self.redeliver.is_empty() {
+            return true;
+        }
+        let cursor = self.cursor();
+        let at = index_of(cursor.span, self.base);
+        let begun = self.spans.get(at).is_some_and(|span| cursor.index < span.settled.len());
+        begun || self.spans.iter().skip(at.saturating_add(1)).any(|span| span.open > 0)
+    }
+
+    /// The cursor, moved past spans that were let go.
+    fn cursor(&self) -> Position {
+        self.cursor.max(Position { span: self.base, index: 0 })
+    }
+
+    fn batch_at(&self, span: u64) -> Option<Arc<Batch>> {
+        self.spans.get(index_of(span, self.base))?.batch.clone()
+    }
+
+    /// Lets go of leading spans with nothing open.
+    fn trim(&mut self) {
+        while let Some(span) = self.spans.front()
+            && span.open == 0
+        {
+            self.settled_to = self.settled_to.max(span.to);
+            self.spans.pop_front();
+            self.base = self.base.saturating_add(1);
+        }
+    }
+
+    fn above_low(&self, config: &DispatchConfig) -> bool {
+        self.unsettled > config.low_messages || self.pinned > config.low_bytes
+    }
+}
+
+fn index_of(span: u64, base: u64) -> usize {
+    span.checked_sub(base).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX)
+}
+
+fn wide(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,249 @@
+//! The one task that owns the `ClientMachine`.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use super::cell::Completer;
+use super::conn_task::{self, Submission};
+use super::control::{Order, Orders};
+use super::inbox::{Inbox, Mail};
+use super::intake::Intake;
+use super::queue::Submitter;
+use super::runtime::Runtime;
+use super::shared::{Shared, View};
+use crate::client::{ClientEvent, ClientMachine, CommandResult, Input, Output};
+use crate::config::LinkConfig;
+use crate::error::{CloseReason, RequestError, RequestFailure};
+use crate::ids::{ConnId, Group, OpId};
+use crate::time::Instant;
+
+/// Serves the client to its end.
+pub(super) async fn run<R: Runtime>(rt: R, machine: ClientMachine, shared: Arc<Shared>, link: Arc<LinkConfig>) {
+    let inbox = shared.inbox.clone();
+    let mut task = ClientTask {
+        rt,
+        machine,
+        shared,
+        link,
+        inbox,
+        mail: VecDeque::new(),
+        links: BTreeMap::new(),
+        ops: BTreeMap::new(),
+        intakes: BTreeMap::new(),
+        wakers: Vec::new(),
+        sleep: None,
+        armed: Instant::FAR,
+        closed: false,
+    };
+    poll_fn(|cx| task.poll(cx)).await;
+}
+
+struct ClientTask<R: Runtime> {
+    rt: R,
+    machine: ClientMachine,
+    shared: Arc<Shared>,
+    link: Arc<LinkConfig>,
+    inbox: Inbox,
+    mail: VecDeque<Mail>,
+    links: BTreeMap<ConnId, Link>,
+    ops: BTreeMap<OpId, Completer<CommandResult>>,
+    intakes: BTreeMap<Group, Arc<Intake>>,
+    wakers: Vec<Waker>,
+    sleep: Option<Pin<Box<R::Sleep>>>,
+    armed: Instant,
+    closed: bool,
+}
+
+struct Link {
+    orders: Orders,
+    submitter: Option<Submitter<Submission>>,
+}
+
+impl<R: Runtime> ClientTask<R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS_A_TURN {
+            let mut mail = core::mem::take(&mut self.mail);
+            let idle = self.inbox.poll_take(cx.waker(), &mut mail).is_pending();
+            let now = self.rt.now();
+            if idle && !self.is_due(cx, now) {
+                self.mail = mail;
+                return Poll::Pending;
+            }
+            self.machine.handle(now, Input::WallClock(self.rt.wall()));
+            self.gather_news(now);
+            for item in mail.drain(..) {
+                self.on_mail(now, item);
+            }
+            self.mail = mail;
+            self.machine.handle_timeout(now);
+            self.carry_out(now);
+            self.wakers.drain(..).for_each(Waker::wake);
+            if self.closed {
+                self.end();
+                return Poll::Ready(());
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the machine's timer is due; else the timer is set.
+    fn is_due(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(at) = self.machine.poll_timeout().instant(now) else {
+            return false;
+        };
+        if at <= now {
+            return true;
+        }
+        if at != self.armed || self.sleep.is_none() {
+            self.sleep = Some(Box::pin(self.rt.sleep_until(at)));
+            self.armed = at;
+        }
+        let fired = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if fired {
+            self.sleep = None;
+        }
+        fired
+    }
+
+    fn on_mail(&mut self, now: Instant, mail: Mail) {
+        match mail {
+            Mail::Input(input) => {
+                if let Input::Closed(conn, _) | Input::ConnectFailed(conn, _) = &input {
+                    self.links.remove(conn);
+                }
+                self.machine.handle(now, input);
+            }
+            Mail::Command(op, command, completer) => {
+                self.ops.insert(op, completer);
+                self.machine.handle(now, Input::Command { op, command });
+            }
+            Mail::Connected(conn, submitter) => {
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.submitter = Some(submitter);
+                }
+                self.machine.handle(now, Input::Connected(conn));
+            }
+        }
+    }
+
+    /// What consumers settled, and what failed: the machine decides on nothing older.
+    fn gather_news(&mut self, now: Instant) {
+        for (group, intake) in &self.intakes {
+            let news = intake.news(self.machine.failure_room(group));
+            for progress in news.progress {
+                self.machine.handle(now, Input::Progress(group.clone(), progress));
+            }
+            for failure in news.failures {
+                self.machine.handle(now, Input::Failed(group.clone(), failure));
+            }
+            for event in news.events {
+                self.shared.events.emit(&ClientEvent::Poison { group: group.clone(), event });
+            }
+            if news.drained {
+                self.machine.handle(now, Input::Drained(group.clone()));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        while let Some(output) = self.machine.poll_output() {
+            self.on_output(now, output);
+        }
+    }
+
+    fn on_output(&mut self, now: Instant, output: Output) {
+        match output {
+            Output::Connect { conn, to } => {
+                let orders = Orders::new();
+                self.links.insert(conn, Link { orders: orders.clone(), submitter: None });
+                let (rt, config, inbox) = (self.rt.clone(), self.link.clone(), self.inbox.clone());
+                self.rt.spawn(conn_task::run(rt, conn, to, config, orders, inbox));
+            }
+            Output::Close { conn, grace } => self.order(now, conn, Order::Close(grace)),
+            Output::Request(conn, request) => self.order(now, conn, Order::Request(request)),
+            Output::Answer { conn, opaque, frame } => self.order(now, conn, Order::Answer(opaque, frame)),
+            Output::Complete { op, result } => {
+                if let Some(completer) = self.ops.remove(&op)
+                    && let Ok(Some(waker)) = completer.complete(result)
+                {
+                    self.wakers.push(waker);
+                }
+            }
+            Output::OpenDispatch(config) => {
+                let intake = Arc::new(Intake::new(&config, self.inbox.clone()));
+                self.shared.add_intake(config.group.clone(), intake.clone());
+                self.intakes.insert(config.group.clone(), intake);
+            }
+            Output::Deliver { group, batch } => self.with_intake(&group, |intake| intake.deliver(batch)),
+            Output::Settle { group, taken } => self.with_intake(&group, |intake| {
+                intake.settle(&taken, crate::dispatch::Outcome::Done);
+            }),
+            Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
+            Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
+            Output::Revoke { group, queue, epoch } => {
+                let last = self.intakes.get(&group).and_then(|intake| intake.revoke(&queue, epoch));
+                self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
+            }
+            Output::StopIntake { group } => {
+                self.with_intake(&group, Intake::close);
+                self.inbox.nudge();
+            }
+            Output::CloseDispatch(group) => {
+                if let Some(intake) = self.intakes.remove(&group) {
+                    intake.close();
+                }
+                self.shared.remove_intake(&group);
+            }
+            Output::Routes(routes) => {
+                let up = |(conn, link): (&ConnId, &Link)| Some((*conn, link.submitter.clone()?));
+                let submitters = self.links.iter().filter_map(up).collect();
+                self.shared.publish(View { routes, submitters });
+            }
+            Output::Event(event) => self.shared.events.emit(&event),
+            Output::Closed => self.closed = true,
+        }
+    }
+
+    /// Gives an order to a link; a request for a link that is gone fails as never sent.
+    fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
+        let refused = match self.links.get(&conn) {
+            Some(link) => link.orders.give(order),
+            None => Err(order),
+        };
+        if let Err(Order::Request(request)) = refused {
+            let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
+            self.machine.handle(now, Input::Response { id: request.id, result: Err(error) });
+        }
+    }
+
+    fn with_intake(&self, group: &Group, act: impl FnOnce(&Intake)) {
+        if let Some(intake) = self.intakes.get(group) {
+            act(intake);
+        }
+    }
+
+    /// Everybody who still waits learns that the client is closed.
+    fn end(&mut self) {
+        self.inbox.close();
+        for intake in core::mem::take(&mut self.intakes).into_values() {
+            intake.close();
+        }
+        self.shared.close();
+        self.ops.clear();
+    }
+}
+
+impl<R: Runtime> Drop for ClientTask<R> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Rounds in one turn of the task, so that others get theirs.
+const ROUNDS_A_TURN: usize = 64;

@@ -1,0 +1,367 @@
+//! One task per link: it owns the `Connection` and its stream, and awaits nothing but the socket.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::io::IoSlice;
+
+use futures_lite::FutureExt;
+
+use super::cell::Completer;
+use super::control::{Order, Orders};
+use super::inbox::{Inbox, Mail};
+use super::queue::{Intake, Load, submit_queue};
+use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
+use crate::client::{Input, PullContext, Reply, decode_pull};
+use crate::config::LinkConfig;
+use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
+use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
+use crate::ids::{ConnId, Endpoint, RequestId};
+use crate::time::{Instant, Wakeup};
+use crate::wire::Frame;
+use crate::wire::frame::EncodedFrame;
+
+/// A request of a handle, which waits for its answer itself.
+pub(super) struct Submission {
+    pub(super) frame: EncodedFrame,
+    pub(super) kind: SubmissionKind,
+    /// The bytes it was admitted with.
+    pub(super) bytes: usize,
+}
+
+/// Whether a submission is answered.
+pub(super) enum SubmissionKind {
+    Request { deadline: Instant, reply: Completer<Result<Frame, RequestError>> },
+    Oneway { sent: Completer<Result<(), RequestError>> },
+}
+
+/// Who waits for a request on this link.
+enum Token {
+    Machine { id: RequestId, pull: Option<Arc<PullContext>> },
+    Handle { reply: Completer<Result<Frame, RequestError>>, bytes: usize },
+}
+
+/// Opens the link, then serves it to its end.
+pub(super) async fn run<R: Runtime>(
+    rt: R,
+    conn: ConnId,
+    to: Endpoint,
+    config: Arc<LinkConfig>,
+    orders: Orders,
+    inbox: Inbox,
+) {
+    let deadline = rt.now().after(config.connect_timeout);
+    let connect = async {
+        match rt.before(deadline, rt.connect(&to)).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(error)) => Err(IoFailure::from(error)),
+            None => Err(IoFailure::new(IoKind::TimedOut, "no connection in time")),
+        }
+    };
+    let mut early = VecDeque::new();
+    let cancelled = poll_fn(|cx| {
+        orders.take(cx.waker(), &mut early);
+        let close = early.iter().any(|order| matches!(order, Order::Close(_)));
+        if close { Poll::Ready(Err(IoFailure::new(IoKind::Other, "closed by this client"))) } else { Poll::Pending }
+    });
+    match connect.or(cancelled).await {
+        Err(why) => {
+            orders.close();
+            inbox.post([Mail::Input(Input::ConnectFailed(conn, why))]);
+        }
+        Ok(stream) => {
+            let limits = Load { requests: config.max_sends, bytes: config.max_queued_bytes };
+            let (submitter, intake) = submit_queue(limits);
+            inbox.post([Mail::Connected(conn, submitter)]);
+            let now = rt.now();
+            let mut task = ConnTask {
+                machine: Connection::new(config, now),
+                stream,
+                conn,
+                orders,
+                inbox,
+                intake,
+                todo: early,
+                submitted: Vec::new(),
+                wakers: Vec::new(),
+                mail: Vec::new(),
+                over: Load::default(),
+                sleep: None,
+                armed: Instant::FAR,
+                rt,
+            };
+            poll_fn(|cx| task.poll(cx)).await;
+        }
+    }
+}
+
+struct ConnTask<R: Runtime> {
+    rt: R,
+    machine: Connection<Token>,
+    stream: R::Stream,
+    conn: ConnId,
+    orders: Orders,
+    inbox: Inbox,
+    intake: Intake<Submission>,
+    todo: VecDeque<Order>,
+    submitted: Vec<Submission>,
+    wakers: Vec<Waker>,
+    mail: Vec<Mail>,
+    /// Slots of requests that are over, to be given back.
+    over: Load,
+    sleep: Option<Pin<Box<R::Sleep>>>,
+    armed: Instant,
+}
+
+impl<R: Runtime> ConnTask<R> {
+    /// One turn: timers, orders, submissions, write, read, completions; wakes after all state work.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut submissions = SUBMISSIONS_A_TURN;
+        let mut reads = READS_A_TURN;
+        loop {
+            let now = self.rt.now();
+            self.poll_timer(cx, now);
+            self.take_orders(cx, now);
+            let drained = self.take_submissions(cx, now, &mut submissions);
+            let wrote = self.write(cx, now);
+            let read = self.read(cx, now, &mut reads);
+            let closed = self.hand_out();
+            self.flush();
+            if closed {
+                return Poll::Ready(());
+            }
+            if submissions == 0 || reads == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !(drained || wrote || read) && !self.rearm(cx, now) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let fired = self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if fired {
+            self.sleep = None;
+            self.armed = Instant::FAR;
+        }
+        let due = match self.machine.poll_timeout() {
+            Wakeup::At(at) => at <= now,
+            Wakeup::Now => true,
+            Wakeup::Never => false,
+        };
+        if due {
+            self.machine.handle_timeout(now);
+        }
+    }
+
+    /// Sets the timer when it has moved earlier; whether it is due at once.
+    fn rearm(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(at) = self.machine.poll_timeout().instant(now) else {
+            return false;
+        };
+        if at >= self.armed {
+            return false;
+        }
+        let mut sleep = Box::pin(self.rt.sleep_until(at));
+        let due = sleep.as_mut().poll(cx).is_ready();
+        self.armed = if due { Instant::FAR } else { at };
+        self.sleep = (!due).then_some(sleep);
+        due
+    }
+
+    fn take_orders(&mut self, cx: &mut Context<'_>, now: Instant) {
+        self.orders.take(cx.waker(), &mut self.todo);
+        while let Some(order) = self.todo.pop_front() {
+            match order {
+                Order::Request(request) => {
+                    let lane = if request.pull.is_some() { Lane::Data } else { Lane::Control };
+                    let token = Token::Machine { id: request.id, pull: request.pull };
+                    let kind = OutgoingKind::Request { token, deadline: request.deadline };
+                    if let Err(rejected) = self.machine.submit(now, Outgoing { frame: request.frame, lane, kind }) {
+                        self.on_rejected(rejected);
+                    }
+                }
+                Order::Answer(opaque, frame) => {
+                    self.machine.answer(now, opaque, &frame);
+                }
+                Order::Close(grace) => self.machine.close(now, grace),
+            }
+        }
+    }
+
+    fn take_submissions(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut usize) -> bool {
+        let Poll::Ready(taken) = self.intake.poll_drain(cx, *budget, &mut self.submitted) else {
+            return false;
+        };
+        *budget = budget.saturating_sub(taken);
+        let mut submitted = core::mem::take(&mut self.submitted);
+        for submission in submitted.drain(..) {
+            let Submission { frame, kind, bytes } = submission;
+            match kind {
+                // Nobody waits any more and not a byte is written: it is as if it had never been sent.
+                SubmissionKind::Request { ref reply, .. } if reply.is_abandoned() => self.let_go(bytes),
+                SubmissionKind::Request { deadline, reply } => {
+                    let token = Token::Handle { reply, bytes };
+                    let kind = OutgoingKind::Request { token, deadline };
+                    if let Err(rejected) = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind }) {
+                        self.on_rejected(rejected);
+                    }
+                }
+                SubmissionKind::Oneway { sent } => {
+                    let outgoing = Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway };
+                    let result = self.machine.submit(now, outgoing);
+                    self.let_go(bytes);
+                    let result = result.map_err(|rejected| RequestError::never(rejected.why));
+                    self.complete(sent, result);
+                }
+            }
+        }
+        self.submitted = submitted;
+        taken > 0
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut progress = false;
+        while self.machine.tx_len() > 0 {
+            let wrote = {
+                let slices = self.machine.tx_slices();
+                match &*slices {
+                    [one] => Pin::new(&mut self.stream).poll_write(cx, one),
+                    many => {
+                        let mut io = [IoSlice::new(&[]); MAX_SLICES];
+                        let used = io.iter_mut().zip(many).map(|(slot, slice)| *slot = IoSlice::new(slice)).count();
+                        Pin::new(&mut self.stream).poll_write_vectored(cx, io.get(..used).unwrap_or_default())
+                    }
+                }
+            };
+            match wrote {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    let why = IoFailure::new(IoKind::WriteZero, "the socket takes no bytes");
+                    self.machine.handle_closed(now, CloseReason::Io(why));
+                }
+                Poll::Ready(Ok(n)) => {
+                    self.machine.tx_advance(now, n);
+                    progress = true;
+                }
+                Poll::Ready(Err(error)) => self.machine.handle_closed(now, CloseReason::Io(error.into())),
+            }
+        }
+        progress
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant, budget: &mut usize) -> bool {
+        if !self.machine.wants_read() {
+            return false;
+        }
+        let space = self.machine.rx_space(READ_SIZE);
+        match Pin::new(&mut self.stream).poll_read(cx, space) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(0)) => {
+                self.machine.handle_closed(now, CloseReason::PeerClosed);
+                true
+            }
+            Poll::Ready(Ok(n)) => {
+                self.machine.rx_commit(n);
+                self.machine.handle_read(now);
+                *budget = budget.saturating_sub(1);
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                self.machine.handle_closed(now, CloseReason::Io(error.into()));
+                true
+            }
+        }
+    }
+
+    /// Hands results straight to their callers, the machine's to the client task; whether the link is closed.
+    fn hand_out(&mut self) -> bool {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                ConnEvent::Response { token, result } => self.resolve(token, result),
+                ConnEvent::BrokerRequest { frame, .. } => {
+                    self.mail.push(Mail::Input(Input::BrokerRequest(self.conn, frame)));
+                }
+                ConnEvent::Closed(reason) => {
+                    self.on_closed(reason);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn resolve(&mut self, token: Token, result: Result<Frame, RequestError>) {
+        match token {
+            Token::Handle { reply, bytes } => {
+                self.let_go(bytes);
+                self.complete(reply, result);
+            }
+            Token::Machine { id, pull } => {
+                let result = result.map(|frame| match pull {
+                    Some(context) => Reply::Pulled(decode_pull(&context, frame)),
+                    None => Reply::Frame(frame),
+                });
+                self.mail.push(Mail::Input(Input::Response { id, result }));
+            }
+        }
+    }
+
+    fn on_rejected(&mut self, rejected: Rejected<Token>) {
+        if let OutgoingKind::Request { token, .. } = rejected.outgoing.kind {
+            self.resolve(token, Err(RequestError::never(rejected.why)));
+        }
+    }
+
+    /// Whatever was queued and never reached the link fails as never sent.
+    fn on_closed(&mut self, reason: CloseReason) {
+        let never = RequestError::never(RequestFailure::Closed(reason.clone()));
+        for order in self.orders.close() {
+            if let Order::Request(request) = order {
+                let token = Token::Machine { id: request.id, pull: request.pull };
+                self.resolve(token, Err(never.clone()));
+            }
+        }
+        for submission in self.intake.close(reason.clone()) {
+            match submission.kind {
+                SubmissionKind::Request { reply, .. } => self.complete(reply, Err(never.clone())),
+                SubmissionKind::Oneway { sent } => self.complete(sent, Err(never.clone())),
+            }
+        }
+        self.mail.push(Mail::Input(Input::Closed(self.conn, reason)));
+    }
+
+    fn complete<V>(&mut self, completer: Completer<V>, value: V) {
+        if let Ok(Some(waker)) = completer.complete(value) {
+            self.wakers.push(waker);
+        }
+    }
+
+    fn let_go(&mut self, bytes: usize) {
+        self.over.requests = self.over.requests.saturating_add(1);
+        self.over.bytes = self.over.bytes.saturating_add(bytes);
+    }
+
+    fn flush(&mut self) {
+        if self.over.requests > 0 {
+            self.intake.release(core::mem::take(&mut self.over));
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
+        if !self.mail.is_empty() {
+            self.inbox.post(self.mail.drain(..));
+        }
+    }
+}
+
+/// Bytes of one read.
+const READ_SIZE: usize = 64 * 1024;
+/// Reads in one turn of the task, so that others get theirs.
+const READS_A_TURN: usize = 8;
+/// Submissions in one turn of the task.
+const SUBMISSIONS_A_TURN: usize = 256;

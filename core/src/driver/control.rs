@@ -1,0 +1,71 @@
+//! What the client task tells a connection task.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::mem;
+use core::task::Waker;
+use core::time::Duration;
+use std::sync::Mutex;
+
+use super::lock::Lock;
+use crate::client::LinkRequest;
+use crate::ids::Opaque;
+use crate::wire::frame::EncodedFrame;
+
+/// An order for a connection task.
+pub(super) enum Order {
+    /// Send a request of the machine.
+    Request(LinkRequest),
+    /// Answer a server's request.
+    Answer(Opaque, EncodedFrame),
+    /// Close, after so long at most.
+    Close(Duration),
+}
+
+/// The orders of one link. The machine bounds them: each of its queues has one request under way.
+#[derive(Clone)]
+pub(super) struct Orders(Arc<Mutex<State>>);
+
+struct State {
+    orders: VecDeque<Order>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl Orders {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, closed: false })))
+    }
+
+    /// Gives an order; it comes back when the link is gone.
+    pub(super) fn give(&self, order: Order) -> Result<(), Order> {
+        let waker = self.0.with(|state| {
+            if state.closed {
+                return Err(order);
+            }
+            state.orders.push_back(order);
+            Ok(state.waker.take())
+        })?;
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Moves all orders to `out`, and keeps the waker for the next.
+    pub(super) fn take(&self, waker: &Waker, out: &mut VecDeque<Order>) {
+        let mut waker = Some(waker.clone());
+        self.0.with(|state| {
+            out.append(&mut state.orders);
+            mem::swap(&mut state.waker, &mut waker);
+        });
+    }
+
+    /// Ends the queue; what was not taken comes back.
+    pub(super) fn close(&self) -> VecDeque<Order> {
+        self.0.with(|state| {
+            state.closed = true;
+            mem::take(&mut state.orders)
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! The stream of client events, to any number of listeners.
+
+use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::sync::Mutex;
+
+use futures_lite::Stream;
+
+use super::lock::Lock;
+use crate::client::ClientEvent;
+
+/// The sending side.
+pub(super) struct Events {
+    listeners: Mutex<Vec<Weak<Mutex<Queue>>>>,
+}
+
+/// Events of a client from now on. A listener that does not keep up loses the oldest, which
+/// [`EventStream::missed`] counts.
+pub struct EventStream {
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<ClientEvent>,
+    missed: u64,
+    closed: bool,
+    waker: Option<Waker>,
+}
+
+impl Events {
+    pub(super) fn new() -> Self {
+        Self { listeners: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) fn listen(&self) -> EventStream {
+        let queue = Arc::new(Mutex::new(Queue::default()));
+        self.listeners.with(|listeners| listeners.push(Arc::downgrade(&queue)));
+        EventStream { queue }
+    }
+
+    pub(super) fn emit(&self, event: &ClientEvent) {
+        #[cfg(feature = "tracing")]
+        super::trace::event(event);
+        self.each(|queue| {
+            if queue.events.len() >= MAX_EVENTS {
+                queue.events.pop_front();
+                queue.missed = queue.missed.saturating_add(1);
+            }
+            queue.events.push_back(event.clone());
+        });
+    }
+
+    pub(super) fn close(&self) {
+        self.each(|queue| queue.closed = true);
+    }
+
+    fn each(&self, act: impl Fn(&mut Queue)) {
+        let listeners = self.listeners.with(|listeners| {
+            listeners.retain(|listener| listener.strong_count() > 0);
+            listeners.clone()
+        });
+        for queue in listeners.iter().filter_map(Weak::upgrade) {
+            let waker = queue.with(|queue| {
+                act(queue);
+                queue.waker.take()
+            });
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl EventStream {
+    /// The next event; `None` when the client is closed.
+    pub async fn next(&mut self) -> Option<ClientEvent> {
+        futures_lite::StreamExt::next(self).await
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<ClientEvent> {
+        self.queue.with(|queue| queue.events.pop_front())
+    }
+
+    /// Events lost because this listener did not keep up.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.queue.with(|queue| queue.missed)
+    }
+}
+
+impl Stream for EventStream {
+    type Item = ClientEvent;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ClientEvent>> {
+        let mut waker = Some(cx.waker().clone());
+        self.queue.with(|queue| match queue.events.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if queue.closed => Poll::Ready(None),
+            None => {
+                core::mem::swap(&mut queue.waker, &mut waker);
+                Poll::Pending
+            }
+        })
+    }
+}
+
+/// Events kept for one listener.
+const MAX_EVENTS: usize = 1_024;

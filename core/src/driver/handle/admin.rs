@@ -1,0 +1,198 @@
+//! Administration.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Client;
+use crate::client::{CallTarget, Command, CommandResult, RouteError};
+use crate::error::RequestError;
+use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::wire::Frame;
+use crate::wire::codes::{request, response};
+use crate::wire::frame::EncodedFrame;
+use crate::wire::header::FieldError;
+use crate::wire::request::{
+    CreateTopic, Fields, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
+    Request,
+};
+
+/// Topics and offsets.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Admin {
+    pub(super) const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Creates a topic with so many queues, on every broker that holds the template topic.
+    ///
+    /// # Errors
+    /// No broker created it; of several the last error.
+    pub async fn create_topic(&self, topic: impl Into<Topic>, queues: u32) -> Result<(), AdminError> {
+        let topic = topic.into();
+        let template = self.client.inner.shared.config.template_topic.clone();
+        self.route(&template, false).await?;
+        let view = self.client.inner.shared.view();
+        let masters: Vec<_> = view.routes.brokers.values().filter_map(|broker| broker.master().cloned()).collect();
+        let count = i32::try_from(queues).unwrap_or(i32::MAX);
+        let request = CreateTopic {
+            topic: topic.clone(),
+            default_topic: template,
+            read_queues: count,
+            write_queues: count,
+            perm: READ_WRITE,
+            filter_type: String::from("SINGLE_TAG"),
+            sys_flag: Some(0),
+            order: false,
+            attributes: None,
+        };
+        let mut last = Err(AdminError::NoBroker);
+        let mut created = false;
+        for master in masters {
+            match self.request(&master, &request).await {
+                Ok(_) => created = true,
+                Err(error) => last = Err(error),
+            }
+        }
+        if created { Ok(()) } else { last }
+    }
+
+    /// The queues of a topic that can be read.
+    ///
+    /// # Errors
+    /// The topic does not exist, or no name server answers.
+    pub async fn queues(&self, topic: impl Into<Topic>) -> Result<Vec<MessageQueue>, AdminError> {
+        let topic = topic.into();
+        self.route(&topic, true).await?;
+        let view = self.client.inner.shared.view();
+        let known = view.routes.topics.get(&topic).filter(|known| known.exists);
+        known.map(|known| known.subscribe.clone()).ok_or(AdminError::Route(RouteError::NoTopic))
+    }
+
+    /// The end of a queue: the offset its next message will have.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer.
+    pub async fn max_offset(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {
+        self.queue_offset::<{ request::GET_MAX_OFFSET }>(queue).await
+    }
+
+    /// The start of a queue: the offset of its oldest message.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer.
+    pub async fn min_offset(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {
+        self.queue_offset::<{ request::GET_MIN_OFFSET }>(queue).await
+    }
+
+    /// The offset a group has committed; `None` when it has none.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer.
+    pub async fn committed(
+        &self,
+        group: impl Into<Group>,
+        queue: &MessageQueue,
+    ) -> Result<Option<QueueOffset>, AdminError> {
+        let request = QueryConsumerOffset {
+            group: group.into(),
+            topic: queue.topic.clone(),
+            queue_id: queue.id,
+            set_zero_if_not_found: Some(false),
+            broker: Some(queue.broker.clone()),
+        };
+        let master = self.master(queue).await?;
+        match self.request(&master, &request).await {
+            Ok(frame) => Ok(Some(QueryConsumerOffsetResponse::read(&frame.header.ext)?.offset)),
+            Err(AdminError::Broker { code: response::QUERY_NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn queue_offset<const CODE: i32>(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {
+        let request = QueueOffsetRequest::<CODE> { topic: queue.topic.clone(), queue_id: queue.id };
+        let master = self.master(queue).await?;
+        let frame = self.request(&master, &request).await?;
+        Ok(QueueOffsetResponse::read(&frame.header.ext)?.offset)
+    }
+
+    async fn master(&self, queue: &MessageQueue) -> Result<Endpoint, AdminError> {
+        self.route(&queue.topic, false).await?;
+        let view = self.client.inner.shared.view();
+        view.routes.master(&queue.broker).cloned().ok_or_else(|| AdminError::NoMaster(queue.broker.clone()))
+    }
+
+    async fn route(&self, topic: &Topic, fresh: bool) -> Result<(), AdminError> {
+        match self.client.inner.shared.call(Command::WantRoute { topic: topic.clone(), fresh }).await {
+            CommandResult::Route(result) => result.map_err(AdminError::Route),
+            _ => Err(AdminError::Closed),
+        }
+    }
+
+    async fn request<Q: Request>(&self, to: &Endpoint, request: &Q) -> Result<Frame, AdminError> {
+        let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, Bytes::new());
+        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout: TIMEOUT };
+        match self.client.inner.shared.call(call).await {
+            CommandResult::Called(Ok(frame)) if frame.header.code == response::SUCCESS => Ok(frame),
+            CommandResult::Called(Ok(frame)) => {
+                Err(AdminError::Broker { code: frame.header.code, remark: frame.header.remark.unwrap_or_default() })
+            }
+            CommandResult::Called(Err(error)) => Err(AdminError::Request(error)),
+            _ => Err(AdminError::Closed),
+        }
+    }
+}
+
+/// An administrative operation that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// No broker is known.
+    #[error("no broker is known")]
+    NoBroker,
+    /// The broker has no master.
+    #[error("broker {0} has no master")]
+    NoMaster(BrokerName),
+    /// The route cannot be had.
+    #[error("route: {0}")]
+    Route(RouteError),
+    /// The broker refused.
+    #[error("broker answered {code}: {remark}")]
+    Broker {
+        /// Its response code.
+        code: i32,
+        /// Its words.
+        remark: String,
+    },
+    /// No answer.
+    #[error(transparent)]
+    Request(RequestError),
+    /// The answer cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Malformed(#[from] FieldError),
+    /// The client is closed.
+    #[error("closed")]
+    Closed,
+}
+
+impl AdminError {
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::NoBroker | Self::NoMaster(_) | Self::Route(RouteError::Unavailable(_)) => true,
+            Self::Broker { code, .. } => matches!(*code, response::SYSTEM_BUSY | response::SERVICE_NOT_AVAILABLE),
+            Self::Route(_) | Self::Malformed(_) | Self::Closed => false,
+        }
+    }
+}
+
+/// Java's timeout of such operations is 6 s.
+const TIMEOUT: Duration = Duration::from_secs(6);
+/// Permission: read and write.
+const READ_WRITE: i32 = 6;

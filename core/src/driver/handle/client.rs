@@ -1,0 +1,241 @@
+//! The client.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::{Admin, ProducerBuilder, PushConsumerBuilder};
+use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
+use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, parse_name_servers};
+use crate::driver::client_task;
+use crate::driver::events::EventStream;
+use crate::driver::inbox::Mail;
+use crate::driver::runtime::{ClockOf, Runtime};
+use crate::driver::shared::Shared;
+use crate::ids::{ClientId, Endpoint, Group};
+use crate::wire::Codec;
+
+/// A connection to a cluster, shared by any number of producers and consumers. Clones are the same client.
+///
+/// Dropping the last handle, producers and consumers included, closes it within a second.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Configures a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientBuilder {
+    name_servers: Option<Vec<Endpoint>>,
+    client_ip: Option<IpAddr>,
+    instance_name: Option<String>,
+    lazy: bool,
+    config: ClientConfig,
+}
+
+impl ClientBuilder {
+    /// The defaults: name servers from the environment variable `NAMESRV_ADDR`.
+    #[must_use]
+    pub fn new() -> Self {
+        let config = ClientConfig::new(Vec::new(), ClientId::from(""));
+        Self { name_servers: None, client_ip: None, instance_name: None, lazy: false, config }
+    }
+
+    /// The name servers, as `host:port;host:port`.
+    #[must_use]
+    pub fn name_servers(mut self, list: impl AsRef<str>) -> Self {
+        self.name_servers = Some(parse_name_servers(list.as_ref()));
+        self
+    }
+
+    /// The address this client goes by. Default: that of the host.
+    #[must_use]
+    pub const fn client_ip(mut self, ip: IpAddr) -> Self {
+        self.client_ip = Some(ip);
+        self
+    }
+
+    /// The name that tells clients of one host apart. Default: the process id and a random number, which cannot clash
+    /// even where containers share addresses and process ids.
+    #[must_use]
+    pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+        self.instance_name = Some(name.into());
+        self
+    }
+
+    /// The header codec of requests. Default: JSON.
+    #[must_use]
+    pub const fn codec(mut self, codec: Codec) -> Self {
+        self.config.codec = codec;
+        self
+    }
+
+    /// Bounds and times of links.
+    #[must_use]
+    pub fn link(mut self, link: LinkConfig) -> Self {
+        self.config.link = link;
+        self
+    }
+
+    /// How often brokers hear from this client. Default: 30 s.
+    #[must_use]
+    pub const fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_interval = interval;
+        self
+    }
+
+    /// How often offsets are committed. Default: 5 s.
+    #[must_use]
+    pub const fn commit_interval(mut self, interval: Duration) -> Self {
+        self.config.commit_interval = interval;
+        self
+    }
+
+    /// Does not wait for a name server: what needs one waits itself.
+    #[must_use]
+    pub const fn lazy(mut self) -> Self {
+        self.lazy = true;
+        self
+    }
+
+    /// Starts the client on a runtime; done when one name server is up.
+    ///
+    /// # Errors
+    /// The configuration breaks a rule, or no name server can be reached in 3 s.
+    pub async fn connect_on<R: Runtime>(self, rt: &R) -> Result<Client, ConnectError> {
+        let lazy = self.lazy;
+        let client = self.start_on(rt)?;
+        if lazy {
+            return Ok(client);
+        }
+        match client.inner.shared.call(Command::Open).await {
+            CommandResult::Opened(Ok(())) => Ok(client),
+            CommandResult::Opened(Err(unavailable)) => Err(ConnectError::Unavailable(unavailable)),
+            _ => Err(ConnectError::Closed),
+        }
+    }
+
+    fn start_on<R: Runtime>(self, rt: &R) -> Result<Client, ConnectError> {
+        let host = rt.host();
+        let mut config = self.config;
+        let from_env = || host.env(NAMESRV_ADDR).map(parse_name_servers).unwrap_or_default();
+        config.name_servers = self.name_servers.unwrap_or_else(from_env);
+        config.check()?;
+        let ip = self.client_ip.unwrap_or(host.ip);
+        let seed = rt.entropy();
+        let nonce = u32::try_from(seed >> 32).unwrap_or_default();
+        let instance = self.instance_name.unwrap_or_else(|| alloc::format!("{}#{nonce:08x}", host.pid));
+        let ip_text = match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => alloc::format!("[{ip}]"),
+        };
+        config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}"));
+        let link = Arc::new(config.link.clone());
+        let config = Arc::new(config);
+        let clock = Arc::new(ClockOf(rt.clone()));
+        let shared = Arc::new(Shared::new(config.clone(), clock, ip, host.pid, nonce));
+        let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
+        rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
+        Ok(Client { inner: Arc::new(Inner { shared }) })
+    }
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Client {
+    /// Configures a client.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Configures a producer of this group.
+    #[must_use]
+    pub fn producer(&self, group: impl Into<Group>) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Configures a push consumer of this group.
+    #[must_use]
+    pub fn push_consumer(&self, group: impl Into<Group>) -> PushConsumerBuilder {
+        PushConsumerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Administration: topics and offsets.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// What the client does and meets, from now on.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        self.inner.shared.events.listen()
+    }
+
+    /// The id this client goes by at brokers.
+    #[must_use]
+    pub fn client_id(&self) -> ClientId {
+        self.inner.shared.config.client_id.clone()
+    }
+
+    /// Ends the client in good order: consumers stop, offsets are committed, groups left, links closed. Takes 30 s at
+    /// most; more calls wait for the same end.
+    pub async fn shutdown(&self) {
+        self.shutdown_within(SHUTDOWN_TIMEOUT).await;
+    }
+
+    /// The same, within this time.
+    pub async fn shutdown_within(&self, timeout: Duration) {
+        self.inner.shared.shutdown(timeout);
+        self.inner.shared.ended().await;
+    }
+}
+
+impl Shared {
+    fn shutdown(&self, timeout: Duration) {
+        let deadline = self.clock.now().after(timeout);
+        self.inbox.post([Mail::Input(Input::Shutdown { deadline })]);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.shutdown(DROP_TIMEOUT);
+    }
+}
+
+impl core::fmt::Debug for Client {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").field("client_id", &self.inner.shared.config.client_id).finish_non_exhaustive()
+    }
+}
+
+/// A client that did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The configuration breaks a rule.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No name server can be reached.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The runtime ended under the client.
+    #[error("closed")]
+    Closed,
+}
+
+/// How long shutdown takes at most.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same when the last handle was dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,244 @@
+//! Push consumers.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::panic::AssertUnwindSafe;
+
+use futures_lite::{FutureExt, Stream};
+
+use super::{Client, Delivery};
+use crate::client::{Command, CommandResult, Drained, StartError};
+use crate::config::{ConsumerConfig, StartFrom, Strategy};
+use crate::dispatch::PoisonPolicy;
+use crate::driver::intake::{Intake, Turn};
+use crate::ids::{Group, Topic};
+
+/// Receives the messages of a group's share of queues. Clones are the same consumer: each message goes to one of
+/// them. Also a [`Stream`] of [`Delivery`].
+///
+/// Dropping the last clone stops the consumer within a second.
+pub struct PushConsumer {
+    inner: Arc<Inner>,
+    turn: Turn,
+}
+
+struct Inner {
+    client: Client,
+    group: Group,
+    intake: Arc<Intake>,
+}
+
+/// Configures a [`PushConsumer`].
+#[derive(Clone, Debug)]
+pub struct PushConsumerBuilder {
+    client: Client,
+    config: ConsumerConfig,
+}
+
+impl PushConsumerBuilder {
+    pub(super) fn new(client: Client, group: Group) -> Self {
+        Self { client, config: ConsumerConfig::new(group) }
+    }
+
+    /// Subscribes to a topic with a tag expression: `*` for all, or `a || b`.
+    #[must_use]
+    pub fn subscribe(mut self, topic: impl Into<Topic>, expression: impl Into<String>) -> Self {
+        let topic = topic.into();
+        self.config.subscriptions.retain(|(known, _)| *known != topic);
+        self.config.subscriptions.push((topic, expression.into()));
+        self
+    }
+
+    /// Where a group without stored offset starts. Default: at the end of each queue.
+    #[must_use]
+    pub const fn start_from(mut self, start: StartFrom) -> Self {
+        self.config.start_from = start;
+        self
+    }
+
+    /// How queues are shared out; every member of the group must use the same. Default: averagely.
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.config.strategy = strategy;
+        self
+    }
+
+    /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16.
+    #[must_use]
+    pub const fn max_reconsume(mut self, times: u32) -> Self {
+        self.config.max_reconsume = times;
+        self
+    }
+
+    /// What to do with records that cannot be decoded. Default: hand them back to the broker.
+    #[must_use]
+    pub const fn on_poison(mut self, policy: PoisonPolicy) -> Self {
+        self.config.on_poison = policy;
+        self
+    }
+
+    /// Unsettled messages of a queue above which it is not pulled. Default: 1,000.
+    #[must_use]
+    pub const fn queue_messages(mut self, messages: u32) -> Self {
+        self.config.queue_messages = messages;
+        self
+    }
+
+    /// Pinned MiB of a queue above which it is not pulled. Default: 100.
+    #[must_use]
+    pub const fn queue_mib(mut self, mib: u32) -> Self {
+        self.config.queue_mib = mib;
+        self
+    }
+
+    /// Messages asked for in one pull. Default: 32.
+    #[must_use]
+    pub const fn pull_batch(mut self, messages: u32) -> Self {
+        self.config.pull_batch = messages;
+        self
+    }
+
+    /// Pause between two pulls of a queue that had messages. Default: none.
+    #[must_use]
+    pub const fn pull_interval(mut self, pause: Duration) -> Self {
+        self.config.pull_interval = pause;
+        self
+    }
+
+    /// Starts the consumer; done when a broker knows the group.
+    ///
+    /// # Errors
+    /// The configuration breaks a rule, this client has a consumer of the group, or no broker can be reached.
+    pub async fn start(self) -> Result<PushConsumer, StartError> {
+        let group = self.config.group.clone();
+        let shared = self.client.inner.shared.clone();
+        match shared.call(Command::StartConsumer(Arc::new(self.config))).await {
+            CommandResult::Started(result) => result?,
+            _ => return Err(StartError::Closed),
+        }
+        let intake = shared.intake(&group).ok_or(StartError::Closed)?;
+        let turn = Turn::new(intake.clone());
+        Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, intake }), turn })
+    }
+}
+
+impl PushConsumer {
+    /// The next message; `None` when the consumer is stopped.
+    ///
+    /// Nothing is taken before it is ready: the future can be dropped at any point without losing a message.
+    pub async fn next(&self) -> Option<Delivery> {
+        let mut turn = Turn::new(self.inner.intake.clone());
+        poll_fn(|cx| poll_delivery(&mut turn, cx)).await
+    }
+
+    /// Calls `handler` for each message, with up to `at_once` running at the same time in this task, until the
+    /// consumer is stopped. A handler that panics has failed its message.
+    pub async fn run<F, Fut>(&self, at_once: usize, handler: F)
+    where
+        F: Fn(Delivery) -> Fut + Send,
+        Fut: Future<Output = ()> + Send,
+    {
+        let worker = || async {
+            while let Some(delivery) = self.next().await {
+                // A panic drops the delivery unsettled: that is a failed message.
+                let _ = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
+            }
+        };
+        let mut workers: Vec<_> = (0..at_once.max(1)).map(|_| Worker::new(worker())).collect();
+        poll_fn(|cx| {
+            workers.retain_mut(|task| task.poll(cx).is_pending());
+            if workers.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Stops: every `next` gives `None` at once, messages handed out may still be settled for up to 30 s, offsets are
+    /// committed, the group is left.
+    pub async fn shutdown(&self) -> Drained {
+        self.shutdown_within(SHUTDOWN_TIMEOUT).await
+    }
+
+    /// The same, within this time.
+    pub async fn shutdown_within(&self, timeout: Duration) -> Drained {
+        match self.inner.stop(timeout).await {
+            CommandResult::Stopped(drained) => drained,
+            _ => Drained::default(),
+        }
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.inner.group
+    }
+}
+
+impl Inner {
+    fn stop(&self, timeout: Duration) -> crate::driver::shared::Call {
+        let shared = &self.client.inner.shared;
+        self.intake.close();
+        let deadline = shared.clock.now().after(timeout);
+        shared.call(Command::StopConsumer { group: self.group.clone(), deadline })
+    }
+}
+
+impl Clone for PushConsumer {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), turn: Turn::new(self.inner.intake.clone()) }
+    }
+}
+
+impl Stream for PushConsumer {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        poll_delivery(&mut self.turn, cx)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop(DROP_TIMEOUT).detach();
+    }
+}
+
+impl core::fmt::Debug for PushConsumer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PushConsumer").field("group", &self.inner.group).finish_non_exhaustive()
+    }
+}
+
+/// Takes until a message can be opened: an unreadable body is dealt with by the poison policy.
+fn poll_delivery(turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+    loop {
+        let Some(taken) = core::task::ready!(turn.poll(cx)) else {
+            return Poll::Ready(None);
+        };
+        if let Some(delivery) = Delivery::open(taken, turn.intake()) {
+            return Poll::Ready(Some(delivery));
+        }
+    }
+}
+
+/// One of the handlers of [`PushConsumer::run`].
+struct Worker<F>(Pin<alloc::boxed::Box<F>>);
+
+impl<F: Future<Output = ()>> Worker<F> {
+    fn new(future: F) -> Self {
+        Self(alloc::boxed::Box::pin(future))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// How long shutdown takes at most.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same when the last handle was dropped.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);

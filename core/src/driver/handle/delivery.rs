@@ -1,0 +1,290 @@
+//! One message in the hands of its consumer.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
+use crate::driver::intake::Intake;
+use crate::ids::{MessageQueue, QueueOffset, Topic};
+use crate::time::UnixMillis;
+use crate::wire::compress::{InflateError, inflate};
+use crate::wire::message::Record;
+use crate::wire::message::properties::{self, name};
+
+/// A message handed out, to be settled: dropped, it counts as failed.
+#[must_use = "a delivery that is dropped counts as failed and comes again"]
+pub struct Delivery {
+    message: ReceivedMessage,
+    intake: Arc<Intake>,
+    settled: bool,
+}
+
+impl Delivery {
+    /// Opens a message; one whose body cannot be read is given to the poison policy instead.
+    pub(super) fn open(taken: Taken, intake: &Arc<Intake>) -> Option<Self> {
+        match ReceivedMessage::open(taken) {
+            Ok(message) => Some(Self { message, intake: intake.clone(), settled: false }),
+            Err((taken, cause)) => {
+                let taken = intake.poisoned(taken, cause.clone())?;
+                let message = ReceivedMessage::poison(taken, Some(cause));
+                Some(Self { message, intake: intake.clone(), settled: false })
+            }
+        }
+    }
+
+    /// The message.
+    #[must_use]
+    pub const fn message(&self) -> &ReceivedMessage {
+        &self.message
+    }
+
+    /// Consumed: the group's offset may pass it.
+    pub fn ack(mut self) {
+        self.settle(Outcome::Done);
+    }
+
+    /// Failed: it comes again later, after a delay that grows with each time, and goes to the dead-letter queue when
+    /// it has come often enough.
+    pub fn retry(mut self) {
+        self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
+    }
+
+    /// Failed: it comes again after this delay.
+    pub fn retry_at(mut self, level: DelayLevel) {
+        self.settle(Outcome::Failed { level: level.0 });
+    }
+
+    /// Failed for good: it goes to the dead-letter queue now.
+    pub fn dead_letter(mut self) {
+        self.settle(Outcome::Failed { level: DelayLevel::DEAD_LETTER.0 });
+    }
+
+    /// Why the record cannot be read, with [`PoisonPolicy::Deliver`](crate::dispatch::PoisonPolicy::Deliver).
+    #[must_use]
+    pub const fn poison(&self) -> Option<&PoisonCause> {
+        self.message.poison.as_ref()
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Settled {
+        self.settled = true;
+        self.intake.settle(&self.message.taken, outcome)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
+        }
+    }
+}
+
+impl core::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Delivery").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+/// A delay before a message comes again, by the broker's levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DelayLevel(i32);
+
+impl DelayLevel {
+    /// One second.
+    pub const S1: Self = Self(1);
+    /// Five seconds.
+    pub const S5: Self = Self(2);
+    /// Ten seconds.
+    pub const S10: Self = Self(3);
+    /// Half a minute.
+    pub const S30: Self = Self(4);
+    /// One minute.
+    pub const M1: Self = Self(5);
+    /// Two minutes.
+    pub const M2: Self = Self(6);
+    /// Five minutes.
+    pub const M5: Self = Self(9);
+    /// Ten minutes.
+    pub const M10: Self = Self(14);
+    /// Half an hour.
+    pub const M30: Self = Self(16);
+    /// One hour.
+    pub const H1: Self = Self(17);
+    /// Two hours.
+    pub const H2: Self = Self(18);
+    /// The broker chooses: level 3 plus the times it came before.
+    const BROKER: Self = Self(0);
+    const DEAD_LETTER: Self = Self(-1);
+
+    /// The level with this number, 1 to 18; `None` outside.
+    #[must_use]
+    pub const fn new(level: i32) -> Option<Self> {
+        if level >= 1 && level <= 18 { Some(Self(level)) } else { None }
+    }
+}
+
+/// A message as it was stored.
+pub struct ReceivedMessage {
+    taken: Taken,
+    body: Bytes,
+    poison: Option<PoisonCause>,
+}
+
+impl ReceivedMessage {
+    fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
+        let record = match taken.item().map(|item| &item.content) {
+            Some(Content::Record(record)) => record,
+            Some(Content::Poison(_)) | None => return Ok(Self::poison(taken, None)),
+        };
+        let raw = record.body(&taken.batch.frame);
+        let flags = record.sys_flag;
+        let body = match flags.compression() {
+            None if flags.compressed() => Err(InflateError::UnknownKind),
+            None => Ok(taken.batch.frame.slice_ref(raw)),
+            Some(kind) => inflate(kind, raw, MAX_BODY).map(Bytes::from),
+        };
+        match body {
+            Ok(body) => Ok(Self { taken, body, poison: None }),
+            Err(error) => Err((taken, PoisonCause::Inflate(error))),
+        }
+    }
+
+    /// A record that cannot be read: its bytes as they are.
+    fn poison(taken: Taken, cause: Option<PoisonCause>) -> Self {
+        let (body, poison) = match taken.item().map(|item| &item.content) {
+            Some(Content::Poison(poison)) => {
+                let bytes = taken.batch.frame.get(poison.start..poison.start.saturating_add(poison.len));
+                (taken.batch.frame.slice_ref(bytes.unwrap_or_default()), Some(poison.cause.clone()))
+            }
+            Some(Content::Record(record)) => (taken.batch.frame.slice_ref(record.body(&taken.batch.frame)), None),
+            None => (Bytes::new(), None),
+        };
+        Self { taken, body, poison: cause.or(poison) }
+    }
+
+    /// The topic it was sent to, also when it comes again by way of the retry topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        match self.property(name::RETRY_TOPIC) {
+            Some(topic) if self.taken.batch.queue.topic.as_str().starts_with(RETRY_PREFIX) => Topic::from(topic),
+            _ => self.taken.batch.queue.topic.clone(),
+        }
+    }
+
+    /// The body, inflated. It pins the pulled frame unless it was compressed: see [`ReceivedMessage::detach`].
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// A copy of the body that pins nothing else.
+    #[must_use]
+    pub fn detach(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.body)
+    }
+
+    /// The queue it was pulled from.
+    #[must_use]
+    pub fn queue(&self) -> &MessageQueue {
+        &self.taken.batch.queue
+    }
+
+    /// Its position there.
+    #[must_use]
+    pub fn queue_offset(&self) -> QueueOffset {
+        self.taken.item().map_or(self.taken.batch.from, |item| item.offset)
+    }
+
+    /// The id its producer gave it, else the one that says where it is stored.
+    #[must_use]
+    pub fn msg_id(&self) -> String {
+        self.property(name::UNIQ_KEY).map_or_else(|| self.offset_msg_id(), String::from)
+    }
+
+    /// The id that says where it is stored; empty for a poison record.
+    #[must_use]
+    pub fn offset_msg_id(&self) -> String {
+        self.record().map(|record| record.offset_msg_id().to_string()).unwrap_or_default()
+    }
+
+    /// The tag.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.property(name::TAGS)
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.property(name::KEYS).unwrap_or_default().split(' ').filter(|key| !key.is_empty())
+    }
+
+    /// One property.
+    #[must_use]
+    pub fn property(&self, key: &str) -> Option<&str> {
+        properties::get(self.raw_properties(), key)
+    }
+
+    /// All properties, the protocol's own included.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        properties::iter(self.raw_properties())
+    }
+
+    /// How often it came before, over all members of the group.
+    #[must_use]
+    pub fn reconsume_times(&self) -> i32 {
+        let stored = self.record().map_or(0, |record| record.reconsume_times);
+        stored.saturating_add(self.taken.local_retries)
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn born(&self) -> UnixMillis {
+        UnixMillis(self.record().map_or(0, |record| record.born_timestamp))
+    }
+
+    /// When it was stored.
+    #[must_use]
+    pub fn stored(&self) -> UnixMillis {
+        UnixMillis(self.record().map_or(0, |record| record.store_timestamp))
+    }
+
+    /// The address of its producer, as the broker saw it.
+    #[must_use]
+    pub fn born_host(&self) -> Option<SocketAddr> {
+        self.record().map(|record| record.born_host)
+    }
+
+    /// The flag its producer set.
+    #[must_use]
+    pub fn flag(&self) -> i32 {
+        self.record().map_or(0, |record| record.flag)
+    }
+
+    fn record(&self) -> Option<&Record> {
+        match &self.taken.item()?.content {
+            Content::Record(record) => Some(record),
+            Content::Poison(_) => None,
+        }
+    }
+
+    fn raw_properties(&self) -> &[u8] {
+        self.record().map(|record| record.properties(&self.taken.batch.frame)).unwrap_or_default()
+    }
+}
+
+impl core::fmt::Debug for ReceivedMessage {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReceivedMessage")
+            .field("queue", &format_args!("{}", self.queue()))
+            .field("queue_offset", &self.queue_offset())
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The largest inflated body: brokers store 4 MiB by default.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+const RETRY_PREFIX: &str = "%RETRY%";

@@ -1,0 +1,13 @@
+//! What users hold: concrete, cheap to clone, and without knowledge of the runtime below.
+
+mod admin;
+mod client;
+mod consumer;
+mod delivery;
+mod producer;
+
+pub use admin::{Admin, AdminError};
+pub use client::{Client, ClientBuilder, ConnectError};
+pub use consumer::{PushConsumer, PushConsumerBuilder};
+pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
+pub use producer::{Producer, ProducerBuilder};

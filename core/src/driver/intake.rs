@@ -1,0 +1,211 @@
+//! A consumer's `Dispatch` behind its lock, and who waits for its messages.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::Mutex;
+
+use super::inbox::Inbox;
+use super::lock::Lock;
+use crate::config::ConsumerConfig;
+use crate::dispatch::{
+    Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
+};
+use crate::ids::{Epoch, MessageQueue};
+
+/// The messages of one consumer, shared by its handles and the client task.
+pub(super) struct Intake {
+    state: Mutex<State>,
+    /// The client task has something to look at.
+    dirty: AtomicBool,
+    inbox: Inbox,
+}
+
+struct State {
+    dispatch: Dispatch,
+    /// Who waits, first come first served; `None` for one that was woken and has not come back.
+    waiters: BTreeMap<u64, Option<Waker>>,
+    next_waiter: u64,
+    drained_told: bool,
+}
+
+/// What the client task found in a dispatch.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) progress: Vec<Progress>,
+    pub(super) failures: Vec<Failure>,
+    pub(super) events: Vec<DispatchEvent>,
+    pub(super) drained: bool,
+}
+
+impl Intake {
+    pub(super) fn new(config: &ConsumerConfig, inbox: Inbox) -> Self {
+        let dispatch = Dispatch::new(DispatchConfig {
+            on_poison: config.on_poison,
+            low_messages: u64::from(config.queue_messages) / 2,
+            low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
+            drop_failed: false,
+        });
+        let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
+        Self { state: Mutex::new(state), dirty: AtomicBool::new(false), inbox }
+    }
+
+    /// Takes in a batch and wakes as many takers as it has messages.
+    pub(super) fn deliver(&self, batch: Arc<Batch>) {
+        let wakers = self.state.with(|state| {
+            let ready = state.dispatch.deliver(batch);
+            state.wake(ready)
+        });
+        self.dirty.store(true, Ordering::Release);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The next message; `None` when there will be no more.
+    pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+        let waker = cx.waker().clone();
+        let (result, urgent) = self.state.with(|state| {
+            if let Some(id) = waiter.take() {
+                state.waiters.remove(&id);
+            }
+            if !state.dispatch.is_open() {
+                return (Poll::Ready(None), false);
+            }
+            match state.dispatch.take() {
+                Some(taken) => (Poll::Ready(Some(taken)), state.dispatch.take_urgent()),
+                None => {
+                    let id = state.next_waiter;
+                    state.next_waiter = id.saturating_add(1);
+                    state.waiters.insert(id, Some(waker));
+                    *waiter = Some(id);
+                    (Poll::Pending, state.dispatch.take_urgent())
+                }
+            }
+        });
+        self.nudge_if(urgent);
+        result
+    }
+
+    /// A waiter goes away; if it was woken for a message, another is.
+    pub(super) fn leave(&self, waiter: u64) {
+        let wakers = self.state.with(|state| match state.waiters.remove(&waiter) {
+            Some(None) if state.dispatch.has_ready() => state.wake(1),
+            Some(_) | None => Vec::new(),
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
+        let (settled, urgent) = self.state.with(|state| {
+            let settled = state.dispatch.settle(taken, outcome);
+            (settled, state.dispatch.take_urgent())
+        });
+        self.dirty.store(true, Ordering::Release);
+        self.nudge_if(urgent);
+        settled
+    }
+
+    /// The body of a message cannot be read: the policy decides; it comes back when it is to be delivered all the same.
+    pub(super) fn poisoned(&self, taken: Taken, cause: PoisonCause) -> Option<Taken> {
+        let (taken, urgent) = self.state.with(|state| {
+            let taken = state.dispatch.poisoned(taken, cause);
+            (taken, state.dispatch.take_urgent())
+        });
+        self.nudge_if(urgent);
+        taken
+    }
+
+    pub(super) fn redeliver(&self, taken: &Taken) {
+        let wakers = self.state.with(|state| if state.dispatch.redeliver(taken) { state.wake(1) } else { Vec::new() });
+        self.dirty.store(true, Ordering::Release);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn stop_queue(&self, taken: &Taken) {
+        self.state.with(|state| state.dispatch.stop_queue(taken));
+        self.dirty.store(true, Ordering::Release);
+    }
+
+    pub(super) fn revoke(&self, queue: &MessageQueue, epoch: Epoch) -> Option<Progress> {
+        self.state.with(|state| state.dispatch.revoke(queue, epoch))
+    }
+
+    /// Hands out nothing more; everybody who waits learns it.
+    pub(super) fn close(&self) {
+        let wakers = self.state.with(|state| {
+            state.dispatch.close();
+            state.wake_all()
+        });
+        self.dirty.store(true, Ordering::Release);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// What the client task has to know, with at most so many failures.
+    pub(super) fn news(&self, failures: usize) -> News {
+        let mut news = News::default();
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return news;
+        }
+        self.state.with(|state| {
+            news.progress.extend(core::iter::from_fn(|| state.dispatch.poll_progress()));
+            news.events.extend(core::iter::from_fn(|| state.dispatch.poll_event()));
+            news.failures.extend(core::iter::from_fn(|| state.dispatch.poll_failure()).take(failures));
+            if !state.dispatch.is_open() && state.dispatch.outstanding() == 0 {
+                news.drained = !core::mem::replace(&mut state.drained_told, true);
+            }
+        });
+        if news.failures.len() == failures {
+            self.dirty.store(true, Ordering::Release);
+        }
+        news
+    }
+
+    fn nudge_if(&self, urgent: bool) {
+        if urgent {
+            self.dirty.store(true, Ordering::Release);
+            self.inbox.nudge();
+        }
+    }
+}
+
+impl State {
+    /// Wakes the first `count` waiters that are not woken yet.
+    fn wake(&mut self, count: usize) -> Vec<Waker> {
+        self.waiters.values_mut().filter_map(Option::take).take(count).collect()
+    }
+
+    fn wake_all(&mut self) -> Vec<Waker> {
+        self.waiters.values_mut().filter_map(Option::take).collect()
+    }
+}
+
+/// A future's place among those who wait for the next message. Dropped, it passes its turn on.
+pub(super) struct Turn {
+    intake: Arc<Intake>,
+    waiter: Option<u64>,
+}
+
+impl Turn {
+    pub(super) fn new(intake: Arc<Intake>) -> Self {
+        Self { intake, waiter: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+        self.intake.poll_take(&mut self.waiter, cx)
+    }
+
+    pub(super) fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            self.intake.leave(waiter);
+        }
+    }
+}
+
+const MIB: u64 = 1024 * 1024;

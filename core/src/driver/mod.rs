@@ -1,0 +1,27 @@
+//! The runtime-neutral async half: what stands between the machines and an executor.
+//!
+//! Nothing in here but [`os`], a toolbox for implementations of [`Runtime`], calls the operating system.
+
+pub mod cell;
+mod client_task;
+mod conn_task;
+mod control;
+mod events;
+mod handle;
+mod inbox;
+mod intake;
+mod lock;
+pub mod os;
+pub mod queue;
+pub mod runtime;
+mod shared;
+#[cfg(feature = "tracing")]
+mod trace;
+
+pub use events::EventStream;
+pub use handle::{
+    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, Producer, ProducerBuilder,
+    PushConsumer, PushConsumerBuilder, ReceivedMessage,
+};
+pub use lock::{Lock, Locks, StdLocks};
+pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

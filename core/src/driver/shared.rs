@@ -1,0 +1,159 @@
+//! What handles and the client task share.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::net::IpAddr;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Poll};
+use std::sync::Mutex;
+
+use super::cell::{Completion, cell};
+use super::conn_task::Submission;
+use super::events::Events;
+use super::inbox::{Inbox, Mail};
+use super::intake::Intake;
+use super::lock::Lock;
+use super::queue::Submitter;
+use super::runtime::Clock;
+use crate::client::{Command, CommandResult, Input, RouteView};
+use crate::config::ClientConfig;
+use crate::ids::{ConnId, Group, OpId};
+use crate::wire::message::UniqueKeys;
+
+/// Routes, and where to put what goes over each link.
+#[derive(Default)]
+pub(super) struct View {
+    pub(super) routes: Arc<RouteView>,
+    pub(super) submitters: BTreeMap<ConnId, Submitter<Submission>>,
+}
+
+pub(super) struct Shared {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) inbox: Inbox,
+    pub(super) events: Events,
+    pub(super) keys: UniqueKeys,
+    view: Mutex<Arc<View>>,
+    intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
+    next_op: AtomicU64,
+    /// Waiters for the end of the client.
+    ended: Mutex<Ended>,
+}
+
+#[derive(Default)]
+struct Ended {
+    is: bool,
+    waiting: alloc::vec::Vec<super::cell::Completer<()>>,
+}
+
+impl Shared {
+    pub(super) fn new(config: Arc<ClientConfig>, clock: Arc<dyn Clock>, ip: IpAddr, pid: u32, nonce: u32) -> Self {
+        Self {
+            config,
+            clock,
+            inbox: Inbox::new(),
+            events: Events::new(),
+            keys: UniqueKeys::new(ip, pid, nonce),
+            view: Mutex::default(),
+            intakes: Mutex::default(),
+            next_op: AtomicU64::new(0),
+            ended: Mutex::default(),
+        }
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.with(|view| view.clone())
+    }
+
+    pub(super) fn publish(&self, view: View) {
+        let view = Arc::new(view);
+        let old = self.view.with(|known| core::mem::replace(known, view));
+        drop(old);
+    }
+
+    pub(super) fn add_intake(&self, group: Group, intake: Arc<Intake>) {
+        self.intakes.with(|intakes| intakes.insert(group, intake));
+    }
+
+    pub(super) fn remove_intake(&self, group: &Group) {
+        self.intakes.with(|intakes| intakes.remove(group));
+    }
+
+    pub(super) fn intake(&self, group: &Group) -> Option<Arc<Intake>> {
+        self.intakes.with(|intakes| intakes.get(group).cloned())
+    }
+
+    /// Asks the client task for something.
+    pub(super) fn call(self: &Arc<Self>, command: Command) -> Call {
+        let op = OpId(self.next_op.fetch_add(1, Ordering::Relaxed));
+        let (completer, completion) = cell();
+        self.inbox.post([Mail::Command(op, command, completer)]);
+        Call { op: Some(op), completion, shared: self.clone() }
+    }
+
+    /// The client task is gone.
+    pub(super) fn close(&self) {
+        self.publish(View::default());
+        let waiting = self.ended.with(|ended| {
+            ended.is = true;
+            core::mem::take(&mut ended.waiting)
+        });
+        for completer in waiting {
+            if let Ok(Some(waker)) = completer.complete(()) {
+                waker.wake();
+            }
+        }
+        self.events.close();
+    }
+
+    /// Resolves when the client task is gone.
+    pub(super) async fn ended(&self) {
+        let (completer, completion) = cell();
+        let wait = self.ended.with(|ended| {
+            if !ended.is {
+                ended.waiting.push(completer);
+            }
+            !ended.is
+        });
+        if wait {
+            let _ = completion.await;
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.with(|ended| ended.is)
+    }
+}
+
+/// A command under way; dropped, nobody waits for it any more.
+pub(super) struct Call {
+    op: Option<OpId>,
+    completion: Completion<CommandResult>,
+    shared: Arc<Shared>,
+}
+
+impl Call {
+    /// Lets the command go on with nobody waiting for it.
+    pub(super) fn detach(mut self) {
+        self.op = None;
+    }
+}
+
+impl Future for Call {
+    type Output = CommandResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CommandResult> {
+        let result = core::task::ready!(Pin::new(&mut self.completion).poll(cx));
+        self.op = None;
+        Poll::Ready(result.unwrap_or(CommandResult::Closed))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(op) = self.op.take() {
+            self.shared.inbox.post([Mail::Input(Input::Cancel(op))]);
+        }
+    }
+}

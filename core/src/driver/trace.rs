@@ -1,0 +1,42 @@
+//! Client events as `tracing` events.
+
+use crate::client::ClientEvent;
+
+/// Reports one event: what users asked for at info, what is unusual at warn, the rest at debug.
+pub(super) fn event(event: &ClientEvent) {
+    match event {
+        ClientEvent::Start { group, step } => tracing::info!(%group, step = step.number(), "consumer start"),
+        ClientEvent::Rebalanced { group, topic, added, revoked, members } => {
+            tracing::info!(%group, %topic, added = added.len(), revoked = revoked.len(), members, "rebalanced");
+        }
+        ClientEvent::StartPosition { group, queue, offset, reason } => {
+            tracing::info!(%group, %queue, %offset, ?reason, "start position");
+        }
+        ClientEvent::OffsetIllegal { group, queue, asked, next, .. } => {
+            tracing::warn!(%group, %queue, %asked, %next, "the broker moved the offset");
+        }
+        ClientEvent::PullFailed { group, queue, why } => {
+            tracing::warn!(%group, %queue, why = ?clip(why), "pull failed")
+        }
+        ClientEvent::SendBackFailed { group, queue, why } => {
+            tracing::warn!(%group, %queue, why = ?clip(why), "message not handed back");
+        }
+        ClientEvent::Poison { group, event } => tracing::warn!(%group, ?event, "poison record"),
+        ClientEvent::QueueStopped { group, queue, offset } => {
+            tracing::error!(%group, %queue, %offset, "queue stopped at a record that cannot be passed");
+        }
+        ClientEvent::BrokerVersion { endpoint, version } => tracing::debug!(%endpoint, version, "broker version"),
+        ClientEvent::TopicMissing(topic) => tracing::warn!(%topic, "topic has no route"),
+        ClientEvent::LinkUp(endpoint) => tracing::debug!(%endpoint, "link up"),
+        ClientEvent::LinkDown(endpoint) => tracing::debug!(%endpoint, "link down"),
+    }
+}
+
+/// Words of a peer, cut to what a log line can bear; the debug form escapes the rest.
+fn clip(text: &str) -> &str {
+    let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_TEXT).last().unwrap_or(0);
+    if text.len() <= MAX_TEXT { text } else { text.get(..end).unwrap_or_default() }
+}
+
+/// Bytes of a peer's words in a log.
+const MAX_TEXT: usize = 256;

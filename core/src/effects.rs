@@ -1,0 +1,115 @@
+//! The only way out of a sub-machine.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use crate::client::consumer::PullContext;
+use crate::client::signal::{LinkRequest, NameRequest, ReplyTo, Signal};
+use crate::client::{ClientEvent, CommandResult, Output};
+use crate::ids::{Endpoint, OpId, RequestId};
+use crate::rng::Rng;
+use crate::time::{Instant, UnixMillis};
+use crate::timers::{TimerKey, Timers};
+use crate::wire::frame::EncodedFrame;
+
+/// What a sub-machine may know (the time, chance) and do (requests, timers, signals, outputs).
+#[derive(Debug)]
+pub(crate) struct Effects {
+    pub(crate) now: Instant,
+    pub(crate) wall: UnixMillis,
+    pub(crate) rng: Rng,
+    pub(crate) timers: Timers,
+    outputs: VecDeque<Output>,
+    signals: VecDeque<Signal>,
+    replies: BTreeMap<RequestId, ReplyTo>,
+    next_request: u64,
+}
+
+impl Effects {
+    pub(crate) fn new(seed: u64, now: Instant, wall: UnixMillis) -> Self {
+        Self {
+            now,
+            wall,
+            rng: Rng::new(seed),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            signals: VecDeque::new(),
+            replies: BTreeMap::new(),
+            next_request: 0,
+        }
+    }
+
+    /// Sends a request to `to`; the answer, or the failure, comes back to `reply_to`.
+    pub(crate) fn request(&mut self, to: Endpoint, frame: EncodedFrame, timeout: Duration, reply_to: ReplyTo) {
+        let deadline = self.now.after(timeout);
+        self.request_by(to, frame, deadline, reply_to, None);
+    }
+
+    /// Sends a request with a deadline, and for a pull what its answer is decoded with.
+    pub(crate) fn request_by(
+        &mut self,
+        to: Endpoint,
+        frame: EncodedFrame,
+        deadline: Instant,
+        reply_to: ReplyTo,
+        pull: Option<Arc<PullContext>>,
+    ) {
+        let id = RequestId(self.next_request);
+        self.next_request = self.next_request.saturating_add(1);
+        self.replies.insert(id, reply_to);
+        self.raise(Signal::Request(LinkRequest { id, to, frame, deadline, pull }));
+    }
+
+    /// Asks the name servers.
+    pub(crate) fn ask_names(&mut self, frame: EncodedFrame, timeout: Duration, reply_to: ReplyTo) {
+        let deadline = self.now.after(timeout);
+        self.raise(Signal::AskNames(NameRequest { frame, deadline, reply_to }));
+    }
+
+    /// Takes the continuation of an answered request; `None` when it was answered before.
+    pub(crate) fn reply_to(&mut self, id: RequestId) -> Option<ReplyTo> {
+        self.replies.remove(&id)
+    }
+
+    /// Requests that wait for their answer.
+    pub(crate) fn requests_open(&self) -> usize {
+        self.replies.len()
+    }
+
+    pub(crate) fn arm(&mut self, key: TimerKey, after: Duration) {
+        self.timers.arm(key, self.now.after(after));
+    }
+
+    pub(crate) fn disarm(&mut self, key: &TimerKey) {
+        self.timers.disarm(key);
+    }
+
+    pub(crate) fn raise(&mut self, signal: Signal) {
+        self.signals.push_back(signal);
+    }
+
+    pub(crate) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    pub(crate) fn event(&mut self, event: ClientEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn complete(&mut self, op: OpId, result: CommandResult) {
+        self.outputs.push_back(Output::Complete { op, result });
+    }
+
+    pub(crate) fn next_signal(&mut self) -> Option<Signal> {
+        self.signals.pop_front()
+    }
+
+    pub(crate) fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+}

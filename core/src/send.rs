@@ -1,0 +1,446 @@
+//! One send: which queue, how often, how long. Pure, and owned by whoever waits for it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::client::RouteError;
+use crate::client::view::{PublishQueue, RouteView, TopicView};
+use crate::config::ProducerConfig;
+use crate::error::{IoFailure, RequestError, RequestFailure, Sent};
+use crate::ids::{BrokerName, ConnId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::message::MessageError;
+use crate::time::{Instant, UnixMillis};
+use crate::wire::codes::response;
+use crate::wire::frame::EncodedFrame;
+use crate::wire::header::FieldError;
+use crate::wire::request::{Fields, Request, SendMessage, SendMessageResponse};
+use crate::wire::{Codec, Frame};
+
+/// What is sent: a message, encoded but for where it goes.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The producer group.
+    pub group: Group,
+    /// The topic.
+    pub topic: Topic,
+    /// The body as it travels.
+    pub body: Bytes,
+    /// The encoded properties.
+    pub properties: String,
+    /// System flags of the body.
+    pub sys_flag: i32,
+    /// The user's flag.
+    pub flag: i32,
+    /// When it was born.
+    pub born: UnixMillis,
+    /// The id the message goes by, its `UNIQ_KEY`.
+    pub unique_key: String,
+    /// For a retry topic: redeliveries so far and the most allowed.
+    pub retry: Option<(i32, i32)>,
+    /// The template for a topic that does not exist, and the queues it would get.
+    pub template: (Topic, i32),
+}
+
+/// How often and how long a send may try.
+#[derive(Clone, Copy, Debug)]
+pub struct SendPolicy {
+    /// Attempts in all.
+    pub attempts: u32,
+    /// The longest one attempt may take while others remain.
+    pub attempt_timeout: Duration,
+    /// Whether a weak store is tried again elsewhere.
+    pub retry_weak_store: bool,
+}
+
+impl SendPolicy {
+    /// The policy of a producer.
+    #[must_use]
+    pub fn of(config: &ProducerConfig) -> Self {
+        let attempts = config.retries.saturating_add(1);
+        let share = config.send_timeout.checked_div(attempts).unwrap_or(config.send_timeout);
+        Self {
+            attempts,
+            attempt_timeout: config.attempt_timeout.unwrap_or(share),
+            retry_weak_store: config.retry_weak_store,
+        }
+    }
+}
+
+/// The state of one send.
+#[derive(Debug)]
+pub struct SendOp {
+    parcel: Parcel,
+    codec: Codec,
+    policy: SendPolicy,
+    deadline: Instant,
+    /// The queue asked for, else any.
+    wanted: Option<MessageQueue>,
+    made: u32,
+    tried: Vec<BrokerName>,
+    current: Option<MessageQueue>,
+    pause: Option<Instant>,
+    weak: Option<Receipt>,
+    last: Option<SendError>,
+    stored_somewhere: bool,
+    outcome: Option<Result<Receipt, SendError>>,
+}
+
+/// What a send needs next.
+#[derive(Debug)]
+pub enum SendStep {
+    /// The route of the topic; `fresh` when the known one did not serve.
+    Route {
+        /// The topic.
+        topic: Topic,
+        /// Whether a known route is not good enough.
+        fresh: bool,
+    },
+    /// This request to be sent.
+    Send(Attempt),
+    /// Nothing before this time.
+    Pause(Instant),
+    /// The end.
+    Done(Result<Receipt, SendError>),
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The address to send to.
+    pub endpoint: Endpoint,
+    /// The link to it, when it is up.
+    pub conn: Option<ConnId>,
+    /// The request.
+    pub frame: EncodedFrame,
+    /// When the attempt is given up.
+    pub deadline: Instant,
+}
+
+/// A stored message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// How safely it is stored.
+    pub status: StoreStatus,
+    /// The id the message goes by, its unique key.
+    pub msg_id: String,
+    /// The id that says where it is stored.
+    pub offset_msg_id: String,
+    /// The queue.
+    pub queue: MessageQueue,
+    /// Its position there; of a delayed message, the position in the broker's own queue.
+    pub queue_offset: QueueOffset,
+}
+
+impl Receipt {
+    /// How safely the message is stored: [`StoreStatus::Stored`] is what the topic's brokers are set to.
+    #[must_use]
+    pub const fn status(&self) -> StoreStatus {
+        self.status
+    }
+}
+
+/// How safely a message is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreStatus {
+    /// As asked for.
+    Stored,
+    /// On the master, its flush to disk did not finish in time.
+    FlushDiskTimeout,
+    /// On the master, the copy to a slave did not finish in time.
+    FlushSlaveTimeout,
+    /// On the master, there is no slave to copy to.
+    SlaveNotAvailable,
+}
+
+impl SendOp {
+    /// A send that may take until `deadline`.
+    #[must_use]
+    pub fn new(parcel: Parcel, codec: Codec, policy: SendPolicy, deadline: Instant) -> Self {
+        Self {
+            parcel,
+            codec,
+            policy,
+            deadline,
+            wanted: None,
+            made: 0,
+            tried: Vec::new(),
+            current: None,
+            pause: None,
+            weak: None,
+            last: None,
+            stored_somewhere: false,
+            outcome: None,
+        }
+    }
+
+    /// A send to one queue: a single attempt, as in Java.
+    #[must_use]
+    pub fn to_queue(parcel: Parcel, codec: Codec, deadline: Instant, queue: MessageQueue) -> Self {
+        let policy = SendPolicy { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false };
+        Self { wanted: Some(queue), ..Self::new(parcel, codec, policy, deadline) }
+    }
+
+    /// A route was installed, or could not be.
+    pub fn on_route(&mut self, now: Instant, result: Result<(), RouteError>) {
+        match result {
+            Ok(()) => {}
+            Err(RouteError::NoTopic) => self.outcome = Some(Err(SendError::NoRoute(self.parcel.topic.clone()))),
+            Err(error) => {
+                self.last.get_or_insert(SendError::Route(error));
+                self.pause(now);
+            }
+        }
+    }
+
+    /// The link for the attempt could not be opened: the attempt was not made.
+    pub fn on_no_link(&mut self, now: Instant, why: IoFailure) {
+        self.on_reply(now, Err(RequestError::never(RequestFailure::Connect(why))));
+    }
+
+    /// An attempt was answered, or was not.
+    pub fn on_reply(&mut self, now: Instant, result: Result<Frame, RequestError>) {
+        let Some(queue) = self.current.take() else {
+            return;
+        };
+        match result {
+            Ok(frame) => self.on_answer(now, queue, &frame),
+            Err(error) => {
+                let never = error.sent == Sent::Never;
+                self.stored_somewhere |= !never;
+                self.tried.push(queue.broker);
+                // An attempt that nobody can have seen is not counted: another broker gets its turn, or time passes.
+                if never {
+                    self.made = self.made.saturating_sub(1);
+                }
+                self.last = Some(SendError::Request(error));
+            }
+        }
+    }
+
+    /// What the send needs next. `turn` is shared by the sends of a producer, so that they take queues in turn.
+    pub fn poll(&mut self, now: Instant, view: &RouteView, turn: &AtomicU32) -> SendStep {
+        if let Some(outcome) = self.outcome.take() {
+            return SendStep::Done(outcome);
+        }
+        if now >= self.deadline || self.made >= self.policy.attempts {
+            return SendStep::Done(self.give_up(now));
+        }
+        if let Some(until) = self.pause.take()
+            && until > now
+        {
+            self.pause = Some(until);
+            return SendStep::Pause(until.min(self.deadline));
+        }
+        let topic = match view.topics.get(&self.parcel.topic) {
+            Some(topic) if !topic.publish.is_empty() => topic,
+            _ => return SendStep::Route { topic: self.parcel.topic.clone(), fresh: false },
+        };
+        let Some(target) = self.choose(topic, turn) else {
+            // Every broker failed: look for others, and give them a moment.
+            self.tried.clear();
+            self.pause(now);
+            return SendStep::Route { topic: self.parcel.topic.clone(), fresh: true };
+        };
+        self.made = self.made.saturating_add(1);
+        let last_one = self.made >= self.policy.attempts;
+        let cap = now.after(self.policy.attempt_timeout);
+        let deadline = if last_one { self.deadline } else { self.deadline.min(cap) };
+        let frame = self.encode(&target.queue);
+        self.current = Some(target.queue.clone());
+        SendStep::Send(Attempt { endpoint: target.endpoint.clone(), conn: target.conn, frame, deadline })
+    }
+
+    /// When the send is given up.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn on_answer(&mut self, now: Instant, queue: MessageQueue, frame: &Frame) {
+        let code = frame.header.code;
+        let status = match code {
+            response::SUCCESS => StoreStatus::Stored,
+            response::FLUSH_DISK_TIMEOUT => StoreStatus::FlushDiskTimeout,
+            response::FLUSH_SLAVE_TIMEOUT => StoreStatus::FlushSlaveTimeout,
+            response::SLAVE_NOT_AVAILABLE => StoreStatus::SlaveNotAvailable,
+            _ => {
+                let remark = frame.header.remark.clone().unwrap_or_default();
+                self.last = Some(SendError::Broker { broker: queue.broker.clone(), code, remark });
+                if RETRY_CODES.contains(&code) {
+                    self.tried.push(queue.broker);
+                } else {
+                    self.outcome = Some(self.give_up(now));
+                }
+                return;
+            }
+        };
+        let receipt =
+            SendMessageResponse::read(&frame.header.ext).and_then(|fields| self.receipt(status, &queue, fields));
+        match receipt {
+            Err(error) => self.outcome = Some(Err(SendError::Malformed(error))),
+            Ok(receipt) if status != StoreStatus::Stored && self.policy.retry_weak_store => {
+                self.weak = Some(receipt);
+                self.tried.push(queue.broker);
+            }
+            Ok(receipt) => self.outcome = Some(Ok(receipt)),
+        }
+    }
+
+    fn receipt(
+        &self,
+        status: StoreStatus,
+        queue: &MessageQueue,
+        fields: SendMessageResponse,
+    ) -> Result<Receipt, FieldError> {
+        let queue_offset =
+            QueueOffset::from_wire(fields.queue_offset).ok_or(FieldError { key: "queueOffset", missing: false })?;
+        let queue = MessageQueue { id: fields.queue_id, ..queue.clone() };
+        Ok(Receipt {
+            status,
+            msg_id: self.parcel.unique_key.clone(),
+            offset_msg_id: fields.msg_id,
+            queue,
+            queue_offset,
+        })
+    }
+
+    /// The queue for the next attempt: the next in turn whose broker has not failed this send.
+    fn choose<'v>(&self, topic: &'v TopicView, turn: &AtomicU32) -> Option<&'v PublishQueue> {
+        if let Some(wanted) = &self.wanted {
+            return topic.publish.iter().find(|known| known.queue == *wanted);
+        }
+        let start = usize::try_from(turn.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
+        let start = start.checked_rem(topic.publish.len())?;
+        let (before, from) = topic.publish.split_at_checked(start)?;
+        let healthy = |known: &&PublishQueue| !self.tried.contains(&known.queue.broker);
+        from.iter().chain(before).find(healthy)
+    }
+
+    fn encode(&self, queue: &MessageQueue) -> EncodedFrame {
+        let parcel = &self.parcel;
+        let header = SendMessage {
+            group: parcel.group.clone(),
+            topic: parcel.topic.clone(),
+            default_topic: parcel.template.0.clone(),
+            default_topic_queues: parcel.template.1,
+            queue_id: queue.id,
+            sys_flag: parcel.sys_flag,
+            born_timestamp: parcel.born.0,
+            flag: parcel.flag,
+            properties: Some(parcel.properties.clone()),
+            reconsume_times: Some(parcel.retry.map_or(0, |(times, _)| times)),
+            unit_mode: Some(false),
+            max_reconsume_times: parcel.retry.map(|(_, most)| most),
+            batch: Some(false),
+            broker: Some(queue.broker.clone()),
+        };
+        header.encode(self.codec, parcel.body.clone())
+    }
+
+    fn pause(&mut self, now: Instant) {
+        self.pause = Some(now.after(RETRY_PAUSE));
+    }
+
+    fn give_up(&mut self, now: Instant) -> Result<Receipt, SendError> {
+        if let Some(weak) = self.weak.take() {
+            return Ok(weak);
+        }
+        let timed_out = now >= self.deadline;
+        let last = self.last.take();
+        match last {
+            Some(SendError::Request(error)) => {
+                let sent = if self.stored_somewhere { Sent::Maybe } else { Sent::Never };
+                let why = if timed_out && error.sent == Sent::Maybe { RequestFailure::Timeout } else { error.why };
+                Err(SendError::Request(RequestError { why, sent }))
+            }
+            Some(SendError::Broker { broker, code, remark }) if self.stored_somewhere => {
+                Err(SendError::Unknown { broker, code, remark })
+            }
+            Some(error) => Err(error),
+            None => Err(SendError::Request(RequestError::never(RequestFailure::Timeout))),
+        }
+    }
+}
+
+/// A send that failed; [`SendError::may_be_stored`] tells whether the message may be there all the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The message breaks a rule; nothing was sent.
+    #[error("message: {0}")]
+    Message(#[from] MessageError),
+    /// The topic does not exist, and may not be created by sending to it.
+    #[error("topic {0} has no route: create it, or allow brokers to create topics")]
+    NoRoute(Topic),
+    /// The name servers could not be asked.
+    #[error("route: {0}")]
+    Route(RouteError),
+    /// The broker refused it: it is not stored.
+    #[error("broker {broker} answered {code}: {remark}")]
+    Broker {
+        /// The broker.
+        broker: BrokerName,
+        /// Its response code.
+        code: i32,
+        /// Its words.
+        remark: String,
+    },
+    /// The last broker refused it, but an earlier attempt went unanswered.
+    #[error("broker {broker} answered {code}: {remark}; an earlier attempt may have been stored")]
+    Unknown {
+        /// The broker.
+        broker: BrokerName,
+        /// Its response code.
+        code: i32,
+        /// Its words.
+        remark: String,
+    },
+    /// No answer.
+    #[error("{0}")]
+    Request(RequestError),
+    /// The broker stored it and its answer cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Malformed(FieldError),
+    /// The producer or client is closed.
+    #[error("closed")]
+    Closed,
+}
+
+impl SendError {
+    /// Whether the message may be stored although the send failed.
+    #[must_use]
+    pub const fn may_be_stored(&self) -> bool {
+        match self {
+            Self::Request(error) => matches!(error.sent, Sent::Maybe),
+            Self::Unknown { .. } | Self::Malformed(_) => true,
+            Self::Message(_) | Self::NoRoute(_) | Self::Route(_) | Self::Broker { .. } | Self::Closed => false,
+        }
+    }
+
+    /// Whether sending the same message again later can help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Request(_) | Self::Route(_) | Self::Unknown { .. } => true,
+            Self::Broker { code, .. } => RETRY_CODES.contains(code),
+            Self::Message(_) | Self::NoRoute(_) | Self::Malformed(_) | Self::Closed => false,
+        }
+    }
+}
+
+/// Codes after which another broker is tried. Source: Java `DefaultMQProducer.retryResponseCodes`.
+const RETRY_CODES: [i32; 8] = [
+    response::SYSTEM_ERROR,
+    response::SYSTEM_BUSY,
+    response::SERVICE_NOT_AVAILABLE,
+    response::NO_PERMISSION,
+    response::TOPIC_NOT_EXIST,
+    response::NO_BUYER_ID,
+    response::NOT_IN_CURRENT_UNIT,
+    response::GO_AWAY,
+];
+/// Before brokers that all failed are tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);

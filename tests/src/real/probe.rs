@@ -1,0 +1,56 @@
+//! Two hand-made remoting requests: is a broker registered, and please register now.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const UPDATE_BROKER_CONFIG: u32 = 25;
+const GET_BROKER_CLUSTER_INFO: u32 = 106;
+
+/// Whether something accepts connections at a loopback port.
+pub(super) fn port_open(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), TIMEOUT).is_ok()
+}
+
+/// Whether the name server at this port lists the broker name together with the address.
+pub(super) fn registered(namesrv: u16, broker_name: &str, broker_addr: &str) -> std::io::Result<bool> {
+    let body = call(namesrv, GET_BROKER_CLUSTER_INFO, b"")?;
+    let text = String::from_utf8_lossy(&body);
+    Ok(text.contains(&format!("\"{broker_name}\"")) && text.contains(&format!("\"{broker_addr}\"")))
+}
+
+/// Makes a broker register at once: setting its permission, even to the old value, does that.
+pub(super) fn ask_to_register(broker: u16, permission: &str) -> std::io::Result<()> {
+    call(broker, UPDATE_BROKER_CONFIG, format!("brokerPermission={permission}\n").as_bytes()).map(drop)
+}
+
+fn call(port: u16, code: u32, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let header = format!(
+        "{{\"code\":{code},\"flag\":0,\"language\":\"RUST\",\"opaque\":1,\
+         \"serializeTypeCurrentRPC\":\"JSON\",\"version\":401}}"
+    );
+    let header_len = header.len() as u32; // JSON: the type byte is 0
+    let mut frame = Vec::with_capacity(header.len() + body.len() + 8);
+    frame.extend_from_slice(&(header_len + 4 + body.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&header_len.to_be_bytes());
+    frame.extend_from_slice(header.as_bytes());
+    frame.extend_from_slice(body);
+
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.write_all(&frame)?;
+
+    let mut word = [0_u8; 4];
+    stream.read_exact(&mut word)?;
+    let length = u32::from_be_bytes(word);
+    stream.read_exact(&mut word)?;
+    let header_len = u32::from_be_bytes(word) & 0x00ff_ffff;
+    if !(4..1 << 20).contains(&length) || header_len > length - 4 {
+        return Err(std::io::Error::other("the reply is no frame"));
+    }
+    let mut rest = vec![0; (length - 4) as usize];
+    stream.read_exact(&mut rest)?;
+    Ok(rest.split_off(header_len as usize))
+}
