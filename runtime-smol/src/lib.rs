@@ -16,6 +16,39 @@ use rocketmq_core::ids::Endpoint;
 use rocketmq_core::time::{Instant, UnixMillis};
 use smol::Executor;
 
+pub use rocketmq_core::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
+pub use rocketmq_core::config::{StartFrom, Strategy};
+pub use rocketmq_core::dispatch::PoisonPolicy;
+pub use rocketmq_core::driver::{
+    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
+};
+pub use rocketmq_core::message::{Message, MessageError};
+pub use rocketmq_core::send::{Receipt, SendError, StoreStatus};
+pub use rocketmq_core::{config, error, ids, wire};
+
+/// Connects to a cluster by its name servers, `host:port;host:port`, on smol's global executor.
+///
+/// # Errors
+/// The list is malformed, or no name server can be reached.
+pub async fn connect(name_servers: impl AsRef<str>) -> Result<Client, ConnectError> {
+    connect_with(builder().name_servers(name_servers)).await
+}
+
+/// Configures a client, for [`connect_with`] or, on an executor of your own, [`ClientBuilder::connect_on`].
+#[must_use]
+pub fn builder() -> ClientBuilder {
+    ClientBuilder::new()
+}
+
+/// Connects a configured client on smol's global executor.
+///
+/// # Errors
+/// The configuration breaks a rule, or no name server can be reached.
+pub async fn connect_with(builder: ClientBuilder) -> Result<Client, ConnectError> {
+    builder.connect_on(&Smol::new()).await
+}
+
 /// The smol runtime: async-io's reactor, and smol's global executor or one of the caller's.
 #[derive(Clone, Debug)]
 pub struct Smol {

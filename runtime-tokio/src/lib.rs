@@ -17,6 +17,40 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Handle, TryCurrentError};
 use tokio::time::Sleep;
 
+pub use rocketmq_core::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
+pub use rocketmq_core::config::{StartFrom, Strategy};
+pub use rocketmq_core::dispatch::PoisonPolicy;
+pub use rocketmq_core::driver::{
+    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
+};
+pub use rocketmq_core::message::{Message, MessageError};
+pub use rocketmq_core::send::{Receipt, SendError, StoreStatus};
+pub use rocketmq_core::{config, error, ids, wire};
+
+/// Connects to a cluster by its name servers, `host:port;host:port`.
+///
+/// # Errors
+/// The list is malformed, no name server can be reached, or the caller is not a task of tokio's.
+pub async fn connect(name_servers: impl AsRef<str>) -> Result<Client, ConnectError> {
+    connect_with(builder().name_servers(name_servers)).await
+}
+
+/// Configures a client, for [`connect_with`].
+#[must_use]
+pub fn builder() -> ClientBuilder {
+    ClientBuilder::new()
+}
+
+/// Connects a configured client on the current runtime.
+///
+/// # Errors
+/// The configuration breaks a rule, no name server can be reached, or the caller is not a task of tokio's.
+pub async fn connect_with(builder: ClientBuilder) -> Result<Client, ConnectError> {
+    let runtime = Tokio::current().map_err(|error| ConnectError::Runtime(error.to_string()))?;
+    builder.connect_on(&runtime).await
+}
+
 /// The tokio runtime that was current when this was made, with its IO and time drivers enabled.
 ///
 /// Its clock is tokio's, so that a paused clock pauses the client.

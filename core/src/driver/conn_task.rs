@@ -28,15 +28,10 @@ use crate::wire::frame::EncodedFrame;
 /// A request of a handle, which waits for its answer itself.
 pub(super) struct Submission {
     pub(super) frame: EncodedFrame,
-    pub(super) kind: SubmissionKind,
+    pub(super) deadline: Instant,
+    pub(super) reply: Completer<Result<Frame, RequestError>>,
     /// The bytes it was admitted with.
     pub(super) bytes: usize,
-}
-
-/// Whether a submission is answered.
-pub(super) enum SubmissionKind {
-    Request { deadline: Instant, reply: Completer<Result<Frame, RequestError>> },
-    Oneway { sent: Completer<Result<(), RequestError>> },
 }
 
 /// Who waits for a request on this link.
@@ -202,24 +197,15 @@ impl<R: Runtime> ConnTask<R> {
         *budget = budget.saturating_sub(taken);
         let mut submitted = core::mem::take(&mut self.submitted);
         for submission in submitted.drain(..) {
-            let Submission { frame, kind, bytes } = submission;
-            match kind {
+            let Submission { frame, deadline, reply, bytes } = submission;
+            if reply.is_abandoned() {
                 // Nobody waits any more and not a byte is written: it is as if it had never been sent.
-                SubmissionKind::Request { ref reply, .. } if reply.is_abandoned() => self.let_go(bytes),
-                SubmissionKind::Request { deadline, reply } => {
-                    let token = Token::Handle { reply, bytes };
-                    let kind = OutgoingKind::Request { token, deadline };
-                    if let Err(rejected) = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind }) {
-                        self.on_rejected(rejected);
-                    }
-                }
-                SubmissionKind::Oneway { sent } => {
-                    let outgoing = Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway };
-                    let result = self.machine.submit(now, outgoing);
-                    self.let_go(bytes);
-                    let result = result.map_err(|rejected| RequestError::never(rejected.why));
-                    self.complete(sent, result);
-                }
+                self.let_go(bytes);
+                continue;
+            }
+            let kind = OutgoingKind::Request { token: Token::Handle { reply, bytes }, deadline };
+            if let Err(rejected) = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind }) {
+                self.on_rejected(rejected);
             }
         }
         self.submitted = submitted;
@@ -329,10 +315,7 @@ impl<R: Runtime> ConnTask<R> {
             }
         }
         for submission in self.intake.close(reason.clone()) {
-            match submission.kind {
-                SubmissionKind::Request { reply, .. } => self.complete(reply, Err(never.clone())),
-                SubmissionKind::Oneway { sent } => self.complete(sent, Err(never.clone())),
-            }
+            self.complete(submission.reply, Err(never.clone()));
         }
         self.mail.push(Mail::Input(Input::Closed(self.conn, reason)));
     }

@@ -120,10 +120,6 @@ impl Shared {
             let _ = completion.await;
         }
     }
-
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended.with(|ended| ended.is)
-    }
 }
 
 /// A command under way; dropped, nobody waits for it any more.

@@ -261,7 +261,7 @@ const MAX_DEPTH: u32 = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
     use proptest::prelude::*;
 
     fn json(text: &str) -> Result<String, DialectError> {
@@ -319,7 +319,41 @@ mod tests {
         assert_eq!(normalise(b"{   }", &limits), Err(DialectError::TooLong { len: 5, limit: 4 }));
     }
 
+    /// The same document in both forms: fastjson's and JSON's.
+    fn documents() -> impl Strategy<Value = (String, String)> {
+        let same = |text: String| (text.clone(), text);
+        let text = || any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap());
+        let leaf = prop_oneof![text().prop_map(same), any::<i64>().prop_map(move |n| same(n.to_string()))];
+        let object = ("[a-z]{1,5}", text(), any::<i32>()).prop_map(|(key, text, n)| {
+            let object = alloc::format!(r#"{{"{key}":{text},"n":[{n},{{}}]}}"#);
+            let quoted = serde_json::to_string(&object).unwrap();
+            (object, quoted)
+        });
+        let bare = any::<i64>().prop_map(|n| (n.to_string(), alloc::format!("\"{n}\"")));
+        let key = prop_oneof![text().prop_map(same), bare, object];
+        leaf.prop_recursive(5, 40, 4, move |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..4).prop_map(|items| {
+                let (raw, json): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+                (alloc::format!("[{}]", raw.join(" , ")), alloc::format!("[{}]", json.join(" , ")))
+            });
+            let table = prop::collection::vec((key.clone(), inner), 0..4).prop_map(|entries| {
+                let entries = entries.into_iter().map(|((raw_key, key), (raw, json))| {
+                    (alloc::format!("{raw_key} : {raw}"), alloc::format!("{key} : {json}"))
+                });
+                let (raw, json): (Vec<_>, Vec<_>) = entries.unzip();
+                (alloc::format!("{{ {}}}", raw.join(",")), alloc::format!("{{ {}}}", json.join(",")))
+            });
+            prop_oneof![list, table]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn documents_become_json((raw, expected) in documents()) {
+            prop_assert_eq!(json(&raw), Ok(expected.clone()));
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&expected).is_ok());
+        }
+
         #[test]
         fn twice_is_once(text in r#"[\[\]{}:,"\\ 0a-]{0,40}"#) {
             if let Ok(once) = json(&text) {

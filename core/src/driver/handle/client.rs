@@ -230,6 +230,9 @@ pub enum ConnectError {
     /// No name server can be reached.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// There is no runtime to run on.
+    #[error("{0}")]
+    Runtime(String),
     /// The runtime ended under the client.
     #[error("closed")]
     Closed,

@@ -11,7 +11,7 @@ use super::Client;
 use crate::client::{Command, CommandResult, RouteError};
 use crate::config::{ConfigError, ProducerConfig};
 use crate::driver::cell::cell;
-use crate::driver::conn_task::{Submission, SubmissionKind};
+use crate::driver::conn_task::Submission;
 use crate::driver::shared::{Shared, View};
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{Group, MessageQueue};
@@ -242,8 +242,7 @@ async fn submit(
         },
     };
     let (reply, answer) = cell();
-    let kind = SubmissionKind::Request { deadline, reply };
-    if let Err((reason, _)) = permit.push(Submission { frame, kind, bytes }) {
+    if let Err((reason, _)) = permit.push(Submission { frame, deadline, reply, bytes }) {
         return Err(closed(reason));
     }
     match answer.await {

@@ -1,6 +1,6 @@
 //! Bodies in JSON.
 //!
-//! What servers write is read through [`dialect`](super::dialect): unknown keys are ignored, missing ones and nulls
+//! What servers write is read through [`dialect`]: unknown keys are ignored, missing ones and nulls
 //! take their default. What this client or a model server writes has the keys in Java's order, the alphabet's.
 
 mod group;
