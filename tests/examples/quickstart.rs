@@ -7,9 +7,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use futures_lite::{FutureExt, StreamExt, future, stream};
+use futures_lite::{FutureExt, future};
 use rocketmq_smol::{Client, ClientEvent, Message, StartFrom, StoreStatus};
-use rocketmq_testkit::cluster::EmbeddedCluster;
+use rocketmq_testkit::cluster::tcp::EmbeddedCluster;
 
 const MESSAGES: usize = 1_000;
 const QUEUES: u32 = 8;
@@ -62,7 +62,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         smol::Timer::after(Duration::from_secs(20)).await;
     };
     receive.or(timeout).await;
-    let extra = consumer.next().map(|_| 1).or(async {
+    let one_more = async { u32::from(consumer.next().await.is_some()) };
+    let extra = one_more.or(async {
         smol::Timer::after(Duration::from_millis(200)).await;
         0
     });
@@ -101,11 +102,9 @@ fn cluster() -> Result<(String, Option<EmbeddedCluster>), Box<dyn Error>> {
 
 async fn send_all(client: &Client, topic: &str) -> Result<(), Box<dyn Error>> {
     let producer = client.producer("quickstart_producer").start().await?;
-    let mut numbers = stream::iter(0..MESSAGES);
-    while let chunk = numbers.by_ref().take(AT_ONCE).collect::<Vec<_>>().await
-        && !chunk.is_empty()
-    {
-        let sends = chunk.into_iter().map(|n| producer.send(Message::new(topic, format!("message {n}"))));
+    let numbers: Vec<_> = (0..MESSAGES).collect();
+    for chunk in numbers.chunks(AT_ONCE) {
+        let sends = chunk.iter().map(|n| producer.send(Message::new(topic, format!("message {n}"))));
         for receipt in join(sends.collect()).await {
             assert_eq!(receipt?.status(), StoreStatus::Stored);
         }

@@ -243,7 +243,7 @@ impl Links {
         let doubled = BACKOFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(BACKOFF_MOST);
         // A fifth of jitter, so that clients of a restarted server do not come back in step.
         let permille = u32::try_from(fx.rng.below(200)).unwrap_or(0).saturating_add(900);
-        let pause = (doubled / 1_000).saturating_mul(permille);
+        let pause = doubled.checked_div(1_000).unwrap_or_default().saturating_mul(permille);
         self.backoff.insert(endpoint.clone(), Backoff { failures, until: fx.now.after(pause), last });
     }
 

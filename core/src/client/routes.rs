@@ -175,7 +175,7 @@ impl Routes {
                 self.ask_again(topic, fx);
             }
             Ok(route) => {
-                let route = if template { self.from_template(route) } else { route };
+                let route = if template { self.shaped_by_template(route) } else { route };
                 self.install(topic, route, template, links, fx);
                 self.ask_again(topic, fx);
             }
@@ -251,7 +251,7 @@ impl Routes {
     }
 
     /// The route a new topic would get: that of the template, with at most so many queues.
-    fn from_template(&self, mut route: TopicRoute) -> TopicRoute {
+    fn shaped_by_template(&self, mut route: TopicRoute) -> TopicRoute {
         for queues in &mut route.queue_datas {
             let count = self.template_queues.min(queues.read_queue_nums);
             queues.read_queue_nums = count;

@@ -133,7 +133,8 @@ impl<R: Runtime> ConnTask<R> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !(drained || wrote || read) && !self.rearm(cx, now) {
+            let progress = drained || wrote || read;
+            if !progress && !self.rearm(cx, now) {
                 return Poll::Pending;
             }
         }

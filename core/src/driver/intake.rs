@@ -135,6 +135,8 @@ impl Intake {
     pub(super) fn close(&self) {
         let wakers = self.state.with(|state| {
             state.dispatch.close();
+            // The client task may have been told before it asked.
+            state.drained_told = false;
             state.wake_all()
         });
         self.dirty.store(true, Ordering::Release);

@@ -129,22 +129,23 @@ impl Admin {
     }
 
     async fn route(&self, topic: &Topic, fresh: bool) -> Result<(), AdminError> {
-        match self.client.inner.shared.call(Command::WantRoute { topic: topic.clone(), fresh }).await {
-            CommandResult::Route(result) => result.map_err(AdminError::Route),
-            _ => Err(AdminError::Closed),
-        }
+        let call = self.client.inner.shared.call(Command::WantRoute { topic: topic.clone(), fresh });
+        let CommandResult::Route(result) = call.await else {
+            return Err(AdminError::Closed);
+        };
+        result.map_err(AdminError::Route)
     }
 
     async fn request<Q: Request>(&self, to: &Endpoint, request: &Q) -> Result<Frame, AdminError> {
         let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, Bytes::new());
         let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout: TIMEOUT };
-        match self.client.inner.shared.call(call).await {
-            CommandResult::Called(Ok(frame)) if frame.header.code == response::SUCCESS => Ok(frame),
-            CommandResult::Called(Ok(frame)) => {
-                Err(AdminError::Broker { code: frame.header.code, remark: frame.header.remark.unwrap_or_default() })
-            }
-            CommandResult::Called(Err(error)) => Err(AdminError::Request(error)),
-            _ => Err(AdminError::Closed),
+        let CommandResult::Called(result) = self.client.inner.shared.call(call).await else {
+            return Err(AdminError::Closed);
+        };
+        let frame = result.map_err(AdminError::Request)?;
+        match frame.header.code {
+            response::SUCCESS => Ok(frame),
+            code => Err(AdminError::Broker { code, remark: frame.header.remark.unwrap_or_default() }),
         }
     }
 }

@@ -114,11 +114,11 @@ impl ClientBuilder {
         if lazy {
             return Ok(client);
         }
-        match client.inner.shared.call(Command::Open).await {
-            CommandResult::Opened(Ok(())) => Ok(client),
-            CommandResult::Opened(Err(unavailable)) => Err(ConnectError::Unavailable(unavailable)),
-            _ => Err(ConnectError::Closed),
-        }
+        let CommandResult::Opened(result) = client.inner.shared.call(Command::Open).await else {
+            return Err(ConnectError::Closed);
+        };
+        result?;
+        Ok(client)
     }
 
     fn start_on<R: Runtime>(self, rt: &R) -> Result<Client, ConnectError> {

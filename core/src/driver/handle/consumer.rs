@@ -117,10 +117,10 @@ impl PushConsumerBuilder {
     pub async fn start(self) -> Result<PushConsumer, StartError> {
         let group = self.config.group.clone();
         let shared = self.client.inner.shared.clone();
-        match shared.call(Command::StartConsumer(Arc::new(self.config))).await {
-            CommandResult::Started(result) => result?,
-            _ => return Err(StartError::Closed),
-        }
+        let CommandResult::Started(result) = shared.call(Command::StartConsumer(Arc::new(self.config))).await else {
+            return Err(StartError::Closed);
+        };
+        result?;
         let intake = shared.intake(&group).ok_or(StartError::Closed)?;
         let turn = Turn::new(intake.clone());
         Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, intake }), turn })
@@ -165,10 +165,10 @@ impl PushConsumer {
 
     /// The same, within this time.
     pub async fn shutdown_within(&self, timeout: Duration) -> Drained {
-        match self.inner.stop(timeout).await {
-            CommandResult::Stopped(drained) => drained,
-            _ => Drained::default(),
-        }
+        let CommandResult::Stopped(drained) = self.inner.stop(timeout).await else {
+            return Drained::default();
+        };
+        drained
     }
 
     /// The group.
