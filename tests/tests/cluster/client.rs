@@ -30,7 +30,9 @@ fn a_thousand_messages_are_sent_consumed_and_committed() {
                 delivery.ack();
             }
         };
-        let timeout = async { drop(smol::Timer::after(PATIENCE).await) };
+        let timeout = async {
+            smol::Timer::after(PATIENCE).await;
+        };
         receive.or(timeout).await;
         consumer.shutdown().await;
         client.shutdown().await;
