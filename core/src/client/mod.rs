@@ -196,7 +196,7 @@ pub enum CommandResult {
     /// Of [`Command::WantRoute`].
     Route(Result<(), RouteError>),
     /// Of [`Command::WantLink`].
-    Link(Result<(), IoFailure>),
+    Link(Result<(), RequestFailure>),
     /// Of producer commands.
     Done,
     /// Of [`Command::StartConsumer`].
