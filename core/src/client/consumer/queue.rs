@@ -323,15 +323,16 @@ impl Consumer {
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
         let from_slave = id != MASTER_ID;
-        let commit = assigned.settled_to.filter(|settled| !from_slave && settled.get() > 0);
         let request = PullMessage {
             group: config.group.clone(),
             topic: queue.topic.clone(),
             queue_id: queue.id,
             queue_offset: assigned.next,
             max_messages: i32::try_from(config.pull_batch).unwrap_or(i32::MAX),
-            sys_flag: PullMessage::SUSPEND | if commit.is_some() { PullMessage::COMMIT } else { 0 },
-            commit_offset: commit.map_or(0, QueueOffset::to_wire),
+            // Java lets pulls carry the offset to commit. A broker handles pulls and commits on different threads and
+            // stores whatever comes last, so such an offset can undo a later commit: ours go one at a time instead.
+            sys_flag: PullMessage::SUSPEND,
+            commit_offset: 0,
             suspend_millis: SUSPEND_MILLIS,
             subscription: None,
             sub_version: subscription.sub_version,
