@@ -38,7 +38,8 @@ async fn run_has_as_many_handlers_at_once_as_asked_and_no_more() {
     let cluster = cluster();
     let (client, producer, consumer) = start(&cluster).await;
     send(&producer, 64).await;
-    let (now, most, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, most, done) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let handlers = (now.clone(), most.clone(), done.clone());
     let stopper = consumer.clone();
     // A task of its own: the future has to be `Send`, and `'static` with its consumer.
