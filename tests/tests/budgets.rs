@@ -1,4 +1,5 @@
 //! What the project allows itself: dependencies, and the size of its files.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

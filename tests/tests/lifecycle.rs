@@ -1,4 +1,5 @@
 //! Clients start and stop, well and badly, and nothing of them stays behind.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -338,7 +339,8 @@ async fn a_burst_of_sends_waits_its_turn<R: Counted>(rt: R) {
 async fn calls_given_up_leave_nothing_behind<R: Counted>(rt: R) {
     // It takes connections and never answers.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::builder().name_servers(mute.local_addr().unwrap().to_string()).lazy().connect_on(&rt).await.unwrap();
+    let client =
+        Client::builder().name_servers(mute.local_addr().unwrap().to_string()).lazy().connect_on(&rt).await.unwrap();
     let producer = client.producer("P").start().await.unwrap();
     let mut memory = 0;
     for n in 0..40_000 {

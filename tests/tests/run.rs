@@ -1,4 +1,5 @@
 //! The ways to receive: `next`, `run`, the stream, clones of one consumer.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
