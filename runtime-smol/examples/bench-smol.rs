@@ -2,6 +2,8 @@
 //!
 //! Everything runs on one executor in the main thread.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a program, not the library")]
+
 #[path = "../../tests/bench/work.rs"]
 mod work;
 

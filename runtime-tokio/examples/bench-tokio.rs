@@ -2,6 +2,8 @@
 //!
 //! One thread by default; with `BENCH_THREADS=N` tokio's multi-threaded scheduler.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a program, not the library")]
+
 #[path = "../../tests/bench/work.rs"]
 mod work;
 
