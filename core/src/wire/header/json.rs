@@ -226,6 +226,7 @@ impl<'de> Visitor<'de> for Ext<'_> {
         let mut ext = ExtFields::default();
         while let Some(key) = map.next_key_seed(Key)? {
             let Some(value) = map.next_value_seed(Text)? else {
+                ext.remove(&key);
                 continue;
             };
             let verdict = match () {
