@@ -105,6 +105,9 @@ fn converse(stream: &mut TcpStream, ended: &AtomicBool, answer: &impl Fn(&Frame)
                 Reply::Bytes(bytes) => stream.write_all(&bytes),
                 Reply::Last(bytes) => {
                     drop(stream.write_all(&bytes));
+                    drop(stream.shutdown(std::net::Shutdown::Write));
+                    // Closing with something unread would reset the connection under the last bytes.
+                    while !ended.load(Ordering::SeqCst) && !matches!(stream.read(&mut buffer), Ok(0)) {}
                     return;
                 }
                 Reply::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
