@@ -37,6 +37,12 @@ impl ExtFields {
         self.spans.push(Span { key: start, value: middle, end: self.text.len() });
     }
 
+    /// Takes back every field `key`: the last word on it was that it is absent.
+    pub(super) fn remove(&mut self, key: &str) {
+        let Self { text, spans } = self;
+        spans.retain(|span| text.get(span.key..span.value) != Some(key));
+    }
+
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {

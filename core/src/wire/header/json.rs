@@ -231,6 +231,7 @@ impl<'de> Visitor<'de> for Ext<'_> {
         let mut ext = ExtFields::with_capacity(self.room);
         while let Some(key) = map.next_key_seed(Key)? {
             let Some(value) = map.next_value_seed(Text)? else {
+                ext.remove(&key);
                 continue;
             };
             let verdict = match () {
