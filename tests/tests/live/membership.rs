@@ -102,16 +102,17 @@ impl Stage<'_> {
             shares.extend(java.map(|java| (java.id.clone(), java.owned())));
             shares
         };
-        wait(SETTLED_IN, || is_partition(&shares()) && at_broker() == wanted);
+        wait(SETTLED_IN, || {
+            let shares = shares();
+            is_partition(&shares) && is_even(&shares) && at_broker() == wanted
+        });
         let took = begun.elapsed();
         // A moment later it is still so.
         std::thread::sleep(Duration::from_millis(700));
         let shares = shares();
         check.that("each-queue-has-one-owner", is_partition(&shares), &shares);
         check.eq("the-broker-knows-the-members", at_broker(), wanted.clone());
-        let sizes: Vec<_> = shares.values().map(BTreeSet::len).collect();
-        let even = sizes.iter().max().zip(sizes.iter().min()).is_some_and(|(most, least)| most - least <= 1);
-        check.that("shares-are-even", even, &shares);
+        check.that("shares-are-even", is_even(&shares), &shares);
         if let Some(java) = java {
             let reported = java.reported(self.world, self.group);
             check.eq("java-reports-its-share-to-the-broker", &reported, &shares[&java.id]);
@@ -163,6 +164,11 @@ fn is_partition(shares: &BTreeMap<String, BTreeSet<i32>>) -> bool {
     let mut all: Vec<_> = shares.values().flatten().copied().collect();
     all.sort_unstable();
     all == (0..QUEUES).collect::<Vec<_>>()
+}
+
+fn is_even(shares: &BTreeMap<String, BTreeSet<i32>>) -> bool {
+    let sizes: Vec<_> = shares.values().map(BTreeSet::len).collect();
+    sizes.iter().max().zip(sizes.iter().min()).is_some_and(|(most, least)| most - least <= 1)
 }
 
 fn wait(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
