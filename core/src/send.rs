@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::client::RouteError;
 use crate::client::view::{PublishQueue, RouteView, TopicView};
 use crate::config::ProducerConfig;
-use crate::error::{IoFailure, RequestError, RequestFailure, Sent};
+use crate::error::{RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::message::MessageError;
 use crate::time::{Instant, UnixMillis};
@@ -197,8 +197,8 @@ impl SendOp {
     }
 
     /// The link for the attempt could not be opened: the attempt was not made.
-    pub fn on_no_link(&mut self, now: Instant, why: IoFailure) {
-        self.on_reply(now, Err(RequestError::never(RequestFailure::Connect(why))));
+    pub fn on_no_link(&mut self, now: Instant, why: RequestFailure) {
+        self.on_reply(now, Err(RequestError::never(why)));
     }
 
     /// An attempt was answered, or was not.

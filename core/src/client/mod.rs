@@ -196,7 +196,7 @@ pub enum CommandResult {
     /// Of [`Command::WantRoute`].
     Route(Result<(), RouteError>),
     /// Of [`Command::WantLink`].
-    Link(Result<(), IoFailure>),
+    Link(Result<(), RequestFailure>),
     /// Of producer commands.
     Done,
     /// Of [`Command::StartConsumer`].
@@ -916,14 +916,9 @@ impl ClientMachine {
         }
     }
 
-    fn cached_bytes(&self) -> u64 {
-        self.consumers.values().fold(0, |sum, consumer| consumer.cached_bytes().saturating_add(sum))
-    }
-
     fn with_consumer(&mut self, group: &Group, act: impl FnOnce(&mut Consumer, Siblings<'_>, &mut Effects)) {
-        let cached_bytes = self.cached_bytes();
         if let Some(consumer) = self.consumers.get_mut(group) {
-            let at = Siblings { routes: &self.routes, cached_bytes };
+            let at = Siblings { routes: &self.routes };
             act(consumer, at, &mut self.fx);
         }
     }

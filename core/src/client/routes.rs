@@ -159,7 +159,15 @@ impl Routes {
         let Some(state) = self.topics.get_mut(topic) else {
             return;
         };
+        // A server that does not know a topic we know may be new or behind: what we know stays, as in Java.
+        let known = state.route.is_some() && !state.template;
         match answer {
+            Err(RouteError::NoTopic) if known => {
+                state.asking = false;
+                for op in core::mem::take(&mut state.waiting) {
+                    fx.complete(op, CommandResult::Route(Ok(())));
+                }
+            }
             Err(RouteError::NoTopic) if !template && *topic != self.template_topic => {
                 fx.raise(Signal::RouteMissing(topic.clone()));
                 self.ask_template(topic, fx);

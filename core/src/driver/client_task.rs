@@ -187,7 +187,7 @@ impl<R: Runtime> ClientTask<R> {
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
-                let last = self.intakes.get(&group).and_then(|intake| intake.revoke(&queue, epoch));
+                let last = self.intakes.get(&group).and_then(|intake| intake.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
             }
             Output::StopIntake { group } => {

@@ -186,7 +186,11 @@ impl<R: Runtime> ConnTask<R> {
                 Order::Answer(opaque, frame) => {
                     self.machine.answer(now, opaque, &frame);
                 }
-                Order::Close(grace) => self.machine.close(now, grace),
+                Order::Close(grace) => {
+                    // A pull that a broker holds is not worth waiting for.
+                    self.machine.abandon(|token| matches!(token, Token::Machine { pull: Some(_), .. }));
+                    self.machine.close(now, grace);
+                }
             }
         }
     }

@@ -67,8 +67,6 @@ enum State {
 #[derive(Clone, Copy)]
 pub(crate) struct Siblings<'a> {
     pub(crate) routes: &'a Routes,
-    /// Bytes that all consumers of the client pin.
-    pub(crate) cached_bytes: u64,
 }
 
 impl Consumer {
@@ -248,7 +246,7 @@ impl Consumer {
         let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
             return;
         };
-        if assigned.on_progress(progress) && matches!(self.state, State::Running) {
+        if assigned.on_progress(progress, fx) && matches!(self.state, State::Running) {
             self.pull_on(&progress.queue.clone(), at, fx);
         }
     }
@@ -273,11 +271,6 @@ impl Consumer {
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.subscriptions.keys()
-    }
-
-    /// Bytes pinned by what is pulled and not settled.
-    pub(crate) fn cached_bytes(&self) -> u64 {
-        self.queues.values().fold(0, |sum, assigned| assigned.pinned().saturating_add(sum))
     }
 
     fn run(&mut self, op: OpId, at: Siblings<'_>, fx: &mut Effects) {
@@ -338,6 +331,7 @@ impl Consumer {
         let group = self.config.group.clone();
         fx.disarm(&TimerKey::StopDeadline(group.clone()));
         for (queue, assigned) in core::mem::take(&mut self.queues) {
+            assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
         for id in core::mem::take(&mut self.send_backs).into_keys() {

@@ -206,15 +206,16 @@ impl Producer {
                     Some(CommandResult::Link(Ok(()))) => None,
                     Some(CommandResult::Link(Err(why))) => Some(why),
                     Some(_) => return Err(SendError::Closed),
-                    None => Some(IoFailure::new(IoKind::TimedOut, "no connection in time")),
+                    None => Some(RequestFailure::Connect(IoFailure::new(IoKind::TimedOut, "no connection in time"))),
                 };
                 let view = shared.view();
                 let conn = view.routes.links.get(&endpoint);
                 match (failed, conn.and_then(|conn| view.submitters.get(conn))) {
                     (None, Some(submitter)) => submitter.clone(),
                     (failed, _) => {
-                        let why = failed.unwrap_or_else(|| IoFailure::new(IoKind::Reset, "the link closed at once"));
-                        return Ok(Err(RequestError::never(RequestFailure::Connect(why))));
+                        let gone = || IoFailure::new(IoKind::Reset, "the link closed at once");
+                        let why = failed.unwrap_or_else(|| RequestFailure::Connect(gone()));
+                        return Ok(Err(RequestError::never(why)));
                     }
                 }
             }

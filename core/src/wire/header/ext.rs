@@ -125,11 +125,8 @@ impl ExtWriter<'_> {
                 self.out.push(b'"');
             }
             Codec::Rocketmq => {
-                let mut digits = Vec::with_capacity(20);
-                push_int(&mut digits, value);
-                self.binary_key(key);
-                self.out.extend_from_slice(&i32::try_from(digits.len()).unwrap_or(i32::MAX).to_be_bytes());
-                self.out.extend_from_slice(&digits);
+                let mut buffer = itoa::Buffer::new();
+                self.text(key, buffer.format(value));
             }
         }
     }
@@ -266,21 +263,7 @@ pub(super) fn push_json_text(out: &mut Vec<u8>, text: &str) {
 
 /// Appends the decimal digits of an integer.
 pub(crate) fn push_int(out: &mut Vec<u8>, value: i64) {
-    let mut digits = [0_u8; 20];
-    let mut rest = value.unsigned_abs();
-    let mut used = 0_usize;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0'.saturating_add(u8::try_from(rest % 10).unwrap_or_default());
-        used = used.saturating_add(1);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

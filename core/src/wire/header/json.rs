@@ -33,7 +33,7 @@ pub(super) fn encode(preamble: &Preamble<'_>, fields: impl FnOnce(&mut ExtWriter
 }
 
 pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, HeaderError> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = core::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     let mut json = serde_json::Deserializer::from_str(&text);
     let parsed = json.deserialize_map(HeaderVisitor { limits }).and_then(|header| json.end().map(|()| header));
     match parsed {
