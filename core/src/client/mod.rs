@@ -141,6 +141,17 @@ pub enum Reply {
     Pulled(Pulled),
 }
 
+impl Reply {
+    /// Reads the answer to a [`LinkRequest`] with what travelled with it.
+    #[must_use]
+    pub fn read(pull: Option<&PullContext>, frame: Frame) -> Self {
+        match pull {
+            Some(context) => Self::Pulled(decode_pull(context, frame)),
+            None => Self::Frame(frame),
+        }
+    }
+}
+
 /// What a handle can ask for.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -521,6 +532,7 @@ impl ClientMachine {
         self.fx.now = self.fx.now.max(now);
         self.on_input(input);
         self.settle();
+        self.still_when_closed();
     }
 
     /// Runs what is due; a call too early is harmless.
@@ -530,6 +542,7 @@ impl ClientMachine {
             self.on_timer(key);
             self.settle();
         }
+        self.still_when_closed();
     }
 
     /// The next thing to do.
@@ -561,6 +574,7 @@ impl ClientMachine {
             Input::Cancel(op) => {
                 self.links.on_cancel(op);
                 self.routes.on_cancel(op);
+                self.consumers.values_mut().for_each(|consumer| consumer.on_cancel(op, NOBODY, &mut self.fx));
             }
             Input::Connected(conn) => self.links.on_connected(conn, &mut self.fx),
             Input::ConnectFailed(conn, why) => {
@@ -763,6 +777,13 @@ impl ClientMachine {
         }
     }
 
+    /// Once links close nothing is scheduled any more, whatever the last answers ask for.
+    fn still_when_closed(&mut self) {
+        if matches!(self.stage, Stage::Closing | Stage::Closed) {
+            self.fx.timers.clear();
+        }
+    }
+
     /// Hands signals on until none is left.
     fn settle(&mut self) {
         while let Some(signal) = self.fx.next_signal() {
@@ -772,6 +793,10 @@ impl ClientMachine {
 
     fn on_signal(&mut self, signal: Signal) {
         match signal {
+            Signal::Request(request) if matches!(self.stage, Stage::Closing | Stage::Closed) => {
+                let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
+                self.on_refused(alloc::vec![Refused { id: request.id, error }]);
+            }
             Signal::Request(request) => {
                 if let Err(refused) = self.links.on_request(request, &mut self.fx) {
                     self.on_refused(alloc::vec![refused]);
@@ -784,7 +809,7 @@ impl ClientMachine {
                 self.routes.publish(&self.links, &mut self.fx);
                 if self.routes.is_broker(&endpoint) {
                     let data = self.heartbeat_data();
-                    self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
+                    self.heartbeat.on_link_up(&endpoint, &data, &mut self.fx);
                 }
             }
             Signal::LinkDown(endpoint) => {
@@ -825,9 +850,11 @@ impl ClientMachine {
             Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
             Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),
             Signal::Unregistered(Leaving::Consumer(group)) => {
-                if let Some(mut consumer) = self.consumers.remove(&group) {
+                // Of a start that failed; a consumer of that group may have been started since.
+                let left = self.consumers.get_mut(&group).is_some_and(|known| known.on_left(&mut self.fx));
+                if left {
+                    self.consumers.remove(&group);
                     self.fx.output(Output::CloseDispatch(group));
-                    consumer.on_left(&mut self.fx);
                 }
                 self.on_maybe_closed();
             }
@@ -845,6 +872,10 @@ impl ClientMachine {
             request::NOTIFY_CONSUMER_IDS_CHANGED => {
                 if let Ok(notice) = NotifyConsumerIdsChanged::read(&frame.header.ext) {
                     self.fx.raise(Signal::MembersChanged(notice.group));
+                }
+                if !frame.header.is_oneway() {
+                    let answer = Preamble::response(response::SUCCESS, Codec::Json).encode(|_| (), bytes::Bytes::new());
+                    self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
                 }
             }
             code if !frame.header.is_oneway() => {
@@ -894,9 +925,11 @@ impl ClientMachine {
     }
 
     fn close_links(&mut self, grace: Duration) {
-        for group in core::mem::take(&mut self.consumers).into_keys() {
+        for (group, mut consumer) in core::mem::take(&mut self.consumers) {
+            consumer.on_abandon(&mut self.fx);
             self.fx.output(Output::CloseDispatch(group));
         }
+        self.names.on_close(&mut self.fx);
         self.stage = Stage::Closing;
         self.fx.timers.clear();
         self.links.close_all(grace, &mut self.fx);

@@ -160,16 +160,28 @@ impl Routes {
             return;
         };
         match answer {
+            Err(RouteError::NoTopic) if state.route.is_some() && !state.template => {
+                // A name server that has just started knows no topic yet: what is known stands, as in Java.
+                state.asking = false;
+                fx.raise(Signal::RouteMissing(topic.clone()));
+                for op in core::mem::take(&mut state.waiting) {
+                    fx.complete(op, CommandResult::Route(Ok(())));
+                }
+                self.ask_again(topic, fx);
+            }
             Err(RouteError::NoTopic) if !template && *topic != self.template_topic => {
                 fx.raise(Signal::RouteMissing(topic.clone()));
                 self.ask_template(topic, fx);
             }
             Err(error) => {
                 state.asking = false;
-                if template && matches!(error, RouteError::NoTopic) {
-                    state.route = None;
+                let gone = template && matches!(error, RouteError::NoTopic) && state.route.take().is_some();
+                let waiting = core::mem::take(&mut state.waiting);
+                if gone {
+                    self.collect_brokers(fx);
+                    self.publish(links, fx);
                 }
-                for op in core::mem::take(&mut state.waiting) {
+                for op in waiting {
                     fx.complete(op, CommandResult::Route(Err(error.clone())));
                 }
                 self.ask_again(topic, fx);

@@ -117,6 +117,9 @@ impl<R: Runtime> ClientTask<R> {
                 if let Input::Closed(conn, _) | Input::ConnectFailed(conn, _) = &input {
                     self.links.remove(conn);
                 }
+                if let Input::Cancel(op) = &input {
+                    self.ops.remove(op);
+                }
                 self.machine.handle(now, input);
             }
             Mail::Command(op, command, completer) => {

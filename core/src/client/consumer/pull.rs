@@ -31,8 +31,6 @@ pub struct PullContext {
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
     pub limits: RecordLimits,
-    /// Whether a slave was asked.
-    pub from_slave: bool,
 }
 
 /// The answer to a pull.
@@ -102,20 +100,28 @@ pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
 
 /// The records of an answer that belong to the subscription; those that cannot be read keep their place.
 fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -> Batch {
-    let mut items = Vec::new();
+    let mut items: Vec<Item> = Vec::new();
     let mut to = next;
+    // After the last record that was read, wanted or not.
+    let mut walked = None;
     for entry in message::walk(&frame, context.limits) {
         match entry {
-            Entry::Record(record) if record.sys_flag.inner_batch() => unwrap(context, &record, &frame, &mut items),
+            Entry::Record(record) if record.sys_flag.inner_batch() => {
+                unwrap(context, &record, &frame, &mut items);
+                walked = walked.max(items.last().map(|item| item.offset.next()));
+            }
             Entry::Record(mut record) => {
                 record.queue_offset = shifted(record.queue_offset, delta);
+                if (context.from..next).contains(&record.queue_offset) {
+                    walked = walked.max(Some(record.queue_offset.next()));
+                }
                 if record.queue_offset < next && wanted(context, record.properties(&frame), record.queue_offset) {
                     let physical_offset = Some(record.physical_offset);
                     items.push(Item { offset: record.queue_offset, physical_offset, content: Content::Record(record) });
                 }
             }
             Entry::Poison(poison) => {
-                let after = items.last().map_or(context.from, |item: &Item| item.offset.next());
+                let after = walked.unwrap_or(context.from);
                 // Its own bytes may lie about its place: it is one of the offsets that this pull passes.
                 let own = poison.queue_offset.map(|offset| shifted(offset, delta));
                 let offset = own.filter(|offset| (after..next).contains(offset)).unwrap_or(after);
@@ -124,13 +130,13 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
                     len: poison.len,
                     cause: PoisonCause::Record(poison.reason),
                 });
+                walked = walked.max(Some(offset.next()));
                 items.push(Item { offset, physical_offset: poison.physical_offset, content });
             }
             Entry::Rest(lost) => {
                 // What follows cannot be found in these bytes: pull again from there. If nothing came before,
                 // that would repeat forever, so the record at that offset is poison.
-                let after = items.last().map(|item| item.offset.next());
-                match (after, lost.reason) {
+                match (walked, lost.reason) {
                     (Some(after), _) => to = after,
                     (None, LostReason::TooMany(_)) => to = context.from,
                     (None, LostReason::Truncated(_) | LostReason::Size(_) | LostReason::PastEnd { .. }) => {

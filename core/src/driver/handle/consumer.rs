@@ -165,10 +165,10 @@ impl PushConsumer {
 
     /// The same, within this time.
     pub async fn shutdown_within(&self, timeout: Duration) -> Drained {
-        let CommandResult::Stopped(drained) = self.inner.stop(timeout).await else {
+        let Some(stop) = self.inner.stop(timeout) else {
             return Drained::default();
         };
-        drained
+        if let CommandResult::Stopped(drained) = stop.await { drained } else { Drained::default() }
     }
 
     /// The group.
@@ -179,11 +179,14 @@ impl PushConsumer {
 }
 
 impl Inner {
-    fn stop(&self, timeout: Duration) -> crate::driver::shared::Call {
+    /// Stops the consumer, unless it is no more: another of the same group may have taken its place.
+    fn stop(&self, timeout: Duration) -> Option<crate::driver::shared::Call> {
         let shared = &self.client.inner.shared;
         self.intake.close();
+        let current = shared.intake(&self.group)?;
         let deadline = shared.clock.now().after(timeout);
-        shared.call(Command::StopConsumer { group: self.group.clone(), deadline })
+        let stop = || shared.call(Command::StopConsumer { group: self.group.clone(), deadline });
+        Arc::ptr_eq(&current, &self.intake).then(stop)
     }
 }
 
@@ -203,7 +206,9 @@ impl Stream for PushConsumer {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stop(DROP_TIMEOUT).detach();
+        if let Some(stop) = self.stop(DROP_TIMEOUT) {
+            stop.detach();
+        }
     }
 }
 
