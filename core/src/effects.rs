@@ -81,6 +81,12 @@ impl Effects {
         self.replies.remove(&id)
     }
 
+    /// The continuations of open requests.
+    #[cfg(test)]
+    pub(crate) fn replies(&self) -> impl Iterator<Item = &ReplyTo> {
+        self.replies.values()
+    }
+
     /// Requests that wait for their answer.
     pub(crate) fn requests_open(&self) -> usize {
         self.replies.len()

@@ -981,3 +981,6 @@ const NOBODY: OpId = OpId(u64::MAX);
 const SHUTDOWN_SHARE: u32 = 10;
 /// How long links may flush at the end.
 const LINK_GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

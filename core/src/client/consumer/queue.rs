@@ -460,6 +460,35 @@ impl Consumer {
     }
 }
 
+#[cfg(test)]
+impl Consumer {
+    /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
+    pub(crate) fn check(&self, fx: &Effects) {
+        let group = &self.config.group;
+        for (queue, assigned) in &self.queues {
+            let of_queue = |reply: &&ReplyTo| match reply {
+                ReplyTo::Offset { group: g, queue: q, epoch }
+                | ReplyTo::EndOffset { group: g, queue: q, epoch }
+                | ReplyTo::Pull { group: g, queue: q, epoch } => (g, q, *epoch) == (group, queue, assigned.epoch),
+                _ => false,
+            };
+            let requests = fx.replies().filter(of_queue).count();
+            let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
+            let causes = (requests, timer);
+            match assigned.phase {
+                Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
+                Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
+                Phase::Throttled => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(assigned.cached() > 0, "throttled for nothing: {assigned:?}");
+                }
+                Phase::Stopped => assert!(!timer && !matches!(self.state, State::Running), "{queue} {assigned:?}"),
+            }
+            assert!(assigned.settled_to <= Some(assigned.next), "{assigned:?}");
+        }
+    }
+}
+
 /// The address to read a queue from.
 fn readable(queue: &MessageQueue, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
     let broker = at.routes.view().brokers.get(&queue.broker)?;
