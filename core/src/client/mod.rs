@@ -583,7 +583,6 @@ impl ClientMachine {
             }
             Input::Closed(conn, why) => {
                 self.links.on_closed(conn, &why, &mut self.fx);
-                self.on_maybe_closed();
             }
             Input::Response { id, result } => self.on_response(id, result),
             Input::BrokerRequest(conn, frame) => self.on_broker_request(conn, &frame),
@@ -653,7 +652,7 @@ impl ClientMachine {
         self.consumers.insert(group.clone(), consumer);
         // Routes known from before raise no signal of their own.
         for topic in topics {
-            self.with_consumer(&group, |consumer, at, fx| consumer.on_route(&topic, at, fx));
+            self.with_consumer(&group, |consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
         }
     }
 
@@ -695,7 +694,7 @@ impl ClientMachine {
                     self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
                 }
                 self.routes.on_reply(&topic, template, result, &self.links, &mut self.fx);
-                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+                self.each_consumer(|consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
             }
             ReplyTo::Heartbeat(endpoint) => {
                 let result = frame(result);
@@ -823,7 +822,7 @@ impl ClientMachine {
                 self.on_maybe_closed();
             }
             Signal::RouteChanged(topic) => {
-                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+                self.each_consumer(|consumer, at, fx| consumer.on_route_changed(&topic, at, fx));
             }
             Signal::RouteMissing(topic) => {
                 if self.consumers.values().any(|consumer| consumer.topics().any(|known| *known == topic)) {

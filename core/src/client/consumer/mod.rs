@@ -200,21 +200,23 @@ impl Consumer {
         }
     }
 
-    /// A route was installed or is missing: start goes on when all are settled, a running group rebalances.
-    pub(crate) fn on_route(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
-        if !self.subscriptions.contains_key(topic) {
-            return;
-        }
-        match &mut self.state {
-            State::Starting { heartbeat_sent, .. } => {
-                let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
-                let reachable = !at.routes.broker_endpoints(true).is_empty();
-                if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
-                    fx.raise(Signal::HeartbeatAll);
-                }
+    /// A route is known, or known to be missing: start goes on when all are.
+    pub(crate) fn on_route_settled(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if let State::Starting { heartbeat_sent, .. } = &mut self.state
+            && self.subscriptions.contains_key(topic)
+        {
+            let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+            let reachable = !at.routes.broker_endpoints(true).is_empty();
+            if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
+                fx.raise(Signal::HeartbeatAll);
             }
-            State::Running => self.on_rebalance(at, fx),
-            State::Draining { .. } | State::Committing { .. } | State::Leaving { .. } => {}
+        }
+    }
+
+    /// A route is not what it was: a running group rebalances.
+    pub(crate) fn on_route_changed(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if self.subscriptions.contains_key(topic) {
+            self.on_rebalance(at, fx);
         }
     }
 

@@ -247,6 +247,8 @@ impl Consumer {
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
                 assigned.delivered = assigned.delivered.saturating_add(count);
                 assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
+                // What came in just now counts too.
+                let at = Siblings { cached_bytes: at.cached_bytes.saturating_add(batch.bytes()), ..at };
                 fx.output(Output::Deliver { group: self.config.group.clone(), batch });
                 if count > 0 && !self.config.pull_interval.is_zero() {
                     self.wait(queue, self.config.pull_interval, fx);
