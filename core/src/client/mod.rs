@@ -165,6 +165,8 @@ pub enum Command {
     StopConsumer {
         /// Its group.
         group: Group,
+        /// The operation that started it: another consumer of the group may have been started since.
+        start: OpId,
         /// When handed-out messages are given up.
         deadline: Instant,
     },
@@ -561,6 +563,7 @@ impl ClientMachine {
             Input::Cancel(op) => {
                 self.links.on_cancel(op);
                 self.routes.on_cancel(op);
+                self.on_cancel_start(op);
             }
             Input::Connected(conn) => self.links.on_connected(conn, &mut self.fx),
             Input::ConnectFailed(conn, why) => {
@@ -607,9 +610,10 @@ impl ClientMachine {
                 self.fx.complete(op, CommandResult::Done);
             }
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
-            Command::StopConsumer { group, deadline } => {
+            Command::StopConsumer { group, start, deadline } => {
                 let fx = &mut self.fx;
-                let stopping = self.consumers.get_mut(&group).is_some_and(|known| known.on_stop(op, deadline, fx));
+                let known = self.consumers.get_mut(&group).filter(|known| known.is_started_by(start));
+                let stopping = known.is_some_and(|known| known.on_stop(op, deadline, fx));
                 if !stopping {
                     self.fx.complete(op, CommandResult::Stopped(Drained::default()));
                 }
@@ -640,6 +644,14 @@ impl ClientMachine {
         // Routes known from before raise no signal of their own.
         for topic in topics {
             self.with_consumer(&group, |consumer, at, fx| consumer.on_route(&topic, at, fx));
+        }
+    }
+
+    /// Nobody waits for this start any more, and nobody has a handle of what it started.
+    fn on_cancel_start(&mut self, op: OpId) {
+        let deadline = self.fx.now.after(CANCEL_GRACE);
+        if let Some(started) = self.consumers.values_mut().find(|known| known.is_started_by(op)) {
+            started.on_stop(NOBODY, deadline, &mut self.fx);
         }
     }
 
@@ -941,5 +953,7 @@ const INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
 const NOBODY: OpId = OpId(u64::MAX);
 /// Of the time to shut down, this share is kept for leaving and closing links.
 const SHUTDOWN_SHARE: u32 = 10;
+/// How long a consumer that nobody has a handle of may take to commit and leave.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
 /// How long links may flush at the end.
 const LINK_GRACE: Duration = Duration::from_secs(1);

@@ -34,6 +34,8 @@ use send_back::SendBack;
 /// The control plane of one push consumer.
 #[derive(Debug)]
 pub(crate) struct Consumer {
+    /// The operation that started it.
+    start: OpId,
     client: Arc<ClientConfig>,
     config: Arc<ConsumerConfig>,
     subscriptions: BTreeMap<Topic, Arc<SubscriptionData>>,
@@ -107,6 +109,7 @@ impl Consumer {
         step(StartStep::ConsumeService, fx);
         fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
         Self {
+            start: op,
             client: client.clone(),
             config,
             subscriptions,
@@ -120,6 +123,11 @@ impl Consumer {
             next_send_back: 0,
             turn,
         }
+    }
+
+    /// Whether this operation started it.
+    pub(crate) fn is_started_by(&self, op: OpId) -> bool {
+        self.start == op
     }
 
     /// Stops: nothing more is handed out, what is out may be settled until the deadline.

@@ -100,11 +100,14 @@ impl ProducerBuilder {
     pub async fn start(self) -> Result<Producer, ConfigError> {
         self.config.check()?;
         let shared = self.client.inner.shared.clone();
-        shared.call(Command::StartProducer(self.config.group.clone())).await;
+        let started = shared.call(Command::StartProducer(self.config.group.clone()));
         let turn = u32::try_from(shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
         let policy = SendPolicy::of(&self.config);
         let inner = Inner { client: self.client, config: self.config, policy, turn: AtomicU32::new(turn) };
-        Ok(Producer { inner: Arc::new(inner) })
+        // It exists before the wait: dropped while it waits, it takes the group back.
+        let producer = Producer { inner: Arc::new(inner) };
+        started.await;
+        Ok(producer)
     }
 }
 
