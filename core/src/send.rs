@@ -524,6 +524,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
     use super::*;
     use crate::error::CloseReason;
     use alloc::collections::BTreeMap;

@@ -211,6 +211,8 @@ fn shifted(offset: QueueOffset, delta: i64) -> QueueOffset {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
     use super::*;
     use crate::ids::Opaque;
     use crate::time::UnixMillis;
