@@ -223,11 +223,11 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Err(order),
+            None => Err((order, RequestFailure::Closed(CloseReason::Local))),
         };
-        if let Err(Order::Request(request)) = refused {
-            let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
-            self.machine.handle(now, Input::Response { id: request.id, result: Err(error) });
+        if let Err((Order::Request(request), why)) = refused {
+            let result = Err(RequestError::never(why));
+            self.machine.handle(now, Input::Response { id: request.id, result });
         }
     }
 
