@@ -223,9 +223,9 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Err((order, RequestFailure::Closed(CloseReason::Local))),
+            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
         };
-        if let Err((Order::Request(request), why)) = refused {
+        if let Some((Order::Request(request), why)) = refused {
             let result = Err(RequestError::never(why));
             self.machine.handle(now, Input::Response { id: request.id, result });
         }

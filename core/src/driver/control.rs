@@ -40,18 +40,18 @@ impl Orders {
     }
 
     /// Gives an order; it comes back when the link is gone, with the reason.
-    pub(super) fn give(&self, order: Order) -> Result<(), (Order, RequestFailure)> {
-        let waker = self.0.with(|state| {
+    pub(super) fn give(&self, order: Order) -> Option<(Order, RequestFailure)> {
+        let (refused, waker) = self.0.with(|state| {
             if let Some(why) = &state.gone {
-                return Err((order, why.clone()));
+                return (Some((order, why.clone())), None);
             }
             state.orders.push_back(order);
-            Ok(state.waker.take())
-        })?;
+            (None, state.waker.take())
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        refused
     }
 
     /// Moves all orders to `out`, and keeps the waker for the next.
