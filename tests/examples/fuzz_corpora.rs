@@ -1,5 +1,6 @@
 //! Writes the seeds of the fuzz corpora from the golden vectors and the captures. Inputs that a fuzzer found are
 //! files of their own and stay.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeMap;
 use std::error::Error;
