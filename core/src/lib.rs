@@ -56,6 +56,7 @@ pub mod dispatch;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod effects;
+pub mod engine;
 pub mod error;
 pub mod ids;
 pub mod message;

@@ -31,8 +31,6 @@ pub struct PullContext {
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
     pub limits: RecordLimits,
-    /// Whether a slave was asked.
-    pub from_slave: bool,
 }
 
 /// The answer to a pull.
@@ -257,7 +255,6 @@ mod tests {
             from: QueueOffset::new(10),
             subscription: Arc::new(SubscriptionData::tags("t".into(), "a", UnixMillis(0)).unwrap()),
             limits: RecordLimits { max_records, verify_crc: true },
-            from_slave: false,
         };
         let fields = PullMessageResponse {
             suggested_broker: 0,
