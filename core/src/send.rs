@@ -519,3 +519,6 @@ const RETRY_CODES: [i32; 8] = [
 ];
 /// Before brokers that all failed are tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;
