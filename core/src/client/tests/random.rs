@@ -133,7 +133,6 @@ fn the_scripts_reach_what_they_are_for() {
         "CloseDispatch",
         "OffsetIllegal",
         "Rebalanced",
-        "SendBackFailed",
         "PullFailed",
         "LinkDown",
         "Started(Err",
