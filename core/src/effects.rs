@@ -20,6 +20,8 @@ pub(crate) struct Effects {
     pub(crate) wall: UnixMillis,
     pub(crate) rng: Rng,
     pub(crate) timers: Timers,
+    /// Bytes that all consumers pin between pull and settlement.
+    pub(crate) pinned: u64,
     outputs: VecDeque<Output>,
     signals: VecDeque<Signal>,
     replies: BTreeMap<RequestId, ReplyTo>,
@@ -34,6 +36,7 @@ impl Effects {
             wall,
             rng: Rng::new(seed),
             timers: Timers::default(),
+            pinned: 0,
             outputs: VecDeque::new(),
             signals: VecDeque::new(),
             replies: BTreeMap::new(),

@@ -307,7 +307,7 @@ impl Engine {
                 false
             }),
             Output::Revoke { group, queue, epoch } => {
-                let last = self.intakes.get_mut(&group).and_then(|intake| intake.dispatch.revoke(&queue, epoch));
+                let last = self.intakes.get_mut(&group).and_then(|intake| intake.dispatch.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
             }
             Output::StopIntake { group } => self.hand_out(group, |dispatch| {

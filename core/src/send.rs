@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::client::RouteError;
 use crate::client::view::{PublishQueue, RouteView, TopicView};
 use crate::config::{ClientConfig, ProducerConfig};
-use crate::error::{IoFailure, RequestError, RequestFailure, Sent};
+use crate::error::{RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::message::{Message, MessageError};
 use crate::time::{Instant, UnixMillis};
@@ -234,8 +234,8 @@ impl SendOp {
     }
 
     /// The link for the attempt could not be opened: the attempt was not made.
-    pub fn on_no_link(&mut self, now: Instant, why: IoFailure) {
-        self.on_reply(now, Err(RequestError::never(RequestFailure::Connect(why))));
+    pub fn on_no_link(&mut self, now: Instant, why: RequestFailure) {
+        self.on_reply(now, Err(RequestError::never(why)));
     }
 
     /// An attempt was answered, or was not.
@@ -250,11 +250,13 @@ impl SendOp {
                 self.maybe_stored |= !never;
                 self.tried.push(queue.broker);
                 // An attempt that nobody can have seen is not counted: another broker gets its turn, or time passes.
-                // A send to one queue has no other broker.
-                if never && self.wanted.is_none() {
+                if never {
                     self.made = self.made.saturating_sub(1);
                 }
-                self.last = Some(SendError::Request(error));
+                // The end of the time says nothing that an earlier attempt did not say better.
+                if !never || now < self.deadline || self.last.is_none() {
+                    self.last = Some(SendError::Request(error));
+                }
             }
         }
     }
@@ -366,13 +368,13 @@ impl SendOp {
 
     /// The queue for the next attempt: the next in turn whose broker has not failed this send.
     fn choose<'v>(&self, topic: &'v TopicView, turn: &AtomicU32) -> Option<&'v PublishQueue> {
+        let healthy = |known: &&PublishQueue| !self.tried.contains(&known.queue.broker);
         if let Some(wanted) = &self.wanted {
-            return topic.publish.iter().find(|known| known.queue == *wanted);
+            return topic.publish.iter().find(|known| known.queue == *wanted).filter(healthy);
         }
         let start = usize::try_from(turn.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
         let start = start.checked_rem(topic.publish.len())?;
         let (before, from) = topic.publish.split_at_checked(start)?;
-        let healthy = |known: &&PublishQueue| !self.tried.contains(&known.queue.broker);
         from.iter().chain(before).find(healthy)
     }
 

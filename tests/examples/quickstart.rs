@@ -2,6 +2,8 @@
 //!
 //! Without arguments it runs on an embedded cluster, with no network. `--namesrv HOST:PORT` takes a real one.
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a program, not the library")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;

@@ -40,7 +40,7 @@ struct Link {
 struct Backoff {
     failures: u32,
     until: Instant,
-    last: IoFailure,
+    last: RequestFailure,
 }
 
 /// A request that no link will carry.
@@ -63,7 +63,7 @@ impl Links {
     /// Sends a request, opening the link if need be; a refused one comes back.
     pub(crate) fn on_request(&mut self, request: LinkRequest, fx: &mut Effects) -> Result<(), Refused> {
         let id = request.id;
-        let refuse = |error| Refused { id, error: RequestError::never(RequestFailure::Connect(error)) };
+        let refuse = |why| Refused { id, error: RequestError::never(why) };
         let index = self.open(&request.to, fx).map_err(refuse)?;
         let Some((conn, link)) = self.link_mut(index) else {
             return Err(Refused { id, error: RequestError::never(RequestFailure::Busy) });
@@ -80,9 +80,8 @@ impl Links {
 
     /// A send wants a link.
     pub(crate) fn on_want(&mut self, op: OpId, to: &Endpoint, fx: &mut Effects) {
-        let refused = |error| CommandResult::Link(Err(error));
         match self.open(to, fx) {
-            Err(error) => fx.complete(op, refused(error)),
+            Err(why) => fx.complete(op, CommandResult::Link(Err(why))),
             Ok(index) => match self.link_mut(index) {
                 Some((_, link)) if !link.up => link.wanted_by.push(op),
                 Some(_) | None => fx.complete(op, CommandResult::Link(Ok(()))),
@@ -115,7 +114,6 @@ impl Links {
         for request in core::mem::take(&mut link.waiting) {
             fx.output(Output::Request(conn, request));
         }
-        self.backoff.remove(&endpoint);
         fx.disarm(&TimerKey::Connect(endpoint.clone()));
         fx.raise(Signal::LinkUp(endpoint));
     }
@@ -125,13 +123,14 @@ impl Links {
         let Some(link) = self.take(conn) else {
             return Vec::new();
         };
+        let why = RequestFailure::Connect(why);
         self.back_off(&link.endpoint, why.clone(), fx);
         fx.disarm(&TimerKey::Connect(link.endpoint.clone()));
         for op in link.wanted_by {
             fx.complete(op, CommandResult::Link(Err(why.clone())));
         }
         fx.raise(Signal::LinkDown(link.endpoint));
-        let error = RequestError::never(RequestFailure::Connect(why));
+        let error = RequestError::never(why);
         link.waiting.into_iter().map(|request| Refused { id: request.id, error: error.clone() }).collect()
     }
 
@@ -141,15 +140,19 @@ impl Links {
             return;
         };
         match why {
-            CloseReason::Local | CloseReason::Idle => {}
+            // The same peer will do it again: who asks meanwhile is told what it did.
             CloseReason::Protocol(_) | CloseReason::Unmatched => {
-                self.back_off(&link.endpoint, IoFailure::new(IoKind::Other, alloc::format!("{why}")), fx);
+                self.back_off(&link.endpoint, RequestFailure::Closed(why.clone()), fx);
             }
-            CloseReason::PeerClosed
+            CloseReason::Local
+            | CloseReason::Idle
+            | CloseReason::PeerClosed
             | CloseReason::Truncated
             | CloseReason::Io(_)
             | CloseReason::StalledRead
-            | CloseReason::StalledWrite => {}
+            | CloseReason::StalledWrite => {
+                self.backoff.remove(&link.endpoint);
+            }
         }
         fx.raise(Signal::LinkDown(link.endpoint));
     }
@@ -204,12 +207,12 @@ impl Links {
         self.backoff.get(endpoint).map_or(Instant::ZERO, |backoff| backoff.until)
     }
 
-    /// Why the last connect to `endpoint` failed.
-    pub(crate) fn last_failure(&self, endpoint: &Endpoint) -> Option<&IoFailure> {
+    /// Why the last connect to `endpoint` failed, or its last link was closed.
+    pub(crate) fn last_failure(&self, endpoint: &Endpoint) -> Option<&RequestFailure> {
         self.backoff.get(endpoint).map(|backoff| &backoff.last)
     }
 
-    fn open(&mut self, to: &Endpoint, fx: &mut Effects) -> Result<u32, IoFailure> {
+    fn open(&mut self, to: &Endpoint, fx: &mut Effects) -> Result<u32, RequestFailure> {
         if let Some(index) = self.by_endpoint.get(to) {
             return Ok(*index);
         }
@@ -226,7 +229,7 @@ impl Links {
             }
         };
         let Some(slot) = self.slots.get_mut(index) else {
-            return Err(IoFailure::new(IoKind::Other, "no slot for the link"));
+            return Err(RequestFailure::Busy);
         };
         slot.generation = slot.generation.wrapping_add(1);
         slot.link = Some(Link { endpoint: to.clone(), up: false, waiting: Vec::new(), wanted_by: Vec::new() });
@@ -238,7 +241,7 @@ impl Links {
         Ok(index)
     }
 
-    fn back_off(&mut self, endpoint: &Endpoint, last: IoFailure, fx: &mut Effects) {
+    fn back_off(&mut self, endpoint: &Endpoint, last: RequestFailure, fx: &mut Effects) {
         let failures = self.backoff.get(endpoint).map_or(0, |backoff| backoff.failures).saturating_add(1);
         let doubled = BACKOFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(BACKOFF_MOST);
         // A fifth of jitter, so that clients of a restarted server do not come back in step.

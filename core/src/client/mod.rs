@@ -176,6 +176,8 @@ pub enum Command {
     StopConsumer {
         /// Its group.
         group: Group,
+        /// The operation that started it: another consumer of the group may have been started since.
+        start: OpId,
         /// When handed-out messages are given up.
         deadline: Instant,
     },
@@ -207,7 +209,7 @@ pub enum CommandResult {
     /// Of [`Command::WantRoute`].
     Route(Result<(), RouteError>),
     /// Of [`Command::WantLink`].
-    Link(Result<(), IoFailure>),
+    Link(Result<(), RequestFailure>),
     /// Of producer commands.
     Done,
     /// Of [`Command::StartConsumer`].
@@ -574,7 +576,7 @@ impl ClientMachine {
             Input::Cancel(op) => {
                 self.links.on_cancel(op);
                 self.routes.on_cancel(op);
-                self.consumers.values_mut().for_each(|consumer| consumer.on_cancel(op, NOBODY, &mut self.fx));
+                self.on_cancel_start(op);
             }
             Input::Connected(conn) => self.links.on_connected(conn, &mut self.fx),
             Input::ConnectFailed(conn, why) => {
@@ -620,9 +622,10 @@ impl ClientMachine {
                 self.fx.complete(op, CommandResult::Done);
             }
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
-            Command::StopConsumer { group, deadline } => {
+            Command::StopConsumer { group, start, deadline } => {
                 let fx = &mut self.fx;
-                let stopping = self.consumers.get_mut(&group).is_some_and(|known| known.on_stop(op, deadline, fx));
+                let known = self.consumers.get_mut(&group).filter(|known| known.is_started_by(start));
+                let stopping = known.is_some_and(|known| known.on_stop(op, deadline, fx));
                 if !stopping {
                     self.fx.complete(op, CommandResult::Stopped(Drained::default()));
                 }
@@ -653,6 +656,14 @@ impl ClientMachine {
         // Routes known from before raise no signal of their own.
         for topic in topics {
             self.with_consumer(&group, |consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
+        }
+    }
+
+    /// Nobody waits for this start any more, and nobody has a handle of what it started.
+    fn on_cancel_start(&mut self, op: OpId) {
+        let deadline = self.fx.now.after(CANCEL_GRACE);
+        if let Some(started) = self.consumers.values_mut().find(|known| known.is_started_by(op)) {
+            started.on_stop(NOBODY, deadline, &mut self.fx);
         }
     }
 
@@ -948,14 +959,9 @@ impl ClientMachine {
         }
     }
 
-    fn cached_bytes(&self) -> u64 {
-        self.consumers.values().fold(0, |sum, consumer| consumer.cached_bytes().saturating_add(sum))
-    }
-
     fn with_consumer(&mut self, group: &Group, act: impl FnOnce(&mut Consumer, Siblings<'_>, &mut Effects)) {
-        let cached_bytes = self.cached_bytes();
         if let Some(consumer) = self.consumers.get_mut(group) {
-            let at = Siblings { routes: &self.routes, cached_bytes };
+            let at = Siblings { routes: &self.routes };
             act(consumer, at, &mut self.fx);
         }
     }
@@ -978,6 +984,8 @@ const INNER_PRODUCER: &str = "CLIENT_INNER_PRODUCER";
 const NOBODY: OpId = OpId(u64::MAX);
 /// Of the time to shut down, this share is kept for leaving and closing links.
 const SHUTDOWN_SHARE: u32 = 10;
+/// How long a consumer that nobody has a handle of may take to commit and leave.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
 /// How long links may flush at the end.
 const LINK_GRACE: Duration = Duration::from_secs(1);
 

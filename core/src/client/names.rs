@@ -99,8 +99,7 @@ impl Names {
         };
         fx.disarm(&TimerKey::NameOpen);
         let reason = |server: &Endpoint| {
-            let why = links.last_failure(server).cloned().map(RequestFailure::Connect);
-            (server.clone(), why.unwrap_or(RequestFailure::Timeout))
+            (server.clone(), links.last_failure(server).cloned().unwrap_or(RequestFailure::Timeout))
         };
         let tried = Unavailable { tried: self.servers.iter().map(reason).collect() };
         for op in opening.waiting {

@@ -23,7 +23,7 @@ use crate::time::{Instant, Wakeup};
 use crate::wire::Frame;
 use crate::wire::frame::{self, EncodedFrame};
 use outbox::Outbox;
-use pending::{Answered, Pending};
+use pending::{Answered, Pending, Waiting};
 use window::Window;
 
 /// One TCP link. `T` is the submitter's token: each request carries one, and it comes back with the result.
@@ -246,6 +246,20 @@ impl<T> Connection<T> {
         };
         self.enqueue(now, lane, opaque, &frame);
         Ok(())
+    }
+
+    /// Gives up the requests whose tokens `unwanted` names: they resolve as closed by us, and what answers them later
+    /// is dropped.
+    pub fn abandon(&mut self, unwanted: impl Fn(&T) -> bool) {
+        let (outbox, events) = (&mut self.outbox, &mut self.events);
+        let given_up = |waiting: Waiting<T>| {
+            let begun = !outbox.remove(waiting.place);
+            let error = RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: sent(begun) };
+            events.push_back(ConnEvent::Response { token: waiting.token, result: Err(error) });
+            begun
+        };
+        self.pending.take_out(|waiting| unwanted(&waiting.token), given_up);
+        self.finish_when_drained();
     }
 
     /// Queues the answer to a broker request; `false` when none with this opaque is unanswered, when the link is

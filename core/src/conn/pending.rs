@@ -116,25 +116,30 @@ impl<T> Pending<T> {
 
     /// Takes out every request whose deadline has come. `expired` says whether its frame was begun: then the slot
     /// stays taken as an orphan.
-    pub(super) fn expire(&mut self, now: Instant, mut expired: impl FnMut(Waiting<T>) -> bool) {
-        if now < self.next_check {
-            return;
+    pub(super) fn expire(&mut self, now: Instant, expired: impl FnMut(Waiting<T>) -> bool) {
+        if now >= self.next_check {
+            self.take_out(|waiting| waiting.deadline <= now, expired);
         }
-        self.next_check = Instant::FAR;
+    }
+
+    /// Takes out every request that `wanted` names; `begun` says of each whether its slot stays taken as an orphan.
+    pub(super) fn take_out(&mut self, wanted: impl Fn(&Waiting<T>) -> bool, mut begun: impl FnMut(Waiting<T>) -> bool) {
+        let mut next_check = Instant::FAR;
         for index in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
             match self.slots.get(to_usize(index)).map(|slot| &slot.state) {
-                Some(State::Waiting(waiting)) if waiting.deadline <= now => {}
+                Some(State::Waiting(waiting)) if wanted(waiting) => {}
                 Some(State::Waiting(waiting)) => {
-                    self.next_check = self.next_check.min(waiting.deadline);
+                    next_check = next_check.min(waiting.deadline);
                     continue;
                 }
                 Some(State::Free | State::Orphan) | None => continue,
             }
             let State::Waiting(waiting) = self.vacate(index) else { continue };
-            if expired(waiting) {
+            if begun(waiting) {
                 self.orphan(index);
             }
         }
+        self.next_check = next_check;
     }
 
     /// Takes out every request.

@@ -8,7 +8,7 @@
 mod batch;
 mod queue;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -27,6 +27,7 @@ pub struct Dispatch {
     config: DispatchConfig,
     /// Slots of queues; an index is reused, its epoch never.
     queues: Vec<Option<Queue>>,
+    by_epoch: BTreeMap<Epoch, usize>,
     /// Queues with something to hand out, in turn.
     ring: VecDeque<usize>,
     failed: VecDeque<Failure>,
@@ -192,6 +193,7 @@ impl Dispatch {
         Self {
             config,
             queues: Vec::new(),
+            by_epoch: BTreeMap::new(),
             ring: VecDeque::new(),
             failed: VecDeque::new(),
             events: VecDeque::new(),
@@ -206,9 +208,9 @@ impl Dispatch {
     /// Returns how many messages it makes ready.
     pub fn deliver(&mut self, batch: Arc<Batch>) -> usize {
         let ready = batch.items.len();
-        let slot = match self.find(&batch.queue, batch.epoch) {
-            Some(slot) => slot,
-            None => self.assign(Queue::new(batch.queue.clone(), batch.epoch, batch.from)),
+        let slot = match self.by_epoch.get(&batch.epoch) {
+            Some(slot) => *slot,
+            None => self.assign(Queue::new(batch.queue.clone(), batch.epoch, batch.from), batch.epoch),
         };
         let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) else {
             return 0;
@@ -319,8 +321,8 @@ impl Dispatch {
     /// The queue is no longer ours: drops what was not handed out, forgets what was.
     ///
     /// Returns its last progress; later settlements of it are [`Settled::Released`].
-    pub fn revoke(&mut self, queue: &MessageQueue, epoch: Epoch) -> Option<Progress> {
-        let slot = self.find(queue, epoch)?;
+    pub fn revoke(&mut self, epoch: Epoch) -> Option<Progress> {
+        let slot = self.by_epoch.remove(&epoch)?;
         let mut gone = self.queues.get_mut(slot)?.take()?;
         self.ring.retain(|member| *member != slot);
         self.dirty.retain(|member| *member != slot);
@@ -382,30 +384,21 @@ impl Dispatch {
         self.queues.iter().flatten().fold(0, |sum, queue| queue.outstanding().saturating_add(sum))
     }
 
-    fn find(&self, queue: &MessageQueue, epoch: Epoch) -> Option<usize> {
-        self.queues.iter().position(|slot| slot.as_ref().is_some_and(|known| known.is(queue, epoch)))
-    }
-
-    fn assign(&mut self, queue: Queue) -> usize {
-        match self.queues.iter().position(Option::is_none) {
-            Some(slot) => {
-                if let Some(free) = self.queues.get_mut(slot) {
-                    *free = Some(queue);
-                }
-                slot
-            }
-            None => {
-                self.queues.push(Some(queue));
-                self.queues.len().saturating_sub(1)
-            }
+    fn assign(&mut self, queue: Queue, epoch: Epoch) -> usize {
+        let slot = self.queues.iter().position(Option::is_none).unwrap_or(self.queues.len());
+        match self.queues.get_mut(slot) {
+            Some(free) => *free = Some(queue),
+            None => self.queues.push(Some(queue)),
         }
+        self.by_epoch.insert(epoch, slot);
+        slot
     }
 }
 
 /// The queue a message was taken from, unless it is no longer ours.
 fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mut Queue> {
     let queue = queues.get_mut(taken.slot)?.as_mut()?;
-    queue.is(&taken.batch.queue, taken.batch.epoch).then_some(queue)
+    queue.is(taken.batch.epoch).then_some(queue)
 }
 
 /// The largest inflated body: brokers store 4 MiB by default.

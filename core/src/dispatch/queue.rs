@@ -192,8 +192,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn is(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
-        self.epoch == epoch && *self.queue == *queue
+    pub(super) fn is(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch
     }
 
     pub(super) fn outstanding(&self) -> u64 {

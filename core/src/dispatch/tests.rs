@@ -147,7 +147,7 @@ fn a_stopped_queue_stops_alone() {
     let first = it.take().unwrap();
     it.stop_queue(&first);
     it.deliver(batch(0, 1, 3..4, &[3]));
-    it.deliver(batch(1, 1, 0..1, &[7]));
+    it.deliver(batch(1, 2, 0..1, &[7]));
     assert_eq!(take_all(&mut it).iter().map(offset).collect::<Vec<_>>(), [7]);
 }
 
@@ -158,7 +158,7 @@ fn after_a_revoke_everything_of_the_queue_is_released() {
     let taken = take_all(&mut it);
     it.settle(&taken[0], Outcome::Done);
     it.settle(&taken[1], Outcome::Failed { level: 0 });
-    let last = it.revoke(&queue(0), Epoch(1)).unwrap();
+    let last = it.revoke(Epoch(1)).unwrap();
     assert_eq!((last.settled_to.get(), last.outstanding), (1, 2));
     assert!(it.poll_failure().is_none() && it.poll_progress().is_none(), "nothing of it is left");
     it.deliver(batch(0, 2, 1..3, &[1, 2]));
@@ -168,7 +168,7 @@ fn after_a_revoke_everything_of_the_queue_is_released() {
     let mut other = dispatch(PoisonPolicy::SendBack);
     assert!(other.poisoned(taken[2].clone(), cause()).is_none());
     assert!(other.poll_failure().is_none() && other.poll_event().is_none(), "nothing is sent for it");
-    assert!(it.revoke(&queue(0), Epoch(1)).is_none());
+    assert!(it.revoke(Epoch(1)).is_none());
 }
 
 #[test]
@@ -285,7 +285,7 @@ proptest! {
                 }
                 Step::Revoke(id) => {
                     if let Some(model) = models.remove(&id) {
-                        let last = it.revoke(&queue(id), Epoch(model.epoch)).unwrap();
+                        let last = it.revoke(Epoch(model.epoch)).unwrap();
                         prop_assert_eq!(last.settled_to.get(), model.open.first().copied().unwrap_or(model.next));
                     }
                 }

@@ -22,8 +22,14 @@ use crate::error::{CloseReason, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId};
 use crate::time::Instant;
 
-/// Serves the client to its end.
-pub(super) async fn run<R: Runtime>(rt: R, machine: ClientMachine, shared: Arc<Shared>, link: Arc<LinkConfig>) {
+/// Serves the client to its end. The task exists at once: dropped before it is ever polled, by a runtime that is
+/// gone, it still closes the client.
+pub(super) fn run<R: Runtime>(
+    rt: R,
+    machine: ClientMachine,
+    shared: Arc<Shared>,
+    link: Arc<LinkConfig>,
+) -> impl Future<Output = ()> + Send {
     let inbox = shared.inbox.clone();
     let mut task = ClientTask {
         rt,
@@ -40,7 +46,7 @@ pub(super) async fn run<R: Runtime>(rt: R, machine: ClientMachine, shared: Arc<S
         armed: Instant::FAR,
         closed: false,
     };
-    poll_fn(|cx| task.poll(cx)).await;
+    poll_fn(move |cx| task.poll(cx))
 }
 
 struct ClientTask<R: Runtime> {
@@ -190,7 +196,7 @@ impl<R: Runtime> ClientTask<R> {
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
-                let last = self.intakes.get(&group).and_then(|intake| intake.revoke(&queue, epoch));
+                let last = self.intakes.get(&group).and_then(|intake| intake.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
             }
             Output::StopIntake { group } => {
@@ -217,11 +223,11 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Err(order),
+            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
         };
-        if let Err(Order::Request(request)) = refused {
-            let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
-            self.machine.handle(now, Input::Response { id: request.id, result: Err(error) });
+        if let Some((Order::Request(request), why)) = refused {
+            let result = Err(RequestError::never(why));
+            self.machine.handle(now, Input::Response { id: request.id, result });
         }
     }
 

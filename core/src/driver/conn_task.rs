@@ -65,7 +65,7 @@ pub(super) async fn run<R: Runtime>(
     });
     match connect.or(cancelled).await {
         Err(why) => {
-            orders.close();
+            orders.close(RequestFailure::Connect(why.clone()));
             inbox.post([Mail::Input(Input::ConnectFailed(conn, why))]);
         }
         Ok(stream) => {
@@ -186,7 +186,11 @@ impl<R: Runtime> ConnTask<R> {
                 Order::Answer(opaque, frame) => {
                     self.machine.answer(now, opaque, &frame);
                 }
-                Order::Close(grace) => self.machine.close(now, grace),
+                Order::Close(grace) => {
+                    // A pull that a broker holds is not worth waiting for.
+                    self.machine.abandon(|token| matches!(token, Token::Machine { pull: Some(_), .. }));
+                    self.machine.close(now, grace);
+                }
             }
         }
     }
@@ -306,7 +310,7 @@ impl<R: Runtime> ConnTask<R> {
     /// Whatever was queued and never reached the link fails as never sent.
     fn on_closed(&mut self, reason: CloseReason) {
         let never = RequestError::never(RequestFailure::Closed(reason.clone()));
-        for order in self.orders.close() {
+        for order in self.orders.close(never.why.clone()) {
             if let Order::Request(request) = order {
                 let token = Token::Machine { id: request.id, pull: request.pull };
                 self.resolve(token, Err(never.clone()));

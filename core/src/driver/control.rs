@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use super::lock::Lock;
 use crate::client::LinkRequest;
+use crate::error::RequestFailure;
 use crate::ids::Opaque;
 use crate::wire::frame::EncodedFrame;
 
@@ -29,27 +30,28 @@ pub(super) struct Orders(Arc<Mutex<State>>);
 struct State {
     orders: VecDeque<Order>,
     waker: Option<Waker>,
-    closed: bool,
+    /// Why the link is gone.
+    gone: Option<RequestFailure>,
 }
 
 impl Orders {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, closed: false })))
+        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, gone: None })))
     }
 
-    /// Gives an order; it comes back when the link is gone.
-    pub(super) fn give(&self, order: Order) -> Result<(), Order> {
-        let waker = self.0.with(|state| {
-            if state.closed {
-                return Err(order);
+    /// Gives an order; it comes back when the link is gone, with the reason.
+    pub(super) fn give(&self, order: Order) -> Option<(Order, RequestFailure)> {
+        let (refused, waker) = self.0.with(|state| match &state.gone {
+            Some(why) => (Some((order, why.clone())), None),
+            None => {
+                state.orders.push_back(order);
+                (None, state.waker.take())
             }
-            state.orders.push_back(order);
-            Ok(state.waker.take())
-        })?;
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        refused
     }
 
     /// Moves all orders to `out`, and keeps the waker for the next.
@@ -62,9 +64,9 @@ impl Orders {
     }
 
     /// Ends the queue; what was not taken comes back.
-    pub(super) fn close(&self) -> VecDeque<Order> {
+    pub(super) fn close(&self, why: RequestFailure) -> VecDeque<Order> {
         self.0.with(|state| {
-            state.closed = true;
+            state.gone = Some(why);
             mem::take(&mut state.orders)
         })
     }
@@ -72,6 +74,8 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test of what threads share")]
+
     use super::*;
     use futures_lite::future::{block_on, poll_fn};
 
@@ -96,18 +100,18 @@ mod tests {
             out
         });
         for grace in [1, 2] {
-            assert!(orders.give(Order::Close(Duration::from_secs(grace))).is_ok());
+            assert!(orders.give(Order::Close(Duration::from_secs(grace))).is_none());
         }
         assert_eq!(graces(&task.join().unwrap()), [1, 2]);
     }
 
     #[test]
-    fn a_link_that_is_gone_gives_orders_back() {
+    fn a_link_that_is_gone_gives_orders_back_with_the_reason() {
         let orders = Orders::new();
-        assert!(orders.give(Order::Close(Duration::from_secs(1))).is_ok());
-        assert_eq!(graces(&orders.close()), [1]);
-        let back = orders.give(Order::Close(Duration::from_secs(2))).unwrap_err();
-        assert_eq!(graces(&VecDeque::from([back])), [2]);
-        assert!(orders.close().is_empty());
+        assert!(orders.give(Order::Close(Duration::from_secs(1))).is_none());
+        assert_eq!(graces(&orders.close(RequestFailure::Timeout)), [1]);
+        let (back, why) = orders.give(Order::Close(Duration::from_secs(2))).unwrap();
+        assert_eq!((graces(&VecDeque::from([back])), why), (alloc::vec![2], RequestFailure::Timeout));
+        assert!(orders.close(RequestFailure::Timeout).is_empty());
     }
 }

@@ -12,7 +12,7 @@ use crate::config::ConsumerConfig;
 use crate::dispatch::{
     Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
 };
-use crate::ids::{Epoch, MessageQueue};
+use crate::ids::Epoch;
 
 /// The messages of one consumer, shared by its handles and the client task.
 pub(super) struct Intake<L: Locks = StdLocks> {
@@ -123,8 +123,8 @@ impl<L: Locks> Intake<L> {
         self.dirty.store(true, Ordering::Release);
     }
 
-    pub(super) fn revoke(&self, queue: &MessageQueue, epoch: Epoch) -> Option<Progress> {
-        self.state.with(|state| state.dispatch.revoke(queue, epoch))
+    pub(super) fn revoke(&self, epoch: Epoch) -> Option<Progress> {
+        self.state.with(|state| state.dispatch.revoke(epoch))
     }
 
     /// Hands out nothing more; everybody who waits learns it.

@@ -101,7 +101,10 @@ impl Engine {
                     self.machine.handle(now, Input::Cancel(ask));
                 }
                 Waits::Link(ask, _) => {
-                    op.on_no_link(now, IoFailure::new(IoKind::TimedOut, "no connection in time"));
+                    op.on_no_link(
+                        now,
+                        RequestFailure::Connect(IoFailure::new(IoKind::TimedOut, "no connection in time")),
+                    );
                     self.machine.handle(now, Input::Cancel(ask));
                 }
             }
@@ -127,7 +130,10 @@ impl Engine {
                 if let Some(conn) = self.view.links.get(&attempt.endpoint).copied() {
                     self.attempt(now, id, conn, attempt);
                 } else {
-                    op.on_no_link(now, IoFailure::new(IoKind::Reset, "the link closed at once"));
+                    op.on_no_link(
+                        now,
+                        RequestFailure::Connect(IoFailure::new(IoKind::Reset, "the link closed at once")),
+                    );
                 }
             }
             (Waits::Link(..), CommandResult::Link(Err(why))) => op.on_no_link(now, why),

@@ -26,6 +26,9 @@ pub fn frame_len(received: &[u8], max_frame: usize) -> Result<Option<usize>, Fra
     let Some(word) = received.first_chunk::<4>() else {
         return Ok(None);
     };
+    if Peer::is_http2_server(received) {
+        return Err(FrameError::NotRemoting(Peer::Http2));
+    }
     let announced = i32::from_be_bytes(*word);
     let body = usize::try_from(announced).map_err(|_| FrameError::Length { announced })?;
     if body < PREFIX {
@@ -143,11 +146,15 @@ impl Peer {
         match &word {
             b"PRI " => Some(Self::Http2),
             b"HTTP" => Some(Self::Http),
-            // An HTTP/2 server opens with a SETTINGS frame: a 24-bit length, then type 4. It is below every limit,
-            // so only the preface of a client is told apart here.
             [0x16 | 0x15, 0x03, ..] => Some(Self::Tls),
             _ => None,
         }
+    }
+
+    /// An HTTP/2 server opens with a SETTINGS frame: length u24, type 4, flags 0, stream 0. Read as ours, that is a
+    /// length below every limit and a header of no bytes, which no command has.
+    const fn is_http2_server(received: &[u8]) -> bool {
+        matches!(received, [_, _, _, 4, 0, 0, 0, 0, ..])
     }
 
     /// What to do about it.
@@ -236,6 +243,9 @@ mod tests {
     fn other_protocols_are_recognised() {
         let verdict = |bytes: &[u8]| frame_len(bytes, MAX_FRAME);
         assert_eq!(verdict(b"PRI * HTTP/2.0"), Err(FrameError::NotRemoting(Peer::Http2)));
+        let settings = [0, 0, 18, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 128];
+        assert_eq!(verdict(&settings), Err(FrameError::NotRemoting(Peer::Http2)));
+        assert_eq!(verdict(&settings[..7]), Ok(Some(18 * 256 + 8)), "it may still be a frame");
         assert_eq!(verdict(b"HTTP/1.1 400"), Err(FrameError::NotRemoting(Peer::Http)));
         assert_eq!(verdict(&[0x16, 0x03, 0x01, 0x02]), Err(FrameError::NotRemoting(Peer::Tls)));
         assert_eq!(verdict(&[0x15, 0x03, 0x03, 0x00]), Err(FrameError::NotRemoting(Peer::Tls)));

@@ -45,9 +45,11 @@ impl Cluster {
         cluster
     }
 
-    /// A session to a server was opened from `peer`.
+    /// A session to a server was opened from `peer`; one that is stopped takes none.
     pub fn connected(&mut self, node: Node, session: SessionId, peer: SocketAddr) {
-        if let Node::Broker(index) = node {
+        if let Node::Broker(index) = node
+            && self.brokers[index].up
+        {
             self.brokers[index].broker.connected(session, peer);
         }
     }

@@ -24,3 +24,4 @@ pub use name_server::NameServer;
 pub use oracle::{Member, StoredView};
 pub use output::{Output, SessionId};
 pub use store::TopicConfig;
+pub use tcp::EmbeddedCluster;

@@ -66,11 +66,10 @@ impl NameServer {
         if cfg.id != 0 {
             return;
         }
-        self.topics.values_mut().for_each(|rows| drop(rows.remove(&cfg.name)));
+        self.forget_topics(&cfg.name);
         for (topic, config) in broker.topics() {
             self.topics.entry(topic.to_owned()).or_default().insert(cfg.name.clone(), config.clone());
         }
-        self.topics.retain(|_, rows| !rows.is_empty());
     }
 
     /// A broker left, or its connection to the name server broke.
@@ -79,8 +78,7 @@ impl NameServer {
         row.broker_addrs.remove(&id);
         if row.broker_addrs.is_empty() {
             self.brokers.remove(name);
-            self.topics.values_mut().for_each(|rows| drop(rows.remove(name)));
-            self.topics.retain(|_, rows| !rows.is_empty());
+            self.forget_topics(name);
         }
     }
 
@@ -105,13 +103,20 @@ impl NameServer {
         !self.out.is_empty()
     }
 
+    fn forget_topics(&mut self, broker: &str) {
+        self.topics.retain(|_, rows| {
+            rows.remove(broker);
+            !rows.is_empty()
+        });
+    }
+
     fn route(&self, frame: &Frame) -> Result<Reply, FieldError> {
         let ext = &frame.header.ext;
         let topic: String = ext.field("topic")?;
         let standard = ext.field::<Option<bool>>("acceptStandardJsonOnly")?.unwrap_or(false);
         let standard = standard || frame.header.version >= STANDARD_JSON_SINCE;
         let form = if standard { JsonForm::Standard } else { JsonForm::Fastjson };
-        Ok(match self.topics.get(&topic).filter(|rows| !rows.is_empty()) {
+        Ok(match self.topics.get(&topic) {
             Some(rows) => Reply::ok().body(self.route_json(&topic, rows, form)),
             None => Reply::error(
                 response::TOPIC_NOT_EXIST,
@@ -132,12 +137,9 @@ impl NameServer {
             topic_sys_flag: config.sys_flag,
             write_queue_nums: config.write_queues,
         });
-        let route = TopicRoute {
-            broker_datas: brokers.collect(),
-            order_topic_conf: self.order.get(topic).cloned(),
-            queue_datas: queues.collect(),
-        };
-        route.encode(form)
+        let order_topic_conf = self.order.get(topic).cloned();
+        let (broker_datas, queue_datas) = (brokers.collect(), queues.collect());
+        TopicRoute { broker_datas, order_topic_conf, queue_datas }.encode(form)
     }
 
     /// Integer keys are never quoted here.

@@ -1,5 +1,6 @@
-//! The golden vectors of `tests/golden`, which the official Java classes wrote.
+//! The golden vectors of `tests/golden`, which the official Java classes wrote, and the frames of `tests/captures`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -32,6 +33,41 @@ pub struct GoldenBody {
     pub messages: Vec<StoredMessage>,
 }
 
+/// Queues, members, and what Java's strategy gives each of them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenAllocation {
+    /// Unique name.
+    pub name: String,
+    /// `AVG`, `AVG_BY_CIRCLE` or `CONSISTENT_HASH`.
+    pub strategy: String,
+    /// The topic.
+    pub topic: String,
+    /// All queues in order, as `broker:id`.
+    pub queues: Vec<String>,
+    /// The queues of each member, in Java's order.
+    pub members: BTreeMap<String, Vec<String>>,
+}
+
+/// A text and Java's hash of it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenHash {
+    /// The text.
+    pub text: String,
+    /// Its hash.
+    pub hash: i32,
+}
+
+/// One frame that a client and a real server exchanged.
+#[derive(Clone, Debug)]
+pub struct CapturedFrame {
+    /// The name of its file, without `.hex`.
+    pub file: String,
+    /// Whether a client sent it.
+    pub to_server: bool,
+    /// The frame from its length word on.
+    pub bytes: Vec<u8>,
+}
+
 /// The folder with the files in the source tree.
 pub fn dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden")
@@ -45,6 +81,50 @@ pub fn frames() -> Result<Vec<GoldenFrame>, RealError> {
 /// All golden bodies.
 pub fn bodies() -> Result<Vec<GoldenBody>, RealError> {
     lines("bodies.jsonl")
+}
+
+/// All golden allocations.
+pub fn allocations() -> Result<Vec<GoldenAllocation>, RealError> {
+    lines("allocations.jsonl")
+}
+
+/// All golden hashes.
+pub fn hashes() -> Result<Vec<GoldenHash>, RealError> {
+    lines("hashes.jsonl")
+}
+
+/// All captured frames, by file.
+pub fn captures() -> Result<Vec<CapturedFrame>, RealError> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("captures");
+    let what = || format!("read {}", dir.display());
+    let entries = std::fs::read_dir(&dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut files: Vec<_> = entries.map_err(RealError::io(what()))?.iter().map(std::fs::DirEntry::path).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "hex"));
+    files.sort();
+    let mut frames = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(RealError::io(what()))?;
+        let file = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut to_server = false;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match line.strip_prefix("# ") {
+                Some(comment) => to_server = comment.starts_with("C>S"),
+                None => frames.push(CapturedFrame { file: file.clone(), to_server, bytes: bytes(line) }),
+            }
+        }
+    }
+    Ok(frames)
+}
+
+/// The bytes that hexadecimal text stands for.
+///
+/// # Panics
+/// The text is not hexadecimal.
+#[must_use]
+pub fn bytes(hex: &str) -> Vec<u8> {
+    assert!(hex.len().is_multiple_of(2), "an odd number of digits");
+    let digit = |b: &u8| char::from(*b).to_digit(16).expect("a hexadecimal digit") as u8;
+    hex.as_bytes().chunks_exact(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
 }
 
 fn lines<T: DeserializeOwned>(name: &str) -> Result<Vec<T>, RealError> {

@@ -280,3 +280,23 @@ fn a_crash_can_take_the_end_of_the_log() {
     assert_eq!(talk.send(session, "T", 0, "c").queue_offset, 1);
     assert_eq!(talk.pull(session, &pull("G", "T", 0, 0)).bodies(), ["body a", "body c"]);
 }
+
+#[test]
+fn the_same_script_gives_the_same_bytes() {
+    let script = || {
+        let mut talk = Talk::new(BrokerConfig { seed: 7, ..BrokerConfig::default() });
+        let sessions = [talk.connect(), talk.connect()];
+        let mut said = Vec::new();
+        for round in 0..50 {
+            let session = sessions[round % 2];
+            let mut send = message("T", -1, &[("TAGS", "a")]);
+            send.properties = None;
+            said.push(talk.ask(session, &send.encode(Codec::Json, Bytes::new())));
+            said.push(talk.heartbeat(session, "c", "G", &[("T", "*")]));
+            talk.advance(Duration::from_secs(9));
+        }
+        let stored: Vec<_> = talk.broker.stored("T").map(|view| format!("{view:?}")).collect();
+        (said, talk.heard, stored)
+    };
+    assert_eq!(script(), script());
+}

@@ -180,7 +180,7 @@ impl From<Frame> for Pulled {
     fn from(frame: Frame) -> Self {
         let record = |entry| match entry {
             Entry::Record(record) => record,
-            other => panic!("{other:?}"),
+            other @ (Entry::Poison(_) | Entry::Rest(_)) => panic!("{other:?}"),
         };
         Self {
             code: frame.header.code,

@@ -34,9 +34,10 @@ use send_back::SendBack;
 /// The control plane of one push consumer.
 #[derive(Debug)]
 pub(crate) struct Consumer {
+    /// The operation that started it.
+    start: OpId,
     client: Arc<ClientConfig>,
     config: Arc<ConsumerConfig>,
-    started_by: OpId,
     subscriptions: BTreeMap<Topic, Arc<SubscriptionData>>,
     retry_topic: Topic,
     state: State,
@@ -66,8 +67,6 @@ enum State {
 #[derive(Clone, Copy)]
 pub(crate) struct Siblings<'a> {
     pub(crate) routes: &'a Routes,
-    /// Bytes that all consumers of the client pin.
-    pub(crate) cached_bytes: u64,
 }
 
 impl Consumer {
@@ -108,9 +107,9 @@ impl Consumer {
         step(StartStep::ConsumeService, fx);
         fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
         Self {
+            start: op,
             client: client.clone(),
             config,
-            started_by: op,
             subscriptions,
             retry_topic,
             state: State::Starting { op, heartbeat_sent: false, trouble: None },
@@ -120,6 +119,11 @@ impl Consumer {
             send_backs: BTreeMap::new(),
             turn,
         }
+    }
+
+    /// Whether this operation started it.
+    pub(crate) fn is_started_by(&self, op: OpId) -> bool {
+        self.start == op
     }
 
     /// Stops: nothing more is handed out, what is out may be settled until the deadline.
@@ -151,13 +155,6 @@ impl Consumer {
         self.state = State::Draining { op, deadline };
         fx.output(Output::StopIntake { group });
         true
-    }
-
-    /// Whoever asked for the start is gone, before or just after it was done: nobody would take a message.
-    pub(crate) fn on_cancel(&mut self, op: OpId, nobody: OpId, fx: &mut Effects) {
-        if self.started_by == op {
-            self.on_stop(nobody, fx.now.after(CANCEL_TIMEOUT), fx);
-        }
     }
 
     /// Everything handed out is settled.
@@ -278,7 +275,7 @@ impl Consumer {
         let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
             return;
         };
-        if assigned.on_progress(progress) && matches!(self.state, State::Running) {
+        if assigned.on_progress(progress, fx) && matches!(self.state, State::Running) {
             self.pull_on(&progress.queue.clone(), at, fx);
         }
     }
@@ -303,11 +300,6 @@ impl Consumer {
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.subscriptions.keys()
-    }
-
-    /// Bytes pinned by what is pulled and not settled.
-    pub(crate) fn cached_bytes(&self) -> u64 {
-        self.queues.values().fold(0, |sum, assigned| assigned.pinned().saturating_add(sum))
     }
 
     fn run(&mut self, op: OpId, at: Siblings<'_>, fx: &mut Effects) {
@@ -363,6 +355,7 @@ impl Consumer {
         let group = self.config.group.clone();
         fx.disarm(&TimerKey::StopDeadline(group.clone()));
         for (queue, assigned) in core::mem::take(&mut self.queues) {
+            assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
         for id in core::mem::take(&mut self.send_backs).into_keys() {
@@ -382,8 +375,6 @@ fn arm_stop(group: &Group, deadline: Instant, fx: &mut Effects) {
 
 /// How long start waits for routes and the first heartbeat.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a consumer that nobody wants any more may take to stop.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Of the time to stop, this share is kept for committing and leaving.
 const RESERVE_SHARE: u32 = 4;
 /// At most so much of it.

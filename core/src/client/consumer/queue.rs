@@ -91,12 +91,14 @@ impl Assigned {
     }
 
     /// Takes in progress; whether a throttled queue should look again.
-    pub(super) fn on_progress(&mut self, progress: &Progress) -> bool {
+    pub(super) fn on_progress(&mut self, progress: &Progress, fx: &mut Effects) -> bool {
         if progress.epoch != self.epoch {
             return false;
         }
         self.settled_to = self.settled_to.max(Some(progress.settled_to));
         self.settled = progress.settled;
+        let released = progress.released_bytes.saturating_sub(self.released_bytes);
+        fx.pinned = fx.pinned.saturating_sub(released);
         self.released_bytes = progress.released_bytes;
         self.outstanding = progress.outstanding;
         self.phase == Phase::Throttled
@@ -130,7 +132,12 @@ impl Assigned {
         self.outstanding
     }
 
-    pub(super) fn pinned(&self) -> u64 {
+    /// What the queue pins is let go with it.
+    pub(super) fn unpin(&self, fx: &mut Effects) {
+        fx.pinned = fx.pinned.saturating_sub(self.pinned());
+    }
+
+    fn pinned(&self) -> u64 {
         self.delivered_bytes.saturating_sub(self.released_bytes)
     }
 
@@ -247,8 +254,7 @@ impl Consumer {
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
                 assigned.delivered = assigned.delivered.saturating_add(count);
                 assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
-                // What came in just now counts too.
-                let at = Siblings { cached_bytes: at.cached_bytes.saturating_add(batch.bytes()), ..at };
+                fx.pinned = fx.pinned.saturating_add(batch.bytes());
                 fx.output(Output::Deliver { group: self.config.group.clone(), batch });
                 if count > 0 && !self.config.pull_interval.is_zero() {
                     self.wait(queue, self.config.pull_interval, fx);
@@ -316,7 +322,7 @@ impl Consumer {
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
-        if span > u64::from(config.queue_span) || at.cached_bytes > self.client.cache_bytes {
+        if span > u64::from(config.queue_span) || fx.pinned > self.client.cache_bytes {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -326,15 +332,16 @@ impl Consumer {
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
         let from_slave = id != MASTER_ID;
-        let commit = assigned.settled_to.filter(|settled| !from_slave && settled.get() > 0);
         let request = PullMessage {
             group: config.group.clone(),
             topic: queue.topic.clone(),
             queue_id: queue.id,
             queue_offset: assigned.next,
             max_messages: i32::try_from(config.pull_batch).unwrap_or(i32::MAX),
-            sys_flag: PullMessage::SUSPEND | if commit.is_some() { PullMessage::COMMIT } else { 0 },
-            commit_offset: commit.map_or(0, QueueOffset::to_wire),
+            // Java lets pulls carry the offset to commit. A broker handles pulls and commits on different threads and
+            // stores whatever comes last, so such an offset can undo a later commit: ours go one at a time instead.
+            sys_flag: PullMessage::SUSPEND,
+            commit_offset: 0,
             suspend_millis: SUSPEND_MILLIS,
             subscription: None,
             sub_version: subscription.sub_version,
@@ -360,6 +367,7 @@ impl Consumer {
         if let Some(mut assigned) = self.queues.remove(queue) {
             let group = self.config.group.clone();
             assigned.stop(&group, queue, fx);
+            assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
             let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
@@ -422,6 +430,7 @@ impl Consumer {
         if next == assigned.next {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
+        assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
         let old = assigned.epoch;
         fx.event(ClientEvent::OffsetIllegal {
@@ -463,6 +472,7 @@ impl Consumer {
 }
 
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a check of its own few")]
 impl Consumer {
     /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
     pub(crate) fn check(&self, fx: &Effects) {

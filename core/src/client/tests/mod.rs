@@ -1,6 +1,10 @@
 //! The machine in a world that answers as a healthy cluster does, unless a test says otherwise.
 
-#![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
+)]
 
 mod commits;
 mod heartbeats;
@@ -55,6 +59,8 @@ impl Asked {
 
 /// A machine, what surrounds it, and what it did.
 struct World {
+    /// The last start of a consumer.
+    started: OpId,
     machine: ClientMachine,
     now: Instant,
     next_op: u64,
@@ -92,6 +98,7 @@ impl World {
         Self {
             machine: ClientMachine::new(Arc::new(config), 1, Instant::ZERO, UnixMillis(1_000)),
             now: Instant::ZERO,
+            started: OpId(0),
             next_op: 0,
             asked: Vec::new(),
             connecting: Vec::new(),
@@ -131,7 +138,13 @@ impl World {
         let mut config = ConsumerConfig::new("g".into());
         config.subscriptions.push(("T".into(), "*".into()));
         change(&mut config);
-        self.command(Command::StartConsumer(Arc::new(config)))
+        self.started = self.command(Command::StartConsumer(Arc::new(config)));
+        self.started
+    }
+
+    /// Stops the consumer that was started last, under this group.
+    fn stop(&mut self, group: &str, deadline: Instant) -> OpId {
+        self.command(Command::StopConsumer { group: group.into(), start: self.started, deadline })
     }
 
     fn command(&mut self, command: Command) -> OpId {
@@ -199,7 +212,7 @@ impl World {
             }),
             Output::StopQueue { group, taken } => self.dispatch(&group, |dispatch| dispatch.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
-                let last = self.dispatches.get_mut(&group).and_then(|dispatch| dispatch.revoke(&queue, epoch));
+                let last = self.dispatches.get_mut(&group).and_then(|dispatch| dispatch.revoke(epoch));
                 self.machine.handle(self.now, Input::Revoked { group, queue, epoch, last });
             }
             Output::StopIntake { group } => self.dispatch(&group, Dispatch::close),

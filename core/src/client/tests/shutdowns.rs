@@ -101,7 +101,7 @@ fn with_dead_brokers_it_ends_by_the_deadline_and_tells_what_is_unsettled() {
     });
     world.run();
     let deadline = world.now.after(Duration::from_secs(60));
-    let stop = world.command(Command::StopConsumer { group: "g".into(), deadline });
+    let stop = world.stop("g", deadline);
     world.silent.insert("b:1".into());
     shutdown(&mut world, 5_000);
     world.advance(4_999);
@@ -122,7 +122,7 @@ fn a_stop_under_way_gives_way_to_the_earlier_end_and_still_commits() {
         dispatch.settle(&taken[0], Outcome::Done);
     });
     let deadline = world.now.after(Duration::from_secs(60));
-    let stop = world.command(Command::StopConsumer { group: "g".into(), deadline });
+    let stop = world.stop("g", deadline);
     world.held.insert(request::UPDATE_CONSUMER_OFFSET);
     shutdown(&mut world, 4_000);
     world.advance(3_500);
@@ -164,9 +164,9 @@ fn connects_under_way_end_too() {
 fn a_stopped_consumer_leaves_the_others_alone() {
     let mut world = World::consuming(1, |_| ());
     let deadline = world.now.after(Duration::from_secs(30));
-    let stop = world.command(Command::StopConsumer { group: "g".into(), deadline });
-    let twice = world.command(Command::StopConsumer { group: "g".into(), deadline });
-    let nobody = world.command(Command::StopConsumer { group: "other".into(), deadline });
+    let stop = world.stop("g", deadline);
+    let twice = world.stop("g", deadline);
+    let nobody = world.stop("other", deadline);
     world.run();
     for op in [stop, twice, nobody] {
         assert!(matches!(world.result(op), CommandResult::Stopped(Drained { unsettled: 0 })));

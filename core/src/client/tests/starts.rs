@@ -99,7 +99,7 @@ fn answers_to_an_earlier_consumer_of_the_group_are_stale() {
     let mut world = World::consuming(1, |_| ());
     let old = world.pull("T");
     let deadline = world.now.after(Duration::from_secs(10));
-    let stop = world.command(Command::StopConsumer { group: "g".into(), deadline });
+    let stop = world.stop("g", deadline);
     world.run();
     assert!(matches!(world.result(stop), CommandResult::Stopped(Drained { unsettled: 0 })));
     let op = world.start(|_| ());

@@ -97,13 +97,13 @@ impl ProducerBuilder {
     pub async fn start(self) -> Result<Producer, ConfigError> {
         self.config.check()?;
         let shared = self.client.inner.shared.clone();
-        let call = shared.call(Command::StartProducer(self.config.group.clone()));
+        let started = shared.call(Command::StartProducer(self.config.group.clone()));
         let turn = u32::try_from(shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
         let policy = SendPolicy::of(&self.config);
         let inner = Inner { client: self.client, config: self.config, policy, turn: AtomicU32::new(turn) };
-        // Made before the wait: if that is given up, dropping it takes the start back.
+        // It exists before the wait: dropped while it waits, it takes the group back.
         let producer = Producer { inner: Arc::new(inner) };
-        call.await;
+        started.await;
         Ok(producer)
     }
 }
@@ -192,15 +192,16 @@ impl Producer {
                     Some(CommandResult::Link(Ok(()))) => None,
                     Some(CommandResult::Link(Err(why))) => Some(why),
                     Some(_) => return None,
-                    None => Some(IoFailure::new(IoKind::TimedOut, "no connection in time")),
+                    None => Some(RequestFailure::Connect(IoFailure::new(IoKind::TimedOut, "no connection in time"))),
                 };
                 let view = shared.view();
                 let conn = view.routes.links.get(&endpoint);
                 match (failed, conn.and_then(|conn| view.submitters.get(conn))) {
                     (None, Some(submitter)) => submitter.clone(),
                     (failed, _) => {
-                        let why = failed.unwrap_or_else(|| IoFailure::new(IoKind::Reset, "the link closed at once"));
-                        return Some(Err(RequestError::never(RequestFailure::Connect(why))));
+                        let gone = || IoFailure::new(IoKind::Reset, "the link closed at once");
+                        let why = failed.unwrap_or_else(|| RequestFailure::Connect(gone()));
+                        return Some(Err(RequestError::never(why)));
                     }
                 }
             }

@@ -1,0 +1,122 @@
+//! The client against real brokers, with the official Java client at the other end, on both runtimes.
+//!
+//! One cluster per broker version. Scenarios run side by side on it, each on topics and groups of its own; those that
+//! restart the broker come last. Each assertion has a name and is counted once, however often it is made.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod checks;
+mod codec;
+mod exchange;
+mod kit;
+mod ladder;
+mod member;
+mod membership;
+mod names;
+mod offsets;
+mod restart;
+mod runtimes;
+mod slow;
+mod volume;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rocketmq_testkit::real::{self, JavaPeer, Options, RealCluster, RealError, V4, V5};
+
+use checks::Checks;
+use kit::World;
+use runtimes::{Live, OnSmol, OnTokio};
+
+/// Named assertions that each version has at least.
+const LEAST_ASSERTIONS: usize = 150;
+
+#[test]
+fn v5_live() -> Result<(), RealError> {
+    live(V5)
+}
+
+#[test]
+fn v4_live() -> Result<(), RealError> {
+    live(V4)
+}
+
+fn live(version: &str) -> Result<(), RealError> {
+    if !real::available()? {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let mut options = Options::new(version);
+    for (key, value) in kit::BROKER_CONF {
+        options = options.conf(key, value);
+    }
+    let mut cluster = RealCluster::start(options)?;
+    let checks = Arc::new(Checks::new(version));
+    let world = Arc::new(World {
+        namesrv: cluster.namesrv(),
+        broker_name: cluster.broker_name().to_owned(),
+        java: JavaPeer::start()?,
+        checks: checks.clone(),
+    });
+    eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
+
+    let mut failures = side_by_side(&world);
+    if failures.is_empty() {
+        for graceful in [true, false] {
+            failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
+        }
+    }
+    eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
+    if !failures.is_empty() {
+        eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
+        panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
+    }
+    assert!(checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
+    Ok(())
+}
+
+/// Everything that shares a running broker.
+fn side_by_side(world: &Arc<World>) -> Vec<String> {
+    let mut jobs = Vec::new();
+    jobs.extend(jobs_of::<OnSmol>());
+    jobs.extend(jobs_of::<OnTokio>());
+    let only = std::env::var("ROCKETMQ_LIVE_ONLY").ok();
+    jobs.retain(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only)));
+    let run = |(name, job): (String, Job)| {
+        let world = world.clone();
+        std::thread::spawn(move || {
+            let begun = Instant::now();
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| job(&world)));
+            eprintln!("{}: {name} took {:.1?}", world.checks.version(), begun.elapsed());
+            outcome.err().map(|panic| format!("{name}: {}", kit::panic_text(&*panic)))
+        })
+    };
+    let running: Vec<_> = jobs.into_iter().map(run).collect();
+    running.into_iter().filter_map(|job| job.join().expect("panics are caught")).collect()
+}
+
+type Job = Box<dyn FnOnce(&World) + Send>;
+
+/// The scenarios of one runtime: what mostly waits has threads of its own, the rest runs in sequence.
+fn jobs_of<L: Live>() -> Vec<(String, Job)> {
+    let job = |name: &str, job: fn(&World)| -> (String, Job) { (format!("{}/{name}", L::NAME), Box::new(job)) };
+    vec![
+        job("slow", |world| L::block_on(slow::scenario::<L>(world))),
+        job("membership", membership::scenario::<L>),
+        job("ladder", |world| L::block_on(ladder::scenario::<L>(world))),
+        job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("names", |world| {
+            L::block_on(names::scenario::<L>(world));
+            L::block_on(offsets::scenario::<L>(world));
+        }),
+        job("volume", |world| {
+            L::block_on(volume::scenario::<L>(world));
+            L::block_on(codec::scenario::<L>(world));
+        }),
+    ]
+}
