@@ -524,5 +524,3 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod unreachable;

@@ -124,6 +124,8 @@ const MAX_EVENTS: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test of what threads share")]
+
     use super::*;
     use futures_lite::future::block_on;
 
@@ -144,6 +146,7 @@ mod tests {
         events.close();
         assert_eq!(block_on(early.next()), Some(event(3)), "what came before the end is not lost");
         assert_eq!(block_on(early.next()), None);
+        assert_eq!(block_on(events.listen().next()), None, "who comes after the end learns it");
         drop(early);
         events.emit(&event(4));
         assert_eq!(events.listeners.with(|listeners| listeners.all.len()), 1, "who is gone is forgotten");

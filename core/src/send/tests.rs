@@ -1,4 +1,8 @@
-#![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
+)]
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
@@ -7,8 +11,7 @@ use alloc::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::IoFailure;
-use crate::error::{CloseReason, IoKind};
+use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::Opaque;
 use crate::wire::frame;
 use crate::wire::header::{HeaderLimits, Preamble};
@@ -206,22 +209,52 @@ fn an_attempt_has_its_share_of_the_time_and_the_last_one_the_rest() {
 }
 
 #[test]
+fn a_broker_that_cannot_be_reached_is_tried_in_intervals_and_its_reason_is_kept() {
+    let deadline = Instant::from_millis(2_000);
+    let policy = SendPolicy { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false };
+    let to_any = SendOp::new(parcel(), Codec::Json, policy, deadline);
+    let to_queue = SendOp::to_queue(
+        parcel(),
+        Codec::Json,
+        deadline,
+        MessageQueue { topic: "T".into(), broker: "b0".into(), id: 0 },
+    );
+    for mut op in [to_any, to_queue] {
+        let (view, turn) = (view(1, 1), AtomicU32::new(0));
+        let reason = RequestFailure::Closed(CloseReason::Unmatched);
+        let (mut now, mut attempts) = (Instant::ZERO, 0);
+        let result = loop {
+            match op.poll(now, &view, &turn) {
+                SendStep::Done(result) => break result,
+                SendStep::Route { .. } => op.on_route(now, Ok(())),
+                SendStep::Pause(until) => now = until,
+                SendStep::Send(_) => {
+                    attempts += 1;
+                    assert!(attempts < 50, "it spins");
+                    // The last attempt lasts until there is no more time.
+                    let last = now >= Instant::from_millis(1_900);
+                    now = if last { deadline } else { now };
+                    let why = if last { RequestFailure::Timeout } else { reason.clone() };
+                    op.on_reply(now, Err(RequestError::never(why)));
+                }
+            }
+        };
+        assert_eq!(result, Err(SendError::Request(RequestError::never(reason))));
+        assert!(attempts > 10, "{attempts}");
+    }
+}
+
+#[test]
 fn a_send_to_one_queue_is_one_attempt() {
     let view = view(3, 2);
     let queue = MessageQueue { topic: "T".into(), broker: "b1".into(), id: 1 };
-    let end = Instant::from_millis(3_000);
-    // An attempt that nobody can have seen is none: the queue is tried again as long as there is time.
-    let results = [
-        (Err(lost(Sent::Never)), end),
-        (Err(lost(Sent::Maybe)), Instant::ZERO),
-        (Ok(answered(response::SYSTEM_BUSY)), Instant::ZERO),
-    ];
-    for (result, given_up) in results {
+    // Only what was never sent is tried again.
+    for result in [Err(lost(Sent::Maybe)), Ok(answered(response::SYSTEM_BUSY))] {
         let mut op = SendOp::to_queue(parcel(), Codec::Json, Instant::from_millis(3_000), queue.clone());
         let made = attempt(&mut op, Instant::ZERO, &view, &AtomicU32::new(0));
         assert_eq!((made.endpoint.as_str(), made.deadline), ("b1:1", Instant::from_millis(3_000)));
         op.on_reply(Instant::ZERO, result);
-        assert!(done(&mut op, given_up, &view).is_err());
+        assert!(done(&mut op, Instant::ZERO, &view).is_err());
     }
 }
 

@@ -68,7 +68,14 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>) {
         17 => world.members = alloc::vec![ME.into(), ["0", "9"][rng.below(2)].into()],
         18 => world.topic("T", i32::try_from(rng.below(4)).unwrap(), &["a", "b"][..=rng.below(2)]),
         19 => ops.push(world.command(Command::WantRoute { topic: "T".into(), fresh: rng.below(2) == 0 })),
-        20 => ops.push(world.start(|config| config.queue_messages = 5)),
+        20 => {
+            let known = world.started;
+            ops.push(world.start(|config| config.queue_messages = 5));
+            if world.is_done(world.started) {
+                // There was one already: that is the one to stop.
+                world.started = known;
+            }
+        }
         21 => {
             let deadline = world.now.after(Duration::from_secs(2));
             ops.push(world.stop("g", deadline));

@@ -3,8 +3,7 @@
 use super::*;
 use crate::dispatch::{Content, Item, Poison, PoisonPolicy};
 use crate::driver::lock::checked::{CheckedLocks, check};
-use crate::ids::MessageQueue;
-use crate::ids::QueueOffset;
+use crate::ids::{MessageQueue, QueueOffset};
 use crate::wire::message::LostReason;
 use alloc::collections::VecDeque;
 use core::future::poll_fn;
