@@ -27,7 +27,7 @@ fn main() {
         },
     };
     let connected = async {
-        let runtime = Smol::with_executor(EXECUTOR.clone());
+        let runtime = Smol::with_executor(&EXECUTOR);
         rocketmq_smol::builder().name_servers(NAME_SERVER).connect_on(&runtime).await.expect("name server")
     };
     smol::block_on(EXECUTOR.run(work.run(host, connected)));

@@ -1,11 +1,28 @@
 //! Apache RocketMQ client on smol.
+//!
+//! ```no_run
+//! use rocketmq_smol::Message;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     smol::block_on(async {
+//!         let client = rocketmq_smol::connect("127.0.0.1:9876").await?;
+//!         let producer = client.producer("order-service").start().await?;
+//!         producer.send(Message::new("orders", "hello")).await?;
+//!         client.shutdown().await;
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! [`Client`] makes a [`Producer`] and a [`PushConsumer`] for each group, and an [`Admin`]; all are cheap to clone.
+//! Consuming is at least once; after a failed send, [`SendError::may_be_stored`] tells what is certain.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use async_io::{Async, Timer};
@@ -53,7 +70,8 @@ pub async fn connect_with(builder: ClientBuilder) -> Result<Client, ConnectError
 #[derive(Clone, Debug)]
 pub struct Smol {
     origin: os::Origin,
-    executor: Option<Arc<Executor<'static>>>,
+    /// Not owned: handles and tasks hold clones of this, and must not keep alive what nobody runs.
+    executor: Option<Weak<Executor<'static>>>,
 }
 
 impl Smol {
@@ -63,10 +81,10 @@ impl Smol {
         Self { origin: os::Origin::now(), executor: None }
     }
 
-    /// On this executor, which the caller runs.
+    /// On this executor, which the caller owns and runs. When it is dropped, what runs on it is closed.
     #[must_use]
-    pub fn with_executor(executor: Arc<Executor<'static>>) -> Self {
-        Self { executor: Some(executor), ..Self::new() }
+    pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
+        Self { executor: Some(Arc::downgrade(executor)), ..Self::new() }
     }
 }
 
@@ -94,7 +112,11 @@ impl Runtime for Smol {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         match &self.executor {
-            Some(executor) => executor.spawn(task).detach(),
+            Some(executor) => {
+                if let Some(executor) = executor.upgrade() {
+                    executor.spawn(task).detach();
+                }
+            }
             None => smol::spawn(task).detach(),
         }
     }

@@ -1,4 +1,20 @@
 //! Apache RocketMQ client on tokio.
+//!
+//! ```no_run
+//! use rocketmq_tokio::Message;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = rocketmq_tokio::connect("127.0.0.1:9876").await?;
+//!     let producer = client.producer("order-service").start().await?;
+//!     producer.send(Message::new("orders", "hello")).await?;
+//!     client.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Client`] makes a [`Producer`] and a [`PushConsumer`] for each group, and an [`Admin`]; all are cheap to clone.
+//! Consuming is at least once; after a failed send, [`SendError::may_be_stored`] tells what is certain.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};

@@ -312,7 +312,7 @@ fn smol_global<F: Future<Output = ()>>(test: impl FnOnce(Smol) -> F) {
 
 fn smol_own<F: Future<Output = ()>>(test: impl FnOnce(Smol) -> F) {
     let executor = Arc::new(smol::Executor::new());
-    smol::block_on(executor.run(test(Smol::with_executor(Arc::clone(&executor)))));
+    smol::block_on(executor.run(test(Smol::with_executor(&executor))));
 }
 
 fn tokio_current_thread<F: Future<Output = ()>>(test: impl FnOnce(Tokio) -> F) {

@@ -68,6 +68,13 @@ impl Heartbeat {
         fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
     }
 
+    /// A broker's link is up: it hears from us at once, unless a heartbeat opened the link.
+    pub(crate) fn on_link_up(&mut self, endpoint: &Endpoint, data: &HeartbeatData, fx: &mut Effects) {
+        if self.brokers.get(endpoint).is_none_or(|broker| !broker.under_way) {
+            self.on_due(endpoint, data, fx);
+        }
+    }
+
     /// Heartbeats to brokers that have not had one.
     pub(crate) fn on_new(&mut self, data: &HeartbeatData, routes: &Routes, fx: &mut Effects) {
         for endpoint in routes.broker_endpoints(!data.consumers.is_empty()) {
@@ -103,9 +110,11 @@ impl Heartbeat {
                 if core::mem::replace(&mut broker.version, version) != version {
                     fx.event(ClientEvent::BrokerVersion { endpoint: endpoint.clone(), version });
                 }
-                fx.raise(Signal::HeartbeatDone);
                 if again {
+                    // It said what was true before the groups changed.
                     fx.arm(TimerKey::Heartbeat(endpoint.clone()), Duration::ZERO);
+                } else {
+                    fx.raise(Signal::HeartbeatDone);
                 }
             }
             Ok(_) => fx.arm(TimerKey::Heartbeat(endpoint.clone()), RETRY_PAUSE),

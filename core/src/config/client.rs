@@ -85,7 +85,7 @@ impl ClientConfig {
 #[must_use]
 pub fn parse_name_servers(text: &str) -> Vec<Endpoint> {
     let parts = text.split([';', ',']).map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| Endpoint::from(part.rsplit('/').next().unwrap_or(part))).collect()
+    parts.map(|part| Endpoint::from(part.rsplit('/').next().unwrap_or(part).trim_start())).collect()
 }
 
 fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn name_server_lists_are_read_as_java_reads_them() {
-        let parsed = parse_name_servers(" a:9876; http://b:1 ;;[::1]:9876,");
+        let parsed = parse_name_servers(" a:9876; http://b:1 ;; http:// c:2,[::1]:9876,");
         let texts: Vec<_> = parsed.iter().map(Endpoint::as_str).collect();
-        assert_eq!(texts, ["a:9876", "b:1", "[::1]:9876"]);
+        assert_eq!(texts, ["a:9876", "b:1", "c:2", "[::1]:9876"]);
     }
 
     #[test]

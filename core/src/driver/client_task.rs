@@ -22,8 +22,14 @@ use crate::error::{CloseReason, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId};
 use crate::time::Instant;
 
-/// Serves the client to its end.
-pub(super) async fn run<R: Runtime>(rt: R, machine: ClientMachine, shared: Arc<Shared>, link: Arc<LinkConfig>) {
+/// Serves the client to its end. The task exists at once: dropped before it is ever polled, by a runtime that is
+/// gone, it still closes the client.
+pub(super) fn run<R: Runtime>(
+    rt: R,
+    machine: ClientMachine,
+    shared: Arc<Shared>,
+    link: Arc<LinkConfig>,
+) -> impl Future<Output = ()> + Send {
     let inbox = shared.inbox.clone();
     let mut task = ClientTask {
         rt,
@@ -40,7 +46,7 @@ pub(super) async fn run<R: Runtime>(rt: R, machine: ClientMachine, shared: Arc<S
         armed: Instant::FAR,
         closed: false,
     };
-    poll_fn(|cx| task.poll(cx)).await;
+    poll_fn(move |cx| task.poll(cx))
 }
 
 struct ClientTask<R: Runtime> {
@@ -116,6 +122,9 @@ impl<R: Runtime> ClientTask<R> {
             Mail::Input(input) => {
                 if let Input::Closed(conn, _) | Input::ConnectFailed(conn, _) = &input {
                     self.links.remove(conn);
+                }
+                if let Input::Cancel(op) = &input {
+                    self.ops.remove(op);
                 }
                 self.machine.handle(now, input);
             }
@@ -214,11 +223,11 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Err(order),
+            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
         };
-        if let Err(Order::Request(request)) = refused {
-            let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
-            self.machine.handle(now, Input::Response { id: request.id, result: Err(error) });
+        if let Some((Order::Request(request), why)) = refused {
+            let result = Err(RequestError::never(why));
+            self.machine.handle(now, Input::Response { id: request.id, result });
         }
     }
 

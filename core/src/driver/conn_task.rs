@@ -16,7 +16,7 @@ use super::control::{Order, Orders};
 use super::inbox::{Inbox, Mail};
 use super::queue::{Intake, Load, submit_queue};
 use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
-use crate::client::{Input, PullContext, Reply, decode_pull};
+use crate::client::{Input, PullContext, Reply};
 use crate::config::LinkConfig;
 use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
@@ -65,7 +65,7 @@ pub(super) async fn run<R: Runtime>(
     });
     match connect.or(cancelled).await {
         Err(why) => {
-            orders.close();
+            orders.close(RequestFailure::Connect(why.clone()));
             inbox.post([Mail::Input(Input::ConnectFailed(conn, why))]);
         }
         Ok(stream) => {
@@ -295,10 +295,7 @@ impl<R: Runtime> ConnTask<R> {
                 self.complete(reply, result);
             }
             Token::Machine { id, pull } => {
-                let result = result.map(|frame| match pull {
-                    Some(context) => Reply::Pulled(decode_pull(&context, frame)),
-                    None => Reply::Frame(frame),
-                });
+                let result = result.map(|frame| Reply::read(pull.as_deref(), frame));
                 self.mail.push(Mail::Input(Input::Response { id, result }));
             }
         }
@@ -313,7 +310,7 @@ impl<R: Runtime> ConnTask<R> {
     /// Whatever was queued and never reached the link fails as never sent.
     fn on_closed(&mut self, reason: CloseReason) {
         let never = RequestError::never(RequestFailure::Closed(reason.clone()));
-        for order in self.orders.close() {
+        for order in self.orders.close(never.why.clone()) {
             if let Order::Request(request) = order {
                 let token = Token::Machine { id: request.id, pull: request.pull };
                 self.resolve(token, Err(never.clone()));

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use super::lock::Lock;
 use crate::client::LinkRequest;
+use crate::error::RequestFailure;
 use crate::ids::Opaque;
 use crate::wire::frame::EncodedFrame;
 
@@ -29,27 +30,28 @@ pub(super) struct Orders(Arc<Mutex<State>>);
 struct State {
     orders: VecDeque<Order>,
     waker: Option<Waker>,
-    closed: bool,
+    /// Why the link is gone.
+    gone: Option<RequestFailure>,
 }
 
 impl Orders {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, closed: false })))
+        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, gone: None })))
     }
 
-    /// Gives an order; it comes back when the link is gone.
-    pub(super) fn give(&self, order: Order) -> Result<(), Order> {
-        let waker = self.0.with(|state| {
-            if state.closed {
-                return Err(order);
+    /// Gives an order; it comes back when the link is gone, with the reason.
+    pub(super) fn give(&self, order: Order) -> Option<(Order, RequestFailure)> {
+        let (refused, waker) = self.0.with(|state| match &state.gone {
+            Some(why) => (Some((order, why.clone())), None),
+            None => {
+                state.orders.push_back(order);
+                (None, state.waker.take())
             }
-            state.orders.push_back(order);
-            Ok(state.waker.take())
-        })?;
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        refused
     }
 
     /// Moves all orders to `out`, and keeps the waker for the next.
@@ -62,9 +64,9 @@ impl Orders {
     }
 
     /// Ends the queue; what was not taken comes back.
-    pub(super) fn close(&self) -> VecDeque<Order> {
+    pub(super) fn close(&self, why: RequestFailure) -> VecDeque<Order> {
         self.0.with(|state| {
-            state.closed = true;
+            state.gone = Some(why);
             mem::take(&mut state.orders)
         })
     }

@@ -14,7 +14,13 @@ use crate::client::ClientEvent;
 
 /// The sending side.
 pub(super) struct Events {
-    listeners: Mutex<Vec<Weak<Mutex<Queue>>>>,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Default)]
+struct Listeners {
+    all: Vec<Weak<Mutex<Queue>>>,
+    closed: bool,
 }
 
 /// Events of a client from now on. A listener that does not keep up loses the oldest, which
@@ -33,12 +39,15 @@ struct Queue {
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self { listeners: Mutex::new(Vec::new()) }
+        Self { listeners: Mutex::default() }
     }
 
     pub(super) fn listen(&self) -> EventStream {
-        let queue = Arc::new(Mutex::new(Queue::default()));
-        self.listeners.with(|listeners| listeners.push(Arc::downgrade(&queue)));
+        let queue = self.listeners.with(|listeners| {
+            let queue = Arc::new(Mutex::new(Queue { closed: listeners.closed, ..Queue::default() }));
+            listeners.all.push(Arc::downgrade(&queue));
+            queue
+        });
         EventStream { queue }
     }
 
@@ -55,13 +64,14 @@ impl Events {
     }
 
     pub(super) fn close(&self) {
+        self.listeners.with(|listeners| listeners.closed = true);
         self.each(|queue| queue.closed = true);
     }
 
     fn each(&self, act: impl Fn(&mut Queue)) {
         let listeners = self.listeners.with(|listeners| {
-            listeners.retain(|listener| listener.strong_count() > 0);
-            listeners.clone()
+            listeners.all.retain(|listener| listener.strong_count() > 0);
+            listeners.all.clone()
         });
         for queue in listeners.iter().filter_map(Weak::upgrade) {
             let waker = queue.with(|queue| {

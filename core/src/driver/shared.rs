@@ -130,6 +130,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// The operation, while somebody waits for it.
+    pub(super) const fn op(&self) -> Option<OpId> {
+        self.op
+    }
+
     /// Lets the command go on with nobody waiting for it.
     pub(super) fn detach(mut self) {
         self.op = None;

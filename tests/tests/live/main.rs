@@ -2,6 +2,12 @@
 //!
 //! One cluster per broker version. Scenarios run side by side on it, each on topics and groups of its own; those that
 //! restart the broker come last. Each assertion has a name and is counted once, however often it is made.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm
+)]
 
 mod checks;
 mod codec;

@@ -31,8 +31,6 @@ pub struct PullContext {
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
     pub limits: RecordLimits,
-    /// Whether a slave was asked.
-    pub from_slave: bool,
 }
 
 /// The answer to a pull.
@@ -104,18 +102,22 @@ pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
 fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -> Batch {
     let mut items = Vec::new();
     let mut to = next;
+    // The first offset that no record so far has had, wanted or not.
+    let mut after = context.from;
     for entry in message::walk(&frame, context.limits) {
         match entry {
-            Entry::Record(record) if record.sys_flag.inner_batch() => unwrap(context, &record, &frame, &mut items),
+            Entry::Record(record) if record.sys_flag.inner_batch() => {
+                after = after.max(unwrap(context, &record, &frame, next, &mut items)).min(next);
+            }
             Entry::Record(mut record) => {
                 record.queue_offset = shifted(record.queue_offset, delta);
+                after = after.max(record.queue_offset.next()).min(next);
                 if record.queue_offset < next && wanted(context, record.properties(&frame), record.queue_offset) {
                     let physical_offset = Some(record.physical_offset);
                     items.push(Item { offset: record.queue_offset, physical_offset, content: Content::Record(record) });
                 }
             }
             Entry::Poison(poison) => {
-                let after = items.last().map_or(context.from, |item: &Item| item.offset.next());
                 // Its own bytes may lie about its place: it is one of the offsets that this pull passes.
                 let own = poison.queue_offset.map(|offset| shifted(offset, delta));
                 let offset = own.filter(|offset| (after..next).contains(offset)).unwrap_or(after);
@@ -125,15 +127,15 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
                     cause: PoisonCause::Record(poison.reason),
                 });
                 items.push(Item { offset, physical_offset: poison.physical_offset, content });
+                after = offset.next().min(next);
             }
             Entry::Rest(lost) => {
                 // What follows cannot be found in these bytes: pull again from there. If nothing came before,
                 // that would repeat forever, so the record at that offset is poison.
-                let after = items.last().map(|item| item.offset.next());
-                match (after, lost.reason) {
-                    (Some(after), _) => to = after,
-                    (None, LostReason::TooMany(_)) => to = context.from,
-                    (None, LostReason::Truncated(_) | LostReason::Size(_) | LostReason::PastEnd { .. }) => {
+                match lost.reason {
+                    _ if after > context.from => to = after,
+                    LostReason::TooMany(_) => to = context.from,
+                    LostReason::Truncated(_) | LostReason::Size(_) | LostReason::PastEnd { .. } => {
                         let len = frame.len().saturating_sub(lost.start);
                         let content =
                             Content::Poison(Poison { start: lost.start, len, cause: PoisonCause::Lost(lost.reason) });
@@ -157,11 +159,21 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
     }
 }
 
-/// Takes a stored batch apart; items below the offset asked for were handed out before.
-fn unwrap(context: &PullContext, outer: &Record, frame: &Bytes, items: &mut Vec<Item>) {
+/// Takes a stored batch apart and gives the offset after it; items below the offset asked for were handed out before,
+/// those that the broker does not count as passed come again.
+fn unwrap(
+    context: &PullContext,
+    outer: &Record,
+    frame: &Bytes,
+    next: QueueOffset,
+    items: &mut Vec<Item>,
+) -> QueueOffset {
+    let physical_offset = Some(outer.physical_offset);
+    let mut after = outer.queue_offset;
     match message::batch::unwrap_inner(outer, frame) {
         Ok(inner) => {
-            for part in inner {
+            for part in inner.into_iter().take_while(|part| part.queue_offset < next) {
+                after = part.queue_offset.next();
                 let properties = frame.get(part.properties.clone()).unwrap_or_default();
                 if !wanted(context, properties, part.queue_offset) {
                     continue;
@@ -174,17 +186,17 @@ fn unwrap(context: &PullContext, outer: &Record, frame: &Bytes, items: &mut Vec<
                     sys_flag: outer.sys_flag.without_compression(),
                     ..outer.clone()
                 };
-                let physical_offset = Some(outer.physical_offset);
                 items.push(Item { offset: part.queue_offset, physical_offset, content: Content::Record(record) });
             }
         }
         Err(error) => {
             let poison = Poison { start: outer.start, len: outer.len, cause: PoisonCause::Batch(error) };
             let offset = outer.queue_offset.max(context.from);
-            let physical_offset = Some(outer.physical_offset);
+            after = offset.next();
             items.push(Item { offset, physical_offset, content: Content::Poison(poison) });
         }
     }
+    after
 }
 
 fn wanted(context: &PullContext, raw: &[u8], offset: QueueOffset) -> bool {
@@ -195,4 +207,102 @@ fn wanted(context: &PullContext, raw: &[u8], offset: QueueOffset) -> bool {
 
 fn shifted(offset: QueueOffset, delta: i64) -> QueueOffset {
     QueueOffset::from_wire(offset.to_wire().saturating_add(delta)).unwrap_or(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
+    use super::*;
+    use crate::ids::Opaque;
+    use crate::time::UnixMillis;
+    use crate::wire::header::HeaderLimits;
+    use crate::wire::message::{RecordVersion, StoredMessage, SysFlags, batch, encode_record};
+    use crate::wire::{Codec, frame};
+
+    fn record(offset: u64, tag: &str, inner: Option<usize>) -> Vec<u8> {
+        let properties = properties::encode([(name::TAGS, tag)]).unwrap();
+        let item = batch::BatchItem { flag: 0, body: b"b", properties: properties.as_bytes() };
+        let (body, sys_flag) = match inner {
+            Some(count) => (batch::encode(&alloc::vec![item; count]).unwrap(), 0xC0),
+            None => (b"body".to_vec(), 0),
+        };
+        let message = StoredMessage {
+            queue_id: 0,
+            flag: 0,
+            queue_offset: QueueOffset::new(offset),
+            physical_offset: i64::try_from(offset).unwrap().saturating_mul(1_000),
+            sys_flag: SysFlags(sys_flag),
+            born_timestamp: 0,
+            born_host: "127.0.0.1:1".parse().unwrap(),
+            store_timestamp: 0,
+            store_host: "127.0.0.1:2".parse().unwrap(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: body.into(),
+            topic: "t".into(),
+            properties: properties.into(),
+        };
+        let mut out = Vec::new();
+        encode_record(&message, RecordVersion::V1, &mut out).unwrap();
+        out
+    }
+
+    /// The batch of a pull from 10 by tag `a`: (`to`, offsets, offsets of poison).
+    fn pulled(body: Vec<u8>, next: i64, max_records: usize) -> Option<(u64, Vec<u64>, Vec<u64>)> {
+        let queue = MessageQueue { topic: "t".into(), broker: "b".into(), id: 0 };
+        let context = PullContext {
+            queue: Arc::new(queue),
+            epoch: Epoch(1),
+            from: QueueOffset::new(10),
+            subscription: Arc::new(SubscriptionData::tags("t".into(), "a", UnixMillis(0)).unwrap()),
+            limits: RecordLimits { max_records, verify_crc: true },
+        };
+        let fields = PullMessageResponse {
+            suggested_broker: 0,
+            next_begin_offset: next,
+            min_offset: 0,
+            max_offset: 100,
+            offset_delta: None,
+        };
+        let bytes = fields.response(0, None, Codec::Json, body.into()).to_bytes(Opaque(1));
+        let frame = frame::decode(&bytes, &HeaderLimits::default()).unwrap();
+        let Pulled::Batch { batch, .. } = decode(&context, frame) else { return None };
+        let poison = |item: &&Item| matches!(item.content, Content::Poison(_));
+        let offsets = |items: &mut dyn Iterator<Item = &Item>| items.map(|item| item.offset.get()).collect();
+        let good = offsets(&mut batch.items.iter().filter(|item| !poison(item)));
+        Some((batch.to.get(), good, offsets(&mut batch.items.iter().filter(poison))))
+    }
+
+    #[test]
+    fn what_was_filtered_out_counts_for_the_place_of_poison() {
+        let mut corrupt = record(11, "a", None);
+        // An impossible magic, and an offset that lies.
+        corrupt[4] = 0;
+        corrupt[20..28].copy_from_slice(&77_i64.to_be_bytes());
+        let body = [record(10, "b", None), corrupt, record(12, "a", None)].concat();
+        assert_eq!(pulled(body, 13, 100), Some((13, alloc::vec![12], alloc::vec![11])));
+    }
+
+    #[test]
+    fn what_was_filtered_out_before_a_loss_is_passed() {
+        let body = [record(10, "b", None), record(11, "a", None)[..50].to_vec()].concat();
+        assert_eq!(pulled(body, 12, 100), Some((11, Vec::new(), Vec::new())));
+        let cut = record(10, "a", None)[..50].to_vec();
+        assert_eq!(pulled(cut, 12, 100), Some((11, Vec::new(), alloc::vec![10])));
+    }
+
+    #[test]
+    fn too_many_records_are_pulled_bit_by_bit_even_if_none_is_wanted() {
+        let body = (10..20).flat_map(|offset| record(offset, "b", None)).collect();
+        assert_eq!(pulled(body, 20, 4), Some((14, Vec::new(), Vec::new())));
+    }
+
+    #[test]
+    fn nothing_past_the_next_offset_is_handed_out() {
+        let body = [record(10, "a", Some(5)), record(15, "a", None)].concat();
+        assert_eq!(pulled(body, 12, 100), Some((12, alloc::vec![10, 11], Vec::new())));
+        let body = [record(8, "a", Some(5)), record(13, "b", Some(2))].concat();
+        assert_eq!(pulled(body, 15, 100), Some((15, alloc::vec![10, 11, 12], Vec::new())));
+    }
 }

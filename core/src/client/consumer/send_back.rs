@@ -35,8 +35,7 @@ impl Consumer {
 
     /// A message failed: hand it back.
     pub(crate) fn on_failed(&mut self, failure: Failure, at: Siblings<'_>, fx: &mut Effects) {
-        let id = self.next_send_back;
-        self.next_send_back = id.saturating_add(1);
+        let id = fx.fresh_id();
         let queue = failure.taken.batch.queue.clone();
         let item = failure.taken.item().cloned();
         let level = failure.level;

@@ -16,7 +16,7 @@ use crate::client::{Command, CommandResult, Drained, StartError};
 use crate::config::{ConsumerConfig, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
-use crate::ids::{Group, Topic};
+use crate::ids::{Group, OpId, Topic};
 
 /// Receives the messages of a group's share of queues. Clones are the same consumer: each message goes to one of
 /// them. Also a [`Stream`] of [`Delivery`].
@@ -30,6 +30,8 @@ pub struct PushConsumer {
 struct Inner {
     client: Client,
     group: Group,
+    /// The operation that started it: the group's next consumer is not ours to stop.
+    start: OpId,
     intake: Arc<Intake>,
 }
 
@@ -117,13 +119,17 @@ impl PushConsumerBuilder {
     pub async fn start(self) -> Result<PushConsumer, StartError> {
         let group = self.config.group.clone();
         let shared = self.client.inner.shared.clone();
-        let CommandResult::Started(result) = shared.call(Command::StartConsumer(Arc::new(self.config))).await else {
+        let call = shared.call(Command::StartConsumer(Arc::new(self.config)));
+        let Some(start) = call.op() else {
+            return Err(StartError::Closed);
+        };
+        let CommandResult::Started(result) = call.await else {
             return Err(StartError::Closed);
         };
         result?;
         let intake = shared.intake(&group).ok_or(StartError::Closed)?;
         let turn = Turn::new(intake.clone());
-        Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, intake }), turn })
+        Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, start, intake }), turn })
     }
 }
 
@@ -183,7 +189,7 @@ impl Inner {
         let shared = &self.client.inner.shared;
         self.intake.close();
         let deadline = shared.clock.now().after(timeout);
-        shared.call(Command::StopConsumer { group: self.group.clone(), deadline })
+        shared.call(Command::StopConsumer { group: self.group.clone(), start: self.start, deadline })
     }
 }
 

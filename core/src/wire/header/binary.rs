@@ -57,7 +57,9 @@ pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, Head
             return Err(HeaderError::Key);
         }
         // An empty value is how Java writes and reads "absent".
-        if !value.is_empty() {
+        if value.is_empty() {
+            ext.remove(key);
+        } else {
             ext.push(key, &String::from_utf8_lossy(value));
         }
         pairs = rest;

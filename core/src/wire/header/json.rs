@@ -35,7 +35,9 @@ pub(super) fn encode(preamble: &Preamble<'_>, fields: impl FnOnce(&mut ExtWriter
 pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, HeaderError> {
     let text = core::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     let mut json = serde_json::Deserializer::from_str(&text);
-    let parsed = json.deserialize_map(HeaderVisitor { limits }).and_then(|header| json.end().map(|()| header));
+    let parsed = json
+        .deserialize_map(HeaderVisitor { limits, room: bytes.len().min(USUAL_HEADER) })
+        .and_then(|header| json.end().map(|()| header));
     match parsed {
         Ok(header) => header,
         Err(error) => Err(HeaderError::Json(error.to_string())),
@@ -44,6 +46,7 @@ pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, Head
 
 struct HeaderVisitor<'l> {
     limits: &'l HeaderLimits,
+    room: usize,
 }
 
 impl<'de> Visitor<'de> for HeaderVisitor<'_> {
@@ -68,7 +71,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
                     language = name.map_or(Language::OTHER, |name| Language::from_name(&name));
                 }
                 "remark" => remark = map.next_value_seed(Text)?.map(Cow::into_owned),
-                "extFields" => match map.next_value_seed(Ext { limits: self.limits })? {
+                "extFields" => match map.next_value_seed(Ext { limits: self.limits, room: self.room })? {
                     Ok(fields) => ext = fields,
                     Err(error) => return drain(map, self.limits).map(|()| Err(error)),
                 },
@@ -201,6 +204,8 @@ impl<'de> Visitor<'de> for Text {
 /// The object of fields, or null.
 struct Ext<'l> {
     limits: &'l HeaderLimits,
+    /// Bytes of the whole header, which bounds its fields.
+    room: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Ext<'_> {
@@ -223,9 +228,10 @@ impl<'de> Visitor<'de> for Ext<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut ext = ExtFields::default();
+        let mut ext = ExtFields::with_capacity(self.room);
         while let Some(key) = map.next_key_seed(Key)? {
             let Some(value) = map.next_value_seed(Text)? else {
+                ext.remove(&key);
                 continue;
             };
             let verdict = match () {
@@ -241,6 +247,9 @@ impl<'de> Visitor<'de> for Ext<'_> {
         Ok(Ok(ext))
     }
 }
+
+/// Room for the fields of a usual header; a longer one grows as it is read.
+const USUAL_HEADER: usize = 512;
 
 /// Skips any value of at most `depth` further levels.
 struct Skip {

@@ -222,7 +222,7 @@ pub const FLAG_ONEWAY: i32 = 2;
 /// The wire version this client announces, 5.3.1: servers send GO_AWAY only to versions above it.
 pub const VERSION: i32 = 475;
 /// Room for a usual header.
-const HEADER_GUESS: usize = 320;
+const HEADER_GUESS: usize = 512;
 const NAMES: [&str; 14] = [
     "JAVA", "CPP", "DOTNET", "PYTHON", "DELPHI", "ERLANG", "RUBY", "OTHER", "HTTP", "GO", "PHP", "OMS", "RUST",
     "NODE_JS",

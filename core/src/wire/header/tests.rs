@@ -43,6 +43,15 @@ fn json_is_read_leniently_where_java_is() {
 }
 
 #[test]
+fn absent_is_the_last_word_too() {
+    let json = br#"{"code":1,"opaque":1,"extFields":{"a":"1","b":"2","a":null}}"#;
+    let header = decode(Codec::Json, json, &HeaderLimits::default()).unwrap();
+    assert_eq!(header.ext, [("b", "2")].into_iter().collect());
+    let header = roundtrip(Preamble::request(1, Codec::Rocketmq), &[("a", "1"), ("b", "2"), ("a", "")]);
+    assert_eq!(header.ext, [("b", "2")].into_iter().collect());
+}
+
+#[test]
 fn deep_json_is_an_error() {
     let nested = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
@@ -102,7 +111,7 @@ proptest! {
     #[test]
     fn headers_round_trip(
         code in any::<i16>(), flags in 0..4_i32, version in 0..600_i32, remark in proptest::option::of(".{1,40}"),
-        fields in proptest::collection::btree_map("[a-zA-Z_]{1,20}", "\\PC{0,30}|.{0,30}", 0..12),
+        fields in proptest::collection::btree_map("[a-zA-Z_]{1,20}|(?s).{1,20}", "\\PC{0,30}|.{0,30}", 0..12),
         binary in any::<bool>(),
     ) {
         let codec = if binary { Codec::Rocketmq } else { Codec::Json };

@@ -1,0 +1,4 @@
+//! [`rocketmq_fuzz::message_structured`] under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rocketmq_fuzz::message_structured(data));

@@ -1,0 +1,106 @@
+//! What the project allows itself: dependencies, and the size of its files.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn packages() {
+    assert_within("rocketmq-core", &[], 24);
+    assert_within("rocketmq-core", &["--all-features"], 48);
+    assert_within("rocketmq-tokio", &[], 60);
+    assert_within("rocketmq-smol", &[], 60);
+}
+
+#[test]
+fn the_core_links_std_only_where_a_feature_asks_for_it() {
+    let lib = std::fs::read_to_string(root().join("core/src/lib.rs")).unwrap();
+    assert!(lib.lines().any(|line| line == "#![no_std]"), "always, not under a condition");
+    let external: Vec<_> = lib.lines().map(str::trim).filter(|line| line.starts_with("extern crate std")).collect();
+    assert_eq!(external.len(), 1);
+    assert!(lib.contains("#[cfg(feature = \"std\")]\nextern crate std;"), "std comes with its feature only");
+    let features = tree("rocketmq-core", &["-e", "features"]);
+    assert!(!features.contains("rocketmq-core feature \"std\""), "the default features need no std");
+}
+
+#[test]
+fn adapters_are_small() {
+    for (folder, most) in [("runtime-smol/src", 350), ("runtime-tokio/src", 450)] {
+        let lines: usize = sources(&root().join(folder)).iter().map(|path| lines(path)).sum();
+        assert!((1..=most).contains(&lines), "{folder} has {lines} lines of {most}");
+    }
+    let engine = root().join("core/src/engine.rs");
+    if engine.exists() {
+        assert!(lines(&engine) <= 400, "engine.rs has {} lines of 400", lines(&engine));
+    }
+}
+
+#[test]
+fn files_are_short() {
+    let all: Vec<_> = ["core", "runtime-smol", "runtime-tokio", "tests", "fuzz"]
+        .iter()
+        .flat_map(|folder| sources(&root().join(folder)))
+        .collect();
+    assert!(all.len() > 100, "only {} files found", all.len());
+    for path in all {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let lines = lines(&path);
+        match TOO_LONG.iter().find(|(known, _)| *known == name) {
+            None => assert!(lines <= 600, "{name} has {lines} lines of 600"),
+            Some((_, most)) => {
+                assert!(lines <= *most, "{name} is too long as it is, and grows: {lines} lines of {most}");
+                assert!(lines > 600, "{name} is short enough now: take it off the list");
+            }
+        }
+    }
+}
+
+/// Checks the number of distinct packages that a package is built from, itself and procedural macros included.
+fn assert_within(package: &str, arguments: &[&str], most: usize) {
+    let tree = tree(package, &[&["-e", "normal"], arguments].concat());
+    // `name v1.2.3 (proc-macro)`, `name v1.2.3 (*)`
+    let packages: BTreeSet<_> = tree
+        .lines()
+        .filter_map(|line| line.split_once(" v"))
+        .map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default()))
+        .collect();
+    assert!(packages.len() > 5 && packages.iter().any(|(name, _)| *name == package), "{tree}");
+    assert!(packages.len() <= most, "{package} {arguments:?}: {} packages of {most}: {packages:?}", packages.len());
+}
+
+fn tree(package: &str, arguments: &[&str]) -> String {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(["tree", "--locked", "--prefix", "none", "-p", package]).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                found.extend(sources(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).unwrap().lines().count()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Files that are over the limit and have to be split; they may not grow.
+const TOO_LONG: [(&str, usize); 1] = [("core/src/client/mod.rs", 960)];
