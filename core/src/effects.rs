@@ -26,6 +26,7 @@ pub(crate) struct Effects {
     signals: VecDeque<Signal>,
     replies: BTreeMap<RequestId, ReplyTo>,
     next_request: u64,
+    next_id: u64,
 }
 
 impl Effects {
@@ -40,6 +41,7 @@ impl Effects {
             signals: VecDeque::new(),
             replies: BTreeMap::new(),
             next_request: 0,
+            next_id: 0,
         }
     }
 
@@ -70,9 +72,22 @@ impl Effects {
         self.raise(Signal::AskNames(NameRequest { frame, deadline, reply_to }));
     }
 
+    /// A number never given before in the life of the machine: answers and timers of one incarnation of a group or
+    /// queue can never be taken for those of a later one.
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id = self.next_id.saturating_add(1);
+        self.next_id
+    }
+
     /// Takes the continuation of an answered request; `None` when it was answered before.
     pub(crate) fn reply_to(&mut self, id: RequestId) -> Option<ReplyTo> {
         self.replies.remove(&id)
+    }
+
+    /// The continuations of open requests.
+    #[cfg(test)]
+    pub(crate) fn replies(&self) -> impl Iterator<Item = &ReplyTo> {
+        self.replies.values()
     }
 
     /// Requests that wait for their answer.

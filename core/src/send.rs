@@ -9,14 +9,16 @@ use bytes::Bytes;
 
 use crate::client::RouteError;
 use crate::client::view::{PublishQueue, RouteView, TopicView};
-use crate::config::ProducerConfig;
+use crate::config::{ClientConfig, ProducerConfig};
 use crate::error::{RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
-use crate::message::MessageError;
+use crate::message::{Message, MessageError};
 use crate::time::{Instant, UnixMillis};
 use crate::wire::codes::response;
+use crate::wire::compress::{CompressionKind, DEFAULT_LEVEL, deflate};
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
+use crate::wire::message::{SysFlags, UniqueKeys};
 use crate::wire::request::{Fields, Request, SendMessage, SendMessageResponse};
 use crate::wire::{Codec, Frame};
 
@@ -43,6 +45,37 @@ pub struct Parcel {
     pub retry: Option<(i32, i32)>,
     /// The template for a topic that does not exist, and the queues it would get.
     pub template: (Topic, i32),
+}
+
+impl Parcel {
+    /// What a producer sends for a message.
+    ///
+    /// # Errors
+    /// The message breaks a rule.
+    pub fn new(
+        client: &ClientConfig,
+        producer: &ProducerConfig,
+        message: &Message,
+        keys: &UniqueKeys,
+        born: UnixMillis,
+    ) -> Result<Self, MessageError> {
+        message.check(producer.max_message_size)?;
+        let unique_key = keys.next(born);
+        let properties = message.encode_properties(&unique_key)?;
+        let (body, sys_flag) = compressed(message.body(), producer.compress_over);
+        Ok(Self {
+            group: producer.group.clone(),
+            topic: message.topic().clone(),
+            body,
+            properties,
+            sys_flag,
+            flag: message.flag(),
+            born,
+            unique_key,
+            retry: None,
+            template: (client.template_topic.clone(), client.template_queues),
+        })
+    }
 }
 
 /// How often and how long a send may try.
@@ -85,7 +118,7 @@ pub struct SendOp {
     pause: Option<Instant>,
     weak: Option<Receipt>,
     last: Option<SendError>,
-    stored_somewhere: bool,
+    maybe_stored: bool,
     outcome: Option<Result<Receipt, SendError>>,
 }
 
@@ -172,7 +205,7 @@ impl SendOp {
             pause: None,
             weak: None,
             last: None,
-            stored_somewhere: false,
+            maybe_stored: false,
             outcome: None,
         }
     }
@@ -188,6 +221,10 @@ impl SendOp {
     pub fn on_route(&mut self, now: Instant, result: Result<(), RouteError>) {
         match result {
             Ok(()) => {}
+            // An earlier attempt may be stored: that is what its caller has to know.
+            Err(RouteError::NoTopic) if self.weak.is_some() || self.maybe_stored => {
+                self.outcome = Some(self.give_up(now));
+            }
             Err(RouteError::NoTopic) => self.outcome = Some(Err(SendError::NoRoute(self.parcel.topic.clone()))),
             Err(error) => {
                 self.last.get_or_insert(SendError::Route(error));
@@ -210,7 +247,7 @@ impl SendOp {
             Ok(frame) => self.on_answer(now, queue, &frame),
             Err(error) => {
                 let never = error.sent == Sent::Never;
-                self.stored_somewhere |= !never;
+                self.maybe_stored |= !never;
                 self.tried.push(queue.broker);
                 // An attempt that nobody can have seen is not counted: another broker gets its turn, or time passes.
                 if never {
@@ -221,6 +258,18 @@ impl SendOp {
                     self.last = Some(SendError::Request(error));
                 }
             }
+        }
+    }
+
+    /// Nothing more can be tried, as the client is closed: how the send ends.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], or what an earlier attempt met.
+    pub fn close(&mut self, now: Instant) -> Result<Receipt, SendError> {
+        match self.outcome.take() {
+            Some(outcome) => outcome,
+            None if self.weak.is_some() || self.maybe_stored => self.give_up(now),
+            None => Err(SendError::Closed),
         }
     }
 
@@ -240,7 +289,13 @@ impl SendOp {
         }
         let topic = match view.topics.get(&self.parcel.topic) {
             Some(topic) if !topic.publish.is_empty() => topic,
-            _ => return SendStep::Route { topic: self.parcel.topic.clone(), fresh: false },
+            Some(_) => {
+                // Known, and nothing to send to: asking at once again and again would not change that.
+                self.last.get_or_insert_with(|| SendError::NotWritable(self.parcel.topic.clone()));
+                self.pause(now);
+                return SendStep::Route { topic: self.parcel.topic.clone(), fresh: true };
+            }
+            None => return SendStep::Route { topic: self.parcel.topic.clone(), fresh: false },
         };
         let Some(target) = self.choose(topic, turn) else {
             // Every broker failed: look for others, and give them a moment.
@@ -356,11 +411,11 @@ impl SendOp {
         let last = self.last.take();
         match last {
             Some(SendError::Request(error)) => {
-                let sent = if self.stored_somewhere { Sent::Maybe } else { Sent::Never };
+                let sent = if self.maybe_stored { Sent::Maybe } else { Sent::Never };
                 let why = if timed_out && error.sent == Sent::Maybe { RequestFailure::Timeout } else { error.why };
                 Err(SendError::Request(RequestError { why, sent }))
             }
-            Some(SendError::Broker { broker, code, remark }) if self.stored_somewhere => {
+            Some(SendError::Broker { broker, code, remark }) if self.maybe_stored => {
                 Err(SendError::Unknown { broker, code, remark })
             }
             Some(error) => Err(error),
@@ -378,6 +433,9 @@ pub enum SendError {
     /// The topic does not exist, and may not be created by sending to it.
     #[error("topic {0} has no route: create it, or allow brokers to create topics")]
     NoRoute(Topic),
+    /// None of the topic's queues takes messages: its brokers are read-only, or their masters are down.
+    #[error("topic {0} has no queue that takes messages")]
+    NotWritable(Topic),
     /// The name servers could not be asked.
     #[error("route: {0}")]
     Route(RouteError),
@@ -419,7 +477,12 @@ impl SendError {
         match self {
             Self::Request(error) => matches!(error.sent, Sent::Maybe),
             Self::Unknown { .. } | Self::Malformed(_) => true,
-            Self::Message(_) | Self::NoRoute(_) | Self::Route(_) | Self::Broker { .. } | Self::Closed => false,
+            Self::Message(_)
+            | Self::NoRoute(_)
+            | Self::NotWritable(_)
+            | Self::Route(_)
+            | Self::Broker { .. }
+            | Self::Closed => false,
         }
     }
 
@@ -427,10 +490,21 @@ impl SendError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Request(_) | Self::Route(_) | Self::Unknown { .. } => true,
+            Self::Request(_) | Self::Route(_) | Self::NotWritable(_) | Self::Unknown { .. } => true,
             Self::Broker { code, .. } => RETRY_CODES.contains(code),
             Self::Message(_) | Self::NoRoute(_) | Self::Malformed(_) | Self::Closed => false,
         }
+    }
+}
+
+/// The body as it travels, and its flags. A body that does not compress travels as it is.
+fn compressed(body: &Bytes, over: usize) -> (Bytes, i32) {
+    if body.len() < over {
+        return (body.clone(), 0);
+    }
+    match deflate(CompressionKind::Zlib, DEFAULT_LEVEL, body) {
+        Some(small) => (Bytes::from(small), SysFlags::default().with_compression(CompressionKind::Zlib).0),
+        None => (body.clone(), 0),
     }
 }
 
@@ -449,67 +523,4 @@ const RETRY_CODES: [i32; 8] = [
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
-
-    use super::*;
-    use crate::error::CloseReason;
-    use alloc::collections::BTreeMap;
-    use alloc::sync::Arc;
-
-    fn queue() -> MessageQueue {
-        MessageQueue { topic: "t".into(), broker: "b".into(), id: 0 }
-    }
-
-    fn view() -> RouteView {
-        let publish = PublishQueue { queue: queue(), endpoint: "b:1".into(), conn: None };
-        let topic = TopicView { publish: alloc::vec![publish], subscribe: Vec::new(), exists: true };
-        RouteView { topics: BTreeMap::from([("t".into(), Arc::new(topic))]), ..RouteView::default() }
-    }
-
-    fn parcel() -> Parcel {
-        Parcel {
-            group: "g".into(),
-            topic: "t".into(),
-            body: Bytes::from_static(b"x"),
-            properties: String::new(),
-            sys_flag: 0,
-            flag: 0,
-            born: UnixMillis(0),
-            unique_key: "k".into(),
-            retry: None,
-            template: ("TBW102".into(), 4),
-        }
-    }
-
-    #[test]
-    fn a_broker_that_cannot_be_reached_is_tried_in_intervals_and_its_reason_is_kept() {
-        let deadline = Instant::from_millis(2_000);
-        let policy = SendPolicy { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false };
-        let to_any = SendOp::new(parcel(), Codec::Json, policy, deadline);
-        let to_queue = SendOp::to_queue(parcel(), Codec::Json, deadline, queue());
-        for mut op in [to_any, to_queue] {
-            let (view, turn) = (view(), AtomicU32::new(0));
-            let reason = RequestFailure::Closed(CloseReason::Unmatched);
-            let (mut now, mut attempts) = (Instant::ZERO, 0);
-            let result = loop {
-                match op.poll(now, &view, &turn) {
-                    SendStep::Done(result) => break result,
-                    SendStep::Route { .. } => op.on_route(now, Ok(())),
-                    SendStep::Pause(until) => now = until,
-                    SendStep::Send(_) => {
-                        attempts += 1;
-                        assert!(attempts < 50, "it spins");
-                        // The last attempt lasts until there is no more time.
-                        let last = now >= Instant::from_millis(1_900);
-                        now = if last { deadline } else { now };
-                        let why = if last { RequestFailure::Timeout } else { reason.clone() };
-                        op.on_reply(now, Err(RequestError::never(why)));
-                    }
-                }
-            };
-            assert_eq!(result, Err(SendError::Request(RequestError::never(reason))));
-            assert!(attempts > 10, "{attempts}");
-        }
-    }
-}
+mod tests;

@@ -83,6 +83,11 @@ impl Timers {
         self.by_time.first().map_or(Wakeup::Never, |(at, _)| Wakeup::At(*at))
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_armed(&self, key: &TimerKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.by_time.clear();
         self.by_key.clear();

@@ -31,6 +31,8 @@ pub(crate) struct Heartbeat {
 #[derive(Debug, Default)]
 struct Broker {
     under_way: bool,
+    /// What the last heartbeat said.
+    said: Bytes,
     again: bool,
     version: i32,
 }
@@ -59,12 +61,15 @@ impl Heartbeat {
             return;
         }
         let broker = self.brokers.entry(endpoint.clone()).or_default();
+        let body = Bytes::from(data.encode());
         if core::mem::replace(&mut broker.under_way, true) {
-            broker.again = true;
+            // What is under way says the same already, or has to be said anew.
+            broker.again |= broker.said != body;
             return;
         }
+        broker.said = body.clone();
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
-        let frame = HeartBeat {}.encode(self.codec, Bytes::from(data.encode()));
+        let frame = HeartBeat {}.encode(self.codec, body);
         fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
     }
 
@@ -103,9 +108,11 @@ impl Heartbeat {
                 if core::mem::replace(&mut broker.version, version) != version {
                     fx.event(ClientEvent::BrokerVersion { endpoint: endpoint.clone(), version });
                 }
-                fx.raise(Signal::HeartbeatDone);
                 if again {
+                    // It said what was true before the groups changed.
                     fx.arm(TimerKey::Heartbeat(endpoint.clone()), Duration::ZERO);
+                } else {
+                    fx.raise(Signal::HeartbeatDone);
                 }
             }
             Ok(_) => fx.arm(TimerKey::Heartbeat(endpoint.clone()), RETRY_PAUSE),

@@ -141,6 +141,17 @@ pub enum Reply {
     Pulled(Pulled),
 }
 
+impl Reply {
+    /// Reads the answer to a [`LinkRequest`] with what travelled with it.
+    #[must_use]
+    pub fn read(pull: Option<&PullContext>, frame: Frame) -> Self {
+        match pull {
+            Some(context) => Self::Pulled(decode_pull(context, frame)),
+            None => Self::Frame(frame),
+        }
+    }
+}
+
 /// What a handle can ask for.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -523,6 +534,7 @@ impl ClientMachine {
         self.fx.now = self.fx.now.max(now);
         self.on_input(input);
         self.settle();
+        self.still_when_closed();
     }
 
     /// Runs what is due; a call too early is harmless.
@@ -532,6 +544,7 @@ impl ClientMachine {
             self.on_timer(key);
             self.settle();
         }
+        self.still_when_closed();
     }
 
     /// The next thing to do.
@@ -572,7 +585,6 @@ impl ClientMachine {
             }
             Input::Closed(conn, why) => {
                 self.links.on_closed(conn, &why, &mut self.fx);
-                self.on_maybe_closed();
             }
             Input::Response { id, result } => self.on_response(id, result),
             Input::BrokerRequest(conn, frame) => self.on_broker_request(conn, &frame),
@@ -643,7 +655,7 @@ impl ClientMachine {
         self.consumers.insert(group.clone(), consumer);
         // Routes known from before raise no signal of their own.
         for topic in topics {
-            self.with_consumer(&group, |consumer, at, fx| consumer.on_route(&topic, at, fx));
+            self.with_consumer(&group, |consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
         }
     }
 
@@ -693,7 +705,7 @@ impl ClientMachine {
                     self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
                 }
                 self.routes.on_reply(&topic, template, result, &self.links, &mut self.fx);
-                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+                self.each_consumer(|consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
             }
             ReplyTo::Heartbeat(endpoint) => {
                 let result = frame(result);
@@ -775,6 +787,13 @@ impl ClientMachine {
         }
     }
 
+    /// Once links close nothing is scheduled any more, whatever the last answers ask for.
+    fn still_when_closed(&mut self) {
+        if matches!(self.stage, Stage::Closing | Stage::Closed) {
+            self.fx.timers.clear();
+        }
+    }
+
     /// Hands signals on until none is left.
     fn settle(&mut self) {
         while let Some(signal) = self.fx.next_signal() {
@@ -784,6 +803,10 @@ impl ClientMachine {
 
     fn on_signal(&mut self, signal: Signal) {
         match signal {
+            Signal::Request(request) if matches!(self.stage, Stage::Closing | Stage::Closed) => {
+                let error = RequestError::never(RequestFailure::Closed(CloseReason::Local));
+                self.on_refused(alloc::vec![Refused { id: request.id, error }]);
+            }
             Signal::Request(request) => {
                 if let Err(refused) = self.links.on_request(request, &mut self.fx) {
                     self.on_refused(alloc::vec![refused]);
@@ -810,7 +833,7 @@ impl ClientMachine {
                 self.on_maybe_closed();
             }
             Signal::RouteChanged(topic) => {
-                self.each_consumer(|consumer, at, fx| consumer.on_route(&topic, at, fx));
+                self.each_consumer(|consumer, at, fx| consumer.on_route_changed(&topic, at, fx));
             }
             Signal::RouteMissing(topic) => {
                 if self.consumers.values().any(|consumer| consumer.topics().any(|known| *known == topic)) {
@@ -837,9 +860,11 @@ impl ClientMachine {
             Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
             Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),
             Signal::Unregistered(Leaving::Consumer(group)) => {
-                if let Some(mut consumer) = self.consumers.remove(&group) {
+                // Of a start that failed; a consumer of that group may have been started since.
+                let left = self.consumers.get_mut(&group).is_some_and(|known| known.on_left(&mut self.fx));
+                if left {
+                    self.consumers.remove(&group);
                     self.fx.output(Output::CloseDispatch(group));
-                    consumer.on_left(&mut self.fx);
                 }
                 self.on_maybe_closed();
             }
@@ -857,6 +882,10 @@ impl ClientMachine {
             request::NOTIFY_CONSUMER_IDS_CHANGED => {
                 if let Ok(notice) = NotifyConsumerIdsChanged::read(&frame.header.ext) {
                     self.fx.raise(Signal::MembersChanged(notice.group));
+                }
+                if !frame.header.is_oneway() {
+                    let answer = Preamble::response(response::SUCCESS, Codec::Json).encode(|_| (), bytes::Bytes::new());
+                    self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
                 }
             }
             code if !frame.header.is_oneway() => {
@@ -906,9 +935,11 @@ impl ClientMachine {
     }
 
     fn close_links(&mut self, grace: Duration) {
-        for group in core::mem::take(&mut self.consumers).into_keys() {
+        for (group, mut consumer) in core::mem::take(&mut self.consumers) {
+            consumer.on_abandon(&mut self.fx);
             self.fx.output(Output::CloseDispatch(group));
         }
+        self.names.on_close(&mut self.fx);
         self.stage = Stage::Closing;
         self.fx.timers.clear();
         self.links.close_all(grace, &mut self.fx);
@@ -957,3 +988,6 @@ const SHUTDOWN_SHARE: u32 = 10;
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
 /// How long links may flush at the end.
 const LINK_GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -107,6 +107,13 @@ impl Names {
         }
     }
 
+    /// The client ends: nobody connects any more.
+    pub(crate) fn on_close(&mut self, fx: &mut Effects) {
+        for op in self.opening.take().into_iter().flat_map(|opening| opening.waiting) {
+            fx.complete(op, CommandResult::Closed);
+        }
+    }
+
     pub(crate) fn on_link_up(&mut self, endpoint: &Endpoint, fx: &mut Effects) {
         let Some(at) = self.servers.iter().position(|server| server == endpoint) else {
             return;

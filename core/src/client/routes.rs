@@ -159,14 +159,15 @@ impl Routes {
         let Some(state) = self.topics.get_mut(topic) else {
             return;
         };
-        // A server that does not know a topic we know may be new or behind: what we know stays, as in Java.
-        let known = state.route.is_some() && !state.template;
         match answer {
-            Err(RouteError::NoTopic) if known => {
+            Err(RouteError::NoTopic) if state.route.is_some() && !state.template => {
+                // A name server that has just started knows no topic yet: what is known stands, as in Java.
                 state.asking = false;
+                fx.raise(Signal::RouteMissing(topic.clone()));
                 for op in core::mem::take(&mut state.waiting) {
                     fx.complete(op, CommandResult::Route(Ok(())));
                 }
+                self.ask_again(topic, fx);
             }
             Err(RouteError::NoTopic) if !template && *topic != self.template_topic => {
                 fx.raise(Signal::RouteMissing(topic.clone()));
@@ -174,10 +175,13 @@ impl Routes {
             }
             Err(error) => {
                 state.asking = false;
-                if template && matches!(error, RouteError::NoTopic) {
-                    state.route = None;
+                let gone = template && matches!(error, RouteError::NoTopic) && state.route.take().is_some();
+                let waiting = core::mem::take(&mut state.waiting);
+                if gone {
+                    self.collect_brokers(fx);
+                    self.publish(links, fx);
                 }
-                for op in core::mem::take(&mut state.waiting) {
+                for op in waiting {
                     fx.complete(op, CommandResult::Route(Err(error.clone())));
                 }
                 self.ask_again(topic, fx);

@@ -14,8 +14,11 @@ use alloc::vec::Vec;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
 
-use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use bytes::Bytes;
 
+use crate::config::ConsumerConfig;
+use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
 
 /// The messages of one consumer between pull and settlement.
@@ -45,6 +48,19 @@ pub struct DispatchConfig {
     pub low_bytes: u64,
     /// Whether a failed message is done (broadcasting) or goes back to the broker (clustering).
     pub drop_failed: bool,
+}
+
+impl DispatchConfig {
+    /// What a consumer's configuration asks for.
+    #[must_use]
+    pub fn of(config: &ConsumerConfig) -> Self {
+        Self {
+            on_poison: config.on_poison,
+            low_messages: u64::from(config.queue_messages) / 2,
+            low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
+            drop_failed: false,
+        }
+    }
 }
 
 /// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
@@ -79,6 +95,29 @@ impl Taken {
     #[must_use]
     pub fn item(&self) -> Option<&Item> {
         self.batch.items.get(self.index)
+    }
+
+    /// The body, inflated; a record that cannot be read gives its bytes as they are. It pins the pulled frame unless
+    /// it was compressed.
+    ///
+    /// # Errors
+    /// It does not inflate: a case for [`Dispatch::poisoned`].
+    pub fn body(&self) -> Result<Bytes, PoisonCause> {
+        let frame = &self.batch.frame;
+        let record = match self.item().map(|item| &item.content) {
+            Some(Content::Record(record)) => record,
+            Some(Content::Poison(poison)) => {
+                let bytes = frame.get(poison.start..poison.start.saturating_add(poison.len));
+                return Ok(frame.slice_ref(bytes.unwrap_or_default()));
+            }
+            None => return Ok(Bytes::new()),
+        };
+        let (raw, flags) = (record.body(frame), record.sys_flag);
+        match flags.compression() {
+            None if flags.compressed() => Err(PoisonCause::Inflate(InflateError::UnknownKind)),
+            None => Ok(frame.slice_ref(raw)),
+            Some(kind) => inflate(kind, raw, MAX_BODY).map(Bytes::from).map_err(PoisonCause::Inflate),
+        }
     }
 }
 
@@ -219,6 +258,8 @@ impl Dispatch {
     /// gives it back when the policy is to deliver it all the same.
     pub fn poisoned(&mut self, taken: Taken, reason: PoisonCause) -> Option<Taken> {
         let policy = self.config.on_poison;
+        // Of a queue that is no longer ours nothing is sent, and nothing passed.
+        queue_of(&mut self.queues, &taken)?;
         self.events.push_back(DispatchEvent::Poison {
             queue: (*taken.batch.queue).clone(),
             offset: taken.item().map_or(taken.batch.from, |item| item.offset),
@@ -359,3 +400,10 @@ fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mu
     let queue = queues.get_mut(taken.slot)?.as_mut()?;
     queue.is(taken.batch.epoch).then_some(queue)
 }
+
+/// The largest inflated body: brokers store 4 MiB by default.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -91,8 +91,9 @@ impl Queue {
         if self.stopped {
             return None;
         }
-        if let Some((position, local_retries)) = self.redeliver.pop_front() {
-            let batch = self.batch_at(position.span)?;
+        while let Some((position, local_retries)) = self.redeliver.pop_front() {
+            // Settled since, by whoever still held it.
+            let Some(batch) = self.batch_of_open(position) else { continue };
             self.outstanding = self.outstanding.saturating_add(1);
             let taken = Taken { batch, index: position.index, local_retries, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
@@ -214,8 +215,10 @@ impl Queue {
         self.cursor.max(Position { span: self.base, index: 0 })
     }
 
-    fn batch_at(&self, span: u64) -> Option<Arc<Batch>> {
-        self.spans.get(index_of(span, self.base))?.batch.clone()
+    fn batch_of_open(&self, at: Position) -> Option<Arc<Batch>> {
+        let span = self.spans.get(index_of(at.span, self.base))?;
+        let settled = *span.settled.get(at.index)?;
+        if settled { None } else { span.batch.clone() }
     }
 
     /// Lets go of leading spans with nothing open.

@@ -16,7 +16,7 @@ use super::control::{Order, Orders};
 use super::inbox::{Inbox, Mail};
 use super::queue::{Intake, Load, submit_queue};
 use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
-use crate::client::{Input, PullContext, Reply, decode_pull};
+use crate::client::{Input, PullContext, Reply};
 use crate::config::LinkConfig;
 use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
@@ -295,10 +295,7 @@ impl<R: Runtime> ConnTask<R> {
                 self.complete(reply, result);
             }
             Token::Machine { id, pull } => {
-                let result = result.map(|frame| match pull {
-                    Some(context) => Reply::Pulled(decode_pull(&context, frame)),
-                    None => Reply::Frame(frame),
-                });
+                let result = result.map(|frame| Reply::read(pull.as_deref(), frame));
                 self.mail.push(Mail::Input(Input::Response { id, result }));
             }
         }

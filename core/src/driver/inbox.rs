@@ -4,11 +4,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::mem;
 use core::task::{Poll, Waker};
-use std::sync::Mutex;
 
 use super::cell::Completer;
 use super::conn_task::Submission;
-use super::lock::Lock;
+use super::lock::{Lock, Locks, StdLocks};
 use super::queue::Submitter;
 use crate::client::{Command, CommandResult, Input};
 use crate::ids::{ConnId, OpId};
@@ -25,8 +24,7 @@ pub(super) enum Mail {
 
 /// The queue of the client task. What waits in it is bounded by what is under way: each request, link and handle
 /// call puts in one item at a time.
-#[derive(Clone)]
-pub(super) struct Inbox(Arc<Mutex<State>>);
+pub(super) struct Inbox<L: Locks = StdLocks>(Arc<L::Lock<State>>);
 
 struct State {
     mail: VecDeque<Mail>,
@@ -36,10 +34,10 @@ struct State {
     closed: bool,
 }
 
-impl Inbox {
+impl<L: Locks> Inbox<L> {
     pub(super) fn new() -> Self {
         let state = State { mail: VecDeque::new(), waker: None, nudged: false, closed: false };
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(L::Lock::new(state)))
     }
 
     /// Puts mail in; dropped when the client task is gone.
@@ -92,3 +90,12 @@ impl Inbox {
         drop(mail);
     }
 }
+
+impl<L: Locks> Clone for Inbox<L> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
-use std::sync::Mutex;
 
 use super::inbox::Inbox;
-use super::lock::Lock;
+use super::lock::{Lock, Locks, StdLocks};
 use crate::config::ConsumerConfig;
 use crate::dispatch::{
     Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
@@ -16,11 +15,11 @@ use crate::dispatch::{
 use crate::ids::Epoch;
 
 /// The messages of one consumer, shared by its handles and the client task.
-pub(super) struct Intake {
-    state: Mutex<State>,
+pub(super) struct Intake<L: Locks = StdLocks> {
+    state: L::Lock<State>,
     /// The client task has something to look at.
     dirty: AtomicBool,
-    inbox: Inbox,
+    inbox: Inbox<L>,
 }
 
 struct State {
@@ -40,16 +39,11 @@ pub(super) struct News {
     pub(super) drained: bool,
 }
 
-impl Intake {
-    pub(super) fn new(config: &ConsumerConfig, inbox: Inbox) -> Self {
-        let dispatch = Dispatch::new(DispatchConfig {
-            on_poison: config.on_poison,
-            low_messages: u64::from(config.queue_messages) / 2,
-            low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
-            drop_failed: false,
-        });
+impl<L: Locks> Intake<L> {
+    pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>) -> Self {
+        let dispatch = Dispatch::new(DispatchConfig::of(config));
         let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
-        Self { state: Mutex::new(state), dirty: AtomicBool::new(false), inbox }
+        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox }
     }
 
     /// Takes in a batch and wakes as many takers as it has messages.
@@ -66,8 +60,9 @@ impl Intake {
     pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let waker = cx.waker().clone();
         let (result, urgent) = self.state.with(|state| {
-            if let Some(id) = waiter.take() {
-                state.waiters.remove(&id);
+            let place = waiter.take();
+            if let Some(place) = place {
+                state.waiters.remove(&place);
             }
             if !state.dispatch.is_open() {
                 return (Poll::Ready(None), false);
@@ -75,10 +70,11 @@ impl Intake {
             match state.dispatch.take() {
                 Some(taken) => (Poll::Ready(Some(taken)), state.dispatch.take_urgent()),
                 None => {
-                    let id = state.next_waiter;
-                    state.next_waiter = id.saturating_add(1);
-                    state.waiters.insert(id, Some(waker));
-                    *waiter = Some(id);
+                    // Who finds nothing keeps its place in the order.
+                    let place = place.unwrap_or(state.next_waiter);
+                    state.next_waiter = state.next_waiter.max(place.saturating_add(1));
+                    state.waiters.insert(place, Some(waker));
+                    *waiter = Some(place);
                     (Poll::Pending, state.dispatch.take_urgent())
                 }
             }
@@ -183,13 +179,13 @@ impl State {
 }
 
 /// A future's place among those who wait for the next message. Dropped, it passes its turn on.
-pub(super) struct Turn {
-    intake: Arc<Intake>,
+pub(super) struct Turn<L: Locks = StdLocks> {
+    intake: Arc<Intake<L>>,
     waiter: Option<u64>,
 }
 
-impl Turn {
-    pub(super) fn new(intake: Arc<Intake>) -> Self {
+impl<L: Locks> Turn<L> {
+    pub(super) fn new(intake: Arc<Intake<L>>) -> Self {
         Self { intake, waiter: None }
     }
 
@@ -197,12 +193,12 @@ impl Turn {
         self.intake.poll_take(&mut self.waiter, cx)
     }
 
-    pub(super) fn intake(&self) -> &Arc<Intake> {
+    pub(super) fn intake(&self) -> &Arc<Intake<L>> {
         &self.intake
     }
 }
 
-impl Drop for Turn {
+impl<L: Locks> Drop for Turn<L> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
             self.intake.leave(waiter);
@@ -210,4 +206,5 @@ impl Drop for Turn {
     }
 }
 
-const MIB: u64 = 1024 * 1024;
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use rocketmq_core::driver::Delivery;
 use rocketmq_core::message::Message;
 use rocketmq_core::wire::Codec;
 
-use super::kit::{PATIENCE, World, collect, drain, extra, receipts, receive, send_all, sorted};
+use super::kit::{PATIENCE, World, collect, drain, extra, producer, receipts, receive, send_all, sorted};
 use super::runtimes::Live;
 
 pub(crate) async fn scenario<L: Live>(world: &World) {
@@ -29,7 +29,7 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     check.that("heartbeat-understood", online.iter().any(|known| known.client_id == me), &online);
     check.that("language-known", online.iter().all(|known| known.language.as_deref() == Some("RUST")), &online);
 
-    let producer = client.producer("codec_producer").start().await.expect("a producer");
+    let producer = producer(&client, "codec_producer").await;
     let make = |n: usize| {
         let tag = ["a", "b", "c"][n % 3];
         Message::new(topic.as_str(), format!("{tag} {n}")).with_tag(tag).with_key("schlüssel").with_property("π", "≈3")

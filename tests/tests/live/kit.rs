@@ -66,6 +66,11 @@ impl World {
     }
 }
 
+/// A producer that gives a busy broker time: sent again after a third of it, a message would be stored twice.
+pub(crate) async fn producer(client: &Client, group: &str) -> Producer {
+    client.producer(group).send_timeout(Duration::from_secs(45)).start().await.expect("a producer")
+}
+
 /// A message as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Got {

@@ -125,6 +125,10 @@ impl<'a> Java<'a> {
         seen.clone()
     }
 
+    pub(crate) fn log_tail(&self) -> String {
+        self.peer.log_tail()
+    }
+
     /// Leaves in good order.
     pub(crate) fn leave(self) -> Vec<Seen> {
         // Stopped, the peer forgets what the consumer got: let it take no more that it would commit.

@@ -21,7 +21,7 @@ use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Epoch, MessageQueue, OpId, Topic};
+use crate::ids::{Epoch, Group, MessageQueue, OpId, Topic};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
@@ -43,11 +43,9 @@ pub(crate) struct Consumer {
     state: State,
     rebalance: Rebalance,
     queues: BTreeMap<MessageQueue, Assigned>,
-    next_epoch: u64,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
     send_backs: BTreeMap<u64, SendBack>,
-    next_send_back: u64,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
 
@@ -117,10 +115,8 @@ impl Consumer {
             state: State::Starting { op, heartbeat_sent: false, trouble: None },
             rebalance,
             queues: BTreeMap::new(),
-            next_epoch: 0,
             leaving: BTreeMap::new(),
             send_backs: BTreeMap::new(),
-            next_send_back: 0,
             turn,
         }
     }
@@ -140,16 +136,22 @@ impl Consumer {
                 fx.complete(*starter, CommandResult::Started(Err(StartError::Closed)))
             }
             State::Running => {}
-            State::Draining { .. } | State::Committing { .. } | State::Leaving { .. } => return false,
+            State::Draining { op, deadline: known } => {
+                // The client ends before this consumer was to: whoever stopped it gets what time there is.
+                if deadline < *known {
+                    self.state = State::Draining { op: *op, deadline };
+                    arm_stop(&group, deadline, fx);
+                }
+                return false;
+            }
+            State::Committing { .. } | State::Leaving { .. } => return false,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         self.rebalance.stop(fx);
         for (queue, assigned) in &mut self.queues {
             assigned.stop(&group, queue, fx);
         }
-        // Settling may take the time there is but for what committing and leaving need.
-        let reserve = fx.now.until(deadline).checked_div(RESERVE_SHARE).unwrap_or_default().min(RESERVE_MOST);
-        fx.timers.arm(TimerKey::StopDeadline(group.clone()), deadline.before(reserve));
+        arm_stop(&group, deadline, fx);
         self.state = State::Draining { op, deadline };
         fx.output(Output::StopIntake { group });
         true
@@ -171,28 +173,47 @@ impl Consumer {
         }
     }
 
-    /// The group has left: the consumer is no more.
-    pub(crate) fn on_left(&mut self, fx: &mut Effects) {
-        if let State::Leaving { op, unsettled } = self.state {
-            fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
+    /// The group has left: the consumer is no more, unless it was not the one that was leaving.
+    pub(crate) fn on_left(&mut self, fx: &mut Effects) -> bool {
+        let State::Leaving { op, unsettled } = self.state else {
+            return false;
+        };
+        fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
+        true
+    }
+
+    /// The client ends now: who waits for the start or the stop learns how far it got.
+    pub(crate) fn on_abandon(&mut self, fx: &mut Effects) {
+        let outstanding = self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum));
+        match self.state {
+            State::Starting { op, .. } => fx.complete(op, CommandResult::Started(Err(StartError::Closed))),
+            State::Running => {}
+            State::Draining { op, .. } => {
+                fx.complete(op, CommandResult::Stopped(Drained { unsettled: outstanding }));
+            }
+            State::Committing { op, unsettled } | State::Leaving { op, unsettled } => {
+                fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
+            }
         }
     }
 
-    /// A route was installed or is missing: start goes on when all are settled, a running group rebalances.
-    pub(crate) fn on_route(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
-        if !self.subscriptions.contains_key(topic) {
-            return;
-        }
-        match &mut self.state {
-            State::Starting { heartbeat_sent, .. } => {
-                let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
-                let reachable = !at.routes.broker_endpoints(true).is_empty();
-                if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
-                    fx.raise(Signal::HeartbeatAll);
-                }
+    /// A route is known, or known to be missing: start goes on when all are.
+    pub(crate) fn on_route_settled(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if let State::Starting { heartbeat_sent, .. } = &mut self.state
+            && self.subscriptions.contains_key(topic)
+        {
+            let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+            let reachable = !at.routes.broker_endpoints(true).is_empty();
+            if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
+                fx.raise(Signal::HeartbeatAll);
             }
-            State::Running => self.on_rebalance(at, fx),
-            State::Draining { .. } | State::Committing { .. } | State::Leaving { .. } => {}
+        }
+    }
+
+    /// A route is not what it was: a running group rebalances.
+    pub(crate) fn on_route_changed(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if self.subscriptions.contains_key(topic) {
+            self.on_rebalance(at, fx);
         }
     }
 
@@ -301,7 +322,7 @@ impl Consumer {
             self.revoke(queue, fx);
         }
         for queue in &added {
-            let epoch = self.next_epoch();
+            let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
             self.locate(queue, at, fx);
         }
@@ -309,11 +330,6 @@ impl Consumer {
             let (group, topic) = (self.config.group.clone(), allocation.topic);
             fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members: allocation.members });
         }
-    }
-
-    fn next_epoch(&mut self) -> Epoch {
-        self.next_epoch = self.next_epoch.saturating_add(1);
-        Epoch(self.next_epoch)
     }
 
     fn commit_last(&mut self, op: OpId, deadline: Instant, at: Siblings<'_>, fx: &mut Effects) {
@@ -349,6 +365,12 @@ impl Consumer {
         self.state = State::Leaving { op, unsettled };
         fx.raise(Signal::Unregister(Leaving::Consumer(group)));
     }
+}
+
+/// Settling may take the time there is but for what committing and leaving need.
+fn arm_stop(group: &Group, deadline: Instant, fx: &mut Effects) {
+    let reserve = fx.now.until(deadline).checked_div(RESERVE_SHARE).unwrap_or_default().min(RESERVE_MOST);
+    fx.timers.arm(TimerKey::StopDeadline(group.clone()), deadline.before(reserve));
 }
 
 /// How long start waits for routes and the first heartbeat.

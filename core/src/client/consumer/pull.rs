@@ -31,8 +31,6 @@ pub struct PullContext {
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
     pub limits: RecordLimits,
-    /// Whether a slave was asked.
-    pub from_slave: bool,
 }
 
 /// The answer to a pull.
@@ -233,7 +231,7 @@ mod tests {
             queue_id: 0,
             flag: 0,
             queue_offset: QueueOffset::new(offset),
-            physical_offset: i64::try_from(offset).unwrap() * 1_000,
+            physical_offset: i64::try_from(offset).unwrap().saturating_mul(1_000),
             sys_flag: SysFlags(sys_flag),
             born_timestamp: 0,
             born_host: "127.0.0.1:1".parse().unwrap(),
@@ -259,7 +257,6 @@ mod tests {
             from: QueueOffset::new(10),
             subscription: Arc::new(SubscriptionData::tags("t".into(), "a", UnixMillis(0)).unwrap()),
             limits: RecordLimits { max_records, verify_crc: true },
-            from_slave: false,
         };
         let fields = PullMessageResponse {
             suggested_broker: 0,

@@ -55,8 +55,8 @@ pub(super) struct Assigned {
 enum Phase {
     /// The broker is being asked where to start.
     Locating,
-    /// A pull is under way since then.
-    Pulling(Instant),
+    /// A pull is under way since then, at the master or a slave.
+    Pulling { since: Instant, from_slave: bool },
     /// A timer pulls, or asks again where to start.
     Waiting,
     /// Enough is cached: progress pulls on.
@@ -240,7 +240,7 @@ impl Consumer {
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
-        let Phase::Pulling(since) = assigned.phase else {
+        let Phase::Pulling { since, from_slave } = assigned.phase else {
             return;
         };
         if assigned.epoch != epoch {
@@ -269,6 +269,15 @@ impl Consumer {
                 assigned.quick = if held { 0 } else { assigned.quick.saturating_add(1) };
                 let pause = QUICK_PAUSE.saturating_mul(assigned.quick.saturating_sub(1)).min(ERROR_PAUSE);
                 if pause.is_zero() { self.pull_on(queue, at, fx) } else { self.wait(queue, pause, fx) }
+            }
+            Ok(Pulled::OffsetIllegal { .. }) if from_slave => {
+                // A slave that lags behind knows less of the queue than we do: only the master's word counts.
+                assigned.suggested = MASTER_ID;
+                if at.routes.view().master(&queue.broker).is_some() {
+                    self.pull_on(queue, at, fx);
+                } else {
+                    self.wait(queue, ERROR_PAUSE, fx);
+                }
             }
             Ok(Pulled::OffsetIllegal { next, min, max }) => self.on_offset_illegal(queue, next, (min, max), at, fx),
             Ok(Pulled::Refused { code, remark }) => {
@@ -346,10 +355,9 @@ impl Consumer {
             from: assigned.next,
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(config.pull_batch),
-            from_slave,
         };
         let reply_to = ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch };
-        assigned.phase = Phase::Pulling(fx.now);
+        assigned.phase = Phase::Pulling { since: fx.now, from_slave };
         let frame = request.encode(self.client.codec, Bytes::new());
         fx.request_by(to, frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
     }
@@ -419,11 +427,6 @@ impl Consumer {
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
-        if assigned.suggested != MASTER_ID {
-            // A slave that lags behind knows less of the queue than we do: only the master's word counts.
-            assigned.suggested = MASTER_ID;
-            return self.pull_on(queue, at, fx);
-        }
         if next == assigned.next {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
@@ -440,7 +443,7 @@ impl Consumer {
         });
         self.drop_send_backs(queue, old, fx);
         fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
-        let epoch = self.next_epoch();
+        let epoch = Epoch(fx.fresh_id());
         let mut assigned = Assigned::new(queue, epoch);
         assigned.next = next;
         assigned.settled_to = Some(next);
@@ -465,6 +468,36 @@ impl Consumer {
     fn is_locating(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
         let known = self.queues.get(queue);
         known.is_some_and(|assigned| assigned.epoch == epoch && assigned.phase == Phase::Locating)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a check of its own few")]
+impl Consumer {
+    /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
+    pub(crate) fn check(&self, fx: &Effects) {
+        let group = &self.config.group;
+        for (queue, assigned) in &self.queues {
+            let of_queue = |reply: &&ReplyTo| match reply {
+                ReplyTo::Offset { group: g, queue: q, epoch }
+                | ReplyTo::EndOffset { group: g, queue: q, epoch }
+                | ReplyTo::Pull { group: g, queue: q, epoch } => (g, q, *epoch) == (group, queue, assigned.epoch),
+                _ => false,
+            };
+            let requests = fx.replies().filter(of_queue).count();
+            let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
+            let causes = (requests, timer);
+            match assigned.phase {
+                Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
+                Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
+                Phase::Throttled => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(assigned.cached() > 0, "throttled for nothing: {assigned:?}");
+                }
+                Phase::Stopped => assert!(!timer && !matches!(self.state, State::Running), "{queue} {assigned:?}"),
+            }
+            assert!(assigned.settled_to <= Some(assigned.next), "{assigned:?}");
+        }
     }
 }
 

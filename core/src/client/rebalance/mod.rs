@@ -82,7 +82,7 @@ impl Rebalance {
             return;
         }
         self.started = Some(fx.now);
-        self.round = self.round.saturating_add(1);
+        self.round = fx.fresh_id();
         self.balanced = true;
         fx.arm(TimerKey::Rebalance(self.group.clone()), self.interval);
         for topic in topics {
@@ -123,18 +123,24 @@ impl Rebalance {
             self.end_of_round(fx);
             return None;
         };
+        // A route lost since the question says nothing of who owns what.
+        let queues = view.topics.get(topic).map(|topic| topic.subscribe.as_slice()).unwrap_or_default();
+        if queues.is_empty() {
+            self.unbalanced(fx);
+        }
         self.end_of_round(fx);
+        if queues.is_empty() {
+            return None;
+        }
         let mut members = members.ids;
         members.sort();
         members.dedup();
-        let queues = view.topics.get(topic).map(|topic| topic.subscribe.as_slice()).unwrap_or_default();
         let queues = strategy::allocate(self.strategy, &self.me, queues, &members);
         Some(Allocation { topic: topic.clone(), queues, members: members.len() })
     }
 
     /// Ends the round under way, so that its answers count for nothing.
     pub(crate) fn stop(&mut self, fx: &mut Effects) {
-        self.round = self.round.saturating_add(1);
         self.open.clear();
         fx.disarm(&TimerKey::Rebalance(self.group.clone()));
     }

@@ -10,7 +10,6 @@ use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::{MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
-use crate::wire::compress::{InflateError, inflate};
 use crate::wire::message::Record;
 use crate::wire::message::properties::{self, name};
 
@@ -29,7 +28,7 @@ impl Delivery {
             Ok(message) => Some(Self { message, intake: intake.clone(), settled: false }),
             Err((taken, cause)) => {
                 let taken = intake.poisoned(taken, cause.clone())?;
-                let message = ReceivedMessage::poison(taken, Some(cause));
+                let message = ReceivedMessage::poison(taken, cause);
                 Some(Self { message, intake: intake.clone(), settled: false })
             }
         }
@@ -135,34 +134,23 @@ pub struct ReceivedMessage {
 
 impl ReceivedMessage {
     fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
-        let record = match taken.item().map(|item| &item.content) {
-            Some(Content::Record(record)) => record,
-            Some(Content::Poison(_)) | None => return Ok(Self::poison(taken, None)),
+        let poison = match taken.item().map(|item| &item.content) {
+            Some(Content::Poison(poison)) => Some(poison.cause.clone()),
+            Some(Content::Record(_)) | None => None,
         };
-        let raw = record.body(&taken.batch.frame);
-        let flags = record.sys_flag;
-        let body = match flags.compression() {
-            None if flags.compressed() => Err(InflateError::UnknownKind),
-            None => Ok(taken.batch.frame.slice_ref(raw)),
-            Some(kind) => inflate(kind, raw, MAX_BODY).map(Bytes::from),
-        };
-        match body {
-            Ok(body) => Ok(Self { taken, body, poison: None }),
-            Err(error) => Err((taken, PoisonCause::Inflate(error))),
+        match taken.body() {
+            Ok(body) => Ok(Self { taken, body, poison }),
+            Err(cause) => Err((taken, cause)),
         }
     }
 
-    /// A record that cannot be read: its bytes as they are.
-    fn poison(taken: Taken, cause: Option<PoisonCause>) -> Self {
-        let (body, poison) = match taken.item().map(|item| &item.content) {
-            Some(Content::Poison(poison)) => {
-                let bytes = taken.batch.frame.get(poison.start..poison.start.saturating_add(poison.len));
-                (taken.batch.frame.slice_ref(bytes.unwrap_or_default()), Some(poison.cause.clone()))
-            }
-            Some(Content::Record(record)) => (taken.batch.frame.slice_ref(record.body(&taken.batch.frame)), None),
-            None => (Bytes::new(), None),
+    /// A record whose body cannot be read: its bytes as they are.
+    fn poison(taken: Taken, cause: PoisonCause) -> Self {
+        let body = match taken.item().map(|item| &item.content) {
+            Some(Content::Record(record)) => taken.batch.frame.slice_ref(record.body(&taken.batch.frame)),
+            Some(Content::Poison(_)) | None => Bytes::new(),
         };
-        Self { taken, body, poison: cause.or(poison) }
+        Self { taken, body, poison: Some(cause) }
     }
 
     /// The topic it was sent to, also when it comes again by way of the retry topic.
@@ -285,6 +273,4 @@ impl core::fmt::Debug for ReceivedMessage {
     }
 }
 
-/// The largest inflated body: brokers store 4 MiB by default.
-const MAX_BODY: usize = 16 * 1024 * 1024;
 const RETRY_PREFIX: &str = "%RETRY%";

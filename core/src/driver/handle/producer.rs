@@ -4,7 +4,6 @@ use alloc::sync::Arc;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 
-use bytes::Bytes;
 use futures_lite::FutureExt;
 
 use super::Client;
@@ -19,9 +18,7 @@ use crate::message::{Message, MessageError};
 use crate::send::{Attempt, Parcel, Receipt, SendError, SendOp, SendPolicy, SendStep};
 use crate::time::Instant;
 use crate::wire::Frame;
-use crate::wire::compress::{CompressionKind, DEFAULT_LEVEL, deflate};
 use crate::wire::frame::EncodedFrame;
-use crate::wire::message::SysFlags;
 
 /// Sends messages. Clones are the same producer.
 ///
@@ -118,7 +115,7 @@ impl Producer {
     /// See [`SendError`]: [`SendError::may_be_stored`] tells what is certain.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
         let deadline = self.deadline();
-        let parcel = self.parcel(message)?;
+        let parcel = self.parcel(&message)?;
         let op = SendOp::new(parcel, self.shared().config.codec, self.inner.policy, deadline);
         self.drive(op).await
     }
@@ -129,7 +126,7 @@ impl Producer {
     /// See [`SendError`].
     pub async fn send_to(&self, message: Message, queue: MessageQueue) -> Result<Receipt, SendError> {
         let deadline = self.deadline();
-        let parcel = self.parcel(message)?;
+        let parcel = self.parcel(&message)?;
         let op = SendOp::to_queue(parcel, self.shared().config.codec, deadline, queue);
         self.drive(op).await
     }
@@ -148,25 +145,9 @@ impl Producer {
         self.shared().clock.now().after(self.inner.config.send_timeout)
     }
 
-    fn parcel(&self, message: Message) -> Result<Parcel, MessageError> {
-        let (shared, config) = (self.shared(), &self.inner.config);
-        message.check(config.max_message_size)?;
-        let born = shared.clock.wall();
-        let unique_key = shared.keys.next(born);
-        let properties = message.encode_properties(&unique_key)?;
-        let (body, sys_flag) = compressed(message.body(), config.compress_over);
-        Ok(Parcel {
-            group: config.group.clone(),
-            topic: message.topic().clone(),
-            body,
-            properties,
-            sys_flag,
-            flag: message.flag(),
-            born,
-            unique_key,
-            retry: None,
-            template: (shared.config.template_topic.clone(), shared.config.template_queues),
-        })
+    fn parcel(&self, message: &Message) -> Result<Parcel, MessageError> {
+        let shared = self.shared();
+        Parcel::new(&shared.config, &self.inner.config, message, &shared.keys, shared.clock.wall())
     }
 
     /// Gives the send what it needs until it is done.
@@ -183,21 +164,23 @@ impl Producer {
                     let call = shared.call(Command::WantRoute { topic, fresh });
                     let result = match before(shared, op.deadline(), call).await {
                         Some(CommandResult::Route(result)) => result,
-                        Some(_) => return Err(SendError::Closed),
+                        Some(_) => return op.close(shared.clock.now()),
                         None => Err(RouteError::Unavailable(RequestError::never(RequestFailure::Timeout))),
                     };
                     op.on_route(shared.clock.now(), result);
                 }
                 SendStep::Send(attempt) => {
-                    let result = self.attempt(attempt, view).await?;
+                    let Some(result) = self.attempt(attempt, view).await else {
+                        return op.close(shared.clock.now());
+                    };
                     op.on_reply(shared.clock.now(), result);
                 }
             }
         }
     }
 
-    /// One attempt: over the link that is up, or over one that is opened first.
-    async fn attempt(&self, attempt: Attempt, view: Arc<View>) -> Result<Result<Frame, RequestError>, SendError> {
+    /// One attempt: over the link that is up, or over one that is opened first. `None` when the client is closed.
+    async fn attempt(&self, attempt: Attempt, view: Arc<View>) -> Option<Result<Frame, RequestError>> {
         let shared = self.shared();
         let Attempt { endpoint, conn, frame, deadline } = attempt;
         let submitter = match conn.and_then(|conn| view.submitters.get(&conn)) {
@@ -208,7 +191,7 @@ impl Producer {
                 let failed = match before(shared, deadline, call).await {
                     Some(CommandResult::Link(Ok(()))) => None,
                     Some(CommandResult::Link(Err(why))) => Some(why),
-                    Some(_) => return Err(SendError::Closed),
+                    Some(_) => return None,
                     None => Some(RequestFailure::Connect(IoFailure::new(IoKind::TimedOut, "no connection in time"))),
                 };
                 let view = shared.view();
@@ -218,12 +201,12 @@ impl Producer {
                     (failed, _) => {
                         let gone = || IoFailure::new(IoKind::Reset, "the link closed at once");
                         let why = failed.unwrap_or_else(|| RequestFailure::Connect(gone()));
-                        return Ok(Err(RequestError::never(why)));
+                        return Some(Err(RequestError::never(why)));
                     }
                 }
             }
         };
-        Ok(submit(shared, &submitter, frame, deadline).await)
+        Some(submit(shared, &submitter, frame, deadline).await)
     }
 }
 
@@ -266,17 +249,6 @@ async fn before<F: Future>(shared: &Shared, deadline: Instant, future: F) -> Opt
             None
         })
         .await
-}
-
-/// The body as it travels, and its flags. A body that does not compress travels as it is.
-fn compressed(body: &Bytes, over: usize) -> (Bytes, i32) {
-    if body.len() < over {
-        return (body.clone(), 0);
-    }
-    match deflate(CompressionKind::Zlib, DEFAULT_LEVEL, body) {
-        Some(small) => (Bytes::from(small), SysFlags::default().with_compression(CompressionKind::Zlib).0),
-        None => (body.clone(), 0),
-    }
 }
 
 impl Drop for Inner {

@@ -1,0 +1,98 @@
+use super::*;
+
+fn committed(world: &World) -> Vec<u64> {
+    let commits = world.asked.iter().filter(|asked| asked.code() == request::UPDATE_CONSUMER_OFFSET);
+    commits.map(|asked| asked.field("commitOffset").parse().unwrap()).collect()
+}
+
+fn world() -> World {
+    let mut world = World::consuming(1, |_| ());
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    // The start itself is committed first: nothing was stored.
+    world.advance(5_000);
+    assert_eq!(committed(&world), [500]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world
+}
+
+#[test]
+fn offsets_are_committed_every_five_seconds_when_they_moved() {
+    let mut world = world();
+    world.advance(5_000);
+    assert_eq!(committed(&world), [0; 0]);
+    let pull = world.pull("T");
+    world.found(pull, 500..505);
+    world.consume(Outcome::Done);
+    world.advance(4_999);
+    assert_eq!(committed(&world), [0; 0]);
+    world.advance(1);
+    assert_eq!(committed(&world), [505]);
+}
+
+#[test]
+fn a_commit_stays_behind_what_is_unsettled() {
+    let mut world = world();
+    let pull = world.pull("T");
+    world.found(pull, 500..505);
+    let mut taken = Vec::new();
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    for taken in [&taken[0], &taken[1], &taken[3]] {
+        world.dispatch(&"g".into(), |dispatch| {
+            dispatch.settle(taken, Outcome::Done);
+        });
+    }
+    world.advance(5_000);
+    assert_eq!(committed(&world), [502]);
+}
+
+#[test]
+fn an_unanswered_commit_is_made_again_and_none_goes_back() {
+    let mut world = world();
+    let pull = world.pull("T");
+    world.found(pull, 500..505);
+    world.consume(Outcome::Done);
+    world.advance(5_000);
+    let pull = world.pull("T");
+    world.found(pull, 505..507);
+    world.consume(Outcome::Done);
+    world.advance(4_900);
+    assert_eq!(committed(&world), [505], "one at a time");
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.fail(asked, Sent::Maybe);
+    world.advance(100);
+    assert_eq!(committed(&world), [507]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, refusal(1));
+    world.advance(5_000);
+    assert_eq!(committed(&world), [507], "refused is not stored");
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.advance(20_000);
+    assert_eq!(committed(&world), [0; 0]);
+}
+
+#[test]
+fn a_revoked_queue_commits_its_last_settled_offset() {
+    let mut world = world();
+    let pull = world.pull("T");
+    world.found(pull, 500..505);
+    let mut taken = Vec::new();
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| {
+        dispatch.settle(&taken[0], Outcome::Done);
+        dispatch.settle(&taken[1], Outcome::Done);
+    });
+    world.members = alloc::vec!["a".into(), ME.into(), "0".into()];
+    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 0 }, rebalances::notice("g")));
+    world.run();
+    assert_eq!(committed(&world), [502]);
+    let late = world.pull("T");
+    world.found(late, 505..509);
+    assert_eq!(world.consume(Outcome::Done), 0, "its pull is stale");
+    world.dispatch(&"g".into(), |dispatch| {
+        dispatch.settle(&taken[2], Outcome::Done);
+    });
+    world.advance(10_000);
+    assert_eq!(committed(&world), [0; 0], "the commit timed out and nothing follows");
+}

@@ -1,0 +1,142 @@
+use super::*;
+
+fn want(world: &mut World, fresh: bool) -> OpId {
+    let op = world.command(Command::WantRoute { topic: "T".into(), fresh });
+    world.run();
+    op
+}
+
+fn asks(world: &World) -> usize {
+    world.log.iter().filter(|line| line.contains("Request(") && line.contains(NS)).count()
+}
+
+fn template(world: &World) -> Arc<view::TopicView> {
+    world.machine.routes.view().topics[&Topic::from("T")].clone()
+}
+
+#[test]
+fn an_unknown_topic_gets_the_shape_of_the_template() {
+    let mut world = World::new();
+    world.topic("TBW102", 8, &["b"]);
+    let op = want(&mut world, false);
+    assert!(matches!(world.result(op), CommandResult::Route(Ok(()))));
+    let view = template(&world);
+    assert!(!view.exists && view.subscribe.is_empty());
+    assert_eq!(view.publish.len(), 4, "at most so many queues");
+    assert!(view.publish.iter().all(|queue| queue.queue.topic.as_str() == "T"));
+    world.topic("T", 2, &["b"]);
+    world.advance(30_000);
+    let view = template(&world);
+    assert!(view.exists && view.publish.len() == 2, "the real one takes its place");
+}
+
+#[test]
+fn without_template_there_is_no_topic() {
+    let mut world = World::new();
+    let op = want(&mut world, false);
+    assert!(matches!(world.result(op), CommandResult::Route(Err(RouteError::NoTopic))));
+    world.topic("TBW102", 8, &["b"]);
+    let op = want(&mut world, false);
+    assert!(matches!(world.result(op), CommandResult::Route(Ok(()))));
+    world.routes.clear();
+    world.advance(1_000);
+    let op = want(&mut world, true);
+    assert!(matches!(world.result(op), CommandResult::Route(Err(RouteError::NoTopic))));
+    assert!(!world.views.last().unwrap().topics.contains_key(&Topic::from("T")), "handles see that too");
+}
+
+#[test]
+fn a_known_route_outlives_a_name_server_that_forgot_it() {
+    let mut world = World::new();
+    world.topic("T", 2, &["b"]);
+    world.topic("TBW102", 8, &["b"]);
+    want(&mut world, false);
+    world.routes.remove(&Topic::from("T"));
+    world.advance(30_000);
+    let op = want(&mut world, true);
+    assert!(matches!(world.result(op), CommandResult::Route(Ok(()))));
+    let view = template(&world);
+    assert_eq!((view.exists, view.publish.len(), view.subscribe.len()), (true, 2, 2));
+}
+
+#[test]
+fn errors_of_name_servers_are_told_apart() {
+    let mut world = World::new();
+    world.held.insert(request::GET_ROUTEINFO_BY_TOPIC);
+    let first = want(&mut world, false);
+    let asked = world.take(request::GET_ROUTEINFO_BY_TOPIC);
+    world.reply(asked, refusal(1));
+    assert!(matches!(world.result(first), CommandResult::Route(Err(RouteError::Refused { code: 1, .. }))));
+    let second = want(&mut world, false);
+    let asked = world.take(request::GET_ROUTEINFO_BY_TOPIC);
+    world.reply(asked, answer(0, |_| (), *b"{{{"));
+    assert!(matches!(world.result(second), CommandResult::Route(Err(RouteError::Malformed(_)))));
+}
+
+#[test]
+fn routes_are_refreshed_and_a_view_tells_only_of_changes() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    want(&mut world, false);
+    let (views, before) = (world.views.len(), asks(&world));
+    world.advance(29_999);
+    assert_eq!(asks(&world), before);
+    world.advance(60_001);
+    assert_eq!(asks(&world), before + 3);
+    assert_eq!(world.views.len(), views, "nothing changed");
+    world.topic("T", 3, &["b"]);
+    world.advance(30_000);
+    assert_eq!(world.views.len(), views + 1);
+    assert_eq!(template(&world).publish.len(), 3);
+}
+
+#[test]
+fn a_link_down_refreshes_at_once_but_not_again_and_again() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.command(Command::StartProducer("p".into()));
+    want(&mut world, false);
+    world.advance(5_000);
+    let before = asks(&world);
+    world.hang_up("b:1");
+    world.run();
+    assert_eq!(asks(&world), before + 1, "at once");
+    for _ in 0..10 {
+        world.advance(600);
+        if world.up.values().any(|to| to.as_str() == "b:1") {
+            world.hang_up("b:1");
+        }
+    }
+    assert!(asks(&world) <= before + 8, "at most one a second: {}", asks(&world) - before);
+    assert!(asks(&world) >= before + 4);
+}
+
+#[test]
+fn publishing_needs_a_master_and_reading_does_not() {
+    let mut world = World::new();
+    let mut route = route(2, &["a", "b"]);
+    route.broker_datas[0].broker_addrs = BTreeMap::from([(1, "slave:1".into())]);
+    route.queue_datas[1].perm = Perm(2);
+    world.routes.insert("T".into(), route);
+    want(&mut world, false);
+    let view = template(&world);
+    let publish: Vec<_> = view.publish.iter().map(|queue| queue.queue.to_string()).collect();
+    let subscribe: Vec<_> = view.subscribe.iter().map(ToString::to_string).collect();
+    assert_eq!(publish, ["T@b#0", "T@b#1"]);
+    assert_eq!(subscribe, ["T@a#0", "T@a#1"]);
+}
+
+#[test]
+fn a_fresh_route_is_asked_for_at_most_once_a_second() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.advance(1);
+    want(&mut world, false);
+    let before = asks(&world);
+    for _ in 0..20 {
+        let op = want(&mut world, true);
+        assert!(matches!(world.result(op), CommandResult::Route(Ok(()))));
+        world.advance(100);
+    }
+    assert_eq!(asks(&world) - before, 1, "one in the second after the first");
+}

@@ -1,0 +1,178 @@
+use super::*;
+
+fn shutdown(world: &mut World, millis: u64) {
+    let deadline = world.now.after(Duration::from_millis(millis));
+    world.input(Input::Shutdown { deadline });
+}
+
+impl World {
+    /// After the end completions still come; `pump` refuses anything else.
+    fn command_after_end(&mut self, command: Command) -> CommandResult {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        self.machine.handle(self.now, Input::Command { op, command });
+        match (self.machine.poll_output(), self.machine.poll_output()) {
+            (Some(Output::Complete { op: done, result }), None) if done == op => result,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_idle_client_ends_at_once() {
+    let mut world = World::new();
+    shutdown(&mut world, 30_000);
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    assert!(matches!(world.command_after_end(Command::Open), CommandResult::Closed));
+}
+
+#[test]
+fn stages_follow_one_another() {
+    let mut world = World::consuming(1, |_| ());
+    world.command(Command::StartProducer("p".into()));
+    world.run();
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    let mut taken = None;
+    world.dispatch(&"g".into(), |dispatch| taken = dispatch.take());
+    world.held.extend([request::UPDATE_CONSUMER_OFFSET, request::UNREGISTER_CLIENT]);
+    shutdown(&mut world, 30_000);
+    world.run();
+    let mut more = None;
+    world.dispatch(&"g".into(), |dispatch| more = dispatch.take());
+    assert!(more.is_none(), "nothing more is handed out");
+    assert_eq!(world.open(request::UPDATE_CONSUMER_OFFSET, |_| true), 0, "what is out may be settled");
+    world.dispatch(&"g".into(), |dispatch| {
+        dispatch.settle(&taken.unwrap(), Outcome::Done);
+    });
+    world.run();
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    assert_eq!(commit.field("commitOffset"), "501");
+    assert_eq!(world.open(request::UNREGISTER_CLIENT, |_| true), 0);
+    world.reply(commit, answer(0, |_| (), []));
+    world.run();
+    let leave = world.take(request::UNREGISTER_CLIENT);
+    assert_eq!((leave.field("consumerGroup"), leave.field("producerGroup")), ("g", ""));
+    assert_eq!(world.closed, 0);
+    world.reply(leave, answer(0, |_| (), []));
+    world.run();
+    let leave = world.take(request::UNREGISTER_CLIENT);
+    assert_eq!((leave.field("consumerGroup"), leave.field("producerGroup")), ("", "p"));
+    world.reply(leave, answer(0, |_| (), []));
+    world.run();
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+}
+
+#[test]
+fn a_second_shutdown_changes_nothing() {
+    let mut world = World::consuming(1, |_| ());
+    world.held.insert(request::UNREGISTER_CLIENT);
+    shutdown(&mut world, 30_000);
+    shutdown(&mut world, 1);
+    world.run();
+    assert_eq!(world.closed, 0);
+    world.held.clear();
+    world.run();
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    world.machine.handle(world.now, Input::Shutdown { deadline: world.now });
+    assert!(world.machine.poll_output().is_none());
+}
+
+#[test]
+fn a_start_under_way_ends_as_closed() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.held.insert(request::HEART_BEAT);
+    let start = world.start(|_| ());
+    world.run();
+    shutdown(&mut world, 30_000);
+    world.run();
+    assert!(matches!(world.result(start), CommandResult::Started(Err(StartError::Closed))));
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+}
+
+#[test]
+fn with_dead_brokers_it_ends_by_the_deadline_and_tells_what_is_unsettled() {
+    let mut world = World::consuming(1, |_| ());
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    world.dispatch(&"g".into(), |dispatch| {
+        assert!(dispatch.take().is_some() && dispatch.take().is_some());
+    });
+    world.run();
+    let deadline = world.now.after(Duration::from_secs(60));
+    let stop = world.stop("g", deadline);
+    world.silent.insert("b:1".into());
+    shutdown(&mut world, 5_000);
+    world.advance(4_999);
+    world.advance(1);
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    assert!(matches!(world.result(stop), CommandResult::Stopped(Drained { unsettled: 2 })));
+}
+
+#[test]
+fn a_stop_under_way_gives_way_to_the_earlier_end_and_still_commits() {
+    let mut world = World::consuming(1, |_| ());
+    world.advance(6_000);
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    let mut taken = Vec::new();
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| {
+        dispatch.settle(&taken[0], Outcome::Done);
+    });
+    let deadline = world.now.after(Duration::from_secs(60));
+    let stop = world.stop("g", deadline);
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    shutdown(&mut world, 4_000);
+    world.advance(3_500);
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    assert_eq!(commit.field("commitOffset"), "501");
+    world.reply(commit, answer(0, |_| (), []));
+    world.advance(500);
+    assert!(matches!(world.result(stop), CommandResult::Stopped(Drained { unsettled: 2 })));
+    assert_eq!(world.closed, 1);
+}
+
+#[test]
+fn a_call_that_fails_over_while_links_close_opens_no_new_one() {
+    let mut world = World::with("n1:1;n2:2", |_| ());
+    world.held.insert(request::GET_ROUTEINFO_BY_TOPIC);
+    let op = world.command(Command::WantRoute { topic: "T".into(), fresh: false });
+    let open = world.command(Command::Open);
+    world.run();
+    assert_eq!(world.up.len(), 1);
+    shutdown(&mut world, 5_000);
+    world.run();
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    assert!(world.connecting.is_empty() && world.up.is_empty());
+    assert!(world.is_done(op) && world.is_done(open));
+}
+
+#[test]
+fn connects_under_way_end_too() {
+    let mut world = World::with("n1:1;n2:2", |_| ());
+    world.silent.extend(["n1:1".into(), "n2:2".into(), "b:1".into()]);
+    let ops = [world.command(Command::Open), world.command(Command::WantLink("b:1".into()))];
+    shutdown(&mut world, 5_000);
+    world.run();
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    assert!(ops.iter().all(|op| world.done[op].len() == 1), "{:?}", world.done);
+}
+
+#[test]
+fn a_stopped_consumer_leaves_the_others_alone() {
+    let mut world = World::consuming(1, |_| ());
+    let deadline = world.now.after(Duration::from_secs(30));
+    let stop = world.stop("g", deadline);
+    let twice = world.stop("g", deadline);
+    let nobody = world.stop("other", deadline);
+    world.run();
+    for op in [stop, twice, nobody] {
+        assert!(matches!(world.result(op), CommandResult::Stopped(Drained { unsettled: 0 })));
+    }
+    assert_eq!(world.closed, 0);
+    let again = world.start(|_| ());
+    world.run();
+    assert!(matches!(world.result(again), CommandResult::Started(Ok(()))));
+}
