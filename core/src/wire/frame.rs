@@ -33,7 +33,11 @@ pub fn frame_len(received: &[u8], max_frame: usize) -> Result<Option<usize>, Fra
     }
     match body.checked_add(LENGTH_WORD) {
         Some(total) if total <= max_frame => {
-            if Peer::is_http2_server(received) { Err(FrameError::NotRemoting(Peer::Http2)) } else { Ok(Some(total)) }
+            if Peer::is_http2_server(received) {
+                Err(FrameError::NotRemoting(Peer::Http2))
+            } else {
+                Ok(Some(total))
+            }
         }
         _ => Err(match Peer::recognise(*word) {
             Some(peer) => FrameError::NotRemoting(peer),
