@@ -819,7 +819,7 @@ impl ClientMachine {
                 self.routes.publish(&self.links, &mut self.fx);
                 if self.routes.is_broker(&endpoint) {
                     let data = self.heartbeat_data();
-                    self.heartbeat.on_link_up(&endpoint, &data, &mut self.fx);
+                    self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
                 }
             }
             Signal::LinkDown(endpoint) => {
