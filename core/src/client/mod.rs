@@ -308,8 +308,8 @@ impl ClientMachine {
                 });
                 consumer.on_pulled(&queue, epoch, result, at, fx);
             }),
-            ReplyTo::Commit { group, queue, epoch, offset } => self.with_consumer(&group, |consumer, _, fx| {
-                consumer.on_commit_reply(&queue, epoch, offset, frame(result), fx);
+            ReplyTo::Commit { group, queue, epoch, offset } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_commit_reply(&queue, epoch, offset, frame(result), at, fx);
             }),
             ReplyTo::SendBack { group, id } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_send_back_reply(id, frame(result), at, fx);

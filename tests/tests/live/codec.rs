@@ -24,7 +24,7 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     let mut events = client.events();
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "a || b").max_reconsume(3);
     let consumer = consumer.start_from(StartFrom::First).start().await.expect("a consumer");
-    let online = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let online = world.online(&group);
     let me = client.client_id().to_string();
     check.that("heartbeat-understood", online.iter().any(|known| known.client_id == me), &online);
     check.that("language-known", online.iter().all(|known| known.language.as_deref() == Some("RUST")), &online);
@@ -67,7 +67,7 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     check.eq("committed-as-we-read-it", sum, 301);
     let none = client.admin().committed("codec_group_unknown", &queues[0]).await;
     check.eq("no-offset-is-told-from-offset-0", none, Ok(None));
-    let left = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let left = world.online(&group);
     check.that("left-the-group", left.is_empty(), &left);
     let trouble: Vec<_> = drain(&mut events).into_iter().filter(super::offsets::is_trouble).collect();
     check.that("no-trouble", trouble.is_empty(), trouble);

@@ -12,7 +12,7 @@ use rocketmq_core::client::ClientEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, Delivery, EventStream, Producer, PushConsumer, ReceivedMessage};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::{Receipt, SendError};
-use rocketmq_testkit::real::JavaPeer;
+use rocketmq_testkit::real::{ConnectionInfo, JavaPeer};
 use smol::{LocalExecutor, Timer};
 
 use super::checks::{Checks, Scope};
@@ -57,6 +57,18 @@ impl World {
 
     pub(crate) fn topic(&self, topic: &str, queues: u32) {
         self.java.create_topic(&self.namesrv, topic, queues).expect("a topic");
+    }
+
+    /// The members of a group as the broker knows them. The retry topic by which Java finds the broker may be young.
+    pub(crate) fn online(&self, group: &str) -> Vec<ConnectionInfo> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.java.consumer_connections(&self.namesrv, group) {
+                Ok(online) => return online,
+                Err(error) if Instant::now() > end => panic!("members of {group}: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
     }
 
     /// What a group has committed, and the end of the queues, each summed over the queues.

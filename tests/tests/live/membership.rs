@@ -94,7 +94,7 @@ impl Stage<'_> {
         let wanted: BTreeSet<_> =
             ours.iter().map(|one| one.id.clone()).chain(java.map(|java| java.id.clone())).collect();
         let at_broker = || {
-            let known = self.world.java.consumer_connections(&self.world.namesrv, self.group).expect("connections");
+            let known = self.world.online(self.group);
             known.into_iter().map(|known| known.client_id).collect::<BTreeSet<_>>()
         };
         let shares = || {

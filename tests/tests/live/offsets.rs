@@ -118,7 +118,7 @@ async fn clean_shutdown<L: Live>(world: &World) {
     check.at_least("it-did-wait", begun.elapsed(), std::time::Duration::from_millis(700));
     check.that("next-ends", run.consumer.next().await.is_none(), ());
     check.eq("committed-what-was-consumed", world.offsets(&group, &topic), (151, 400));
-    let left = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let left = world.online(&group);
     check.that("left-the-group", left.is_empty(), &left);
     check.eq("stops-twice-alike", run.consumer.shutdown().await.unsettled, 0);
 

@@ -21,13 +21,13 @@ use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Epoch, Group, MessageQueue, OpId, Topic};
+use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, Topic};
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
 use crate::wire::subscription::SubscriptionData;
-use commit::LastOffsets;
+use commit::{Lane, LastOffsets};
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -45,6 +45,8 @@ pub(crate) struct Consumer {
     queues: BTreeMap<MessageQueue, Assigned>,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
+    /// The commits under way.
+    lanes: BTreeMap<(Topic, BrokerName), Lane>,
     send_backs: BTreeMap<u64, SendBack>,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
@@ -116,6 +118,7 @@ impl Consumer {
             rebalance,
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             send_backs: BTreeMap::new(),
             turn,
         }
