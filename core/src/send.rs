@@ -304,9 +304,12 @@ impl SendOp {
             return SendStep::Route { topic: self.parcel.topic.clone(), fresh: true };
         };
         self.made = self.made.saturating_add(1);
-        let last_one = self.made >= self.policy.attempts;
+        // Giving up on a slow broker early helps only if there is another; a message may be stored twice by it.
+        let broker = |queue: Option<&PublishQueue>| queue.map(|known| known.queue.broker.clone());
+        let alone = broker(topic.publish.first()) == broker(topic.publish.last());
+        let patient = alone || self.made >= self.policy.attempts;
         let cap = now.after(self.policy.attempt_timeout);
-        let deadline = if last_one { self.deadline } else { self.deadline.min(cap) };
+        let deadline = if patient { self.deadline } else { self.deadline.min(cap) };
         let frame = self.encode(&target.queue);
         self.current = Some(target.queue.clone());
         SendStep::Send(Attempt { endpoint: target.endpoint.clone(), conn: target.conn, frame, deadline })

@@ -430,7 +430,7 @@ impl ClientMachine {
                 consumer.on_heartbeat_done(at, fx);
                 consumer.on_rebalance(at, fx);
             }),
-            Signal::MembersChanged(group) => self.with_consumer(&group, Consumer::on_rebalance),
+            Signal::MembersChanged(group) => self.with_consumer(&group, Consumer::on_members_changed),
             Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
             Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),
             Signal::Unregistered(Leaving::Consumer(group)) => {

@@ -370,3 +370,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_single_broker_gets_all_the_time_there_is() {
+    let (mut alone, mut among) = (op(), op());
+    let made = |op: &mut SendOp, brokers| attempt(op, Instant::ZERO, &view(brokers, 4), &AtomicU32::new(0)).deadline;
+    assert_eq!(made(&mut alone, 1), alone.deadline(), "nobody else could do better");
+    assert!(made(&mut among, 2) < among.deadline());
+}

@@ -119,7 +119,7 @@ impl Consumer {
         {
             assigned.on_committed(stored.then_some(offset));
         }
-        self.next_of_lane(queue, stored, at, fx);
+        self.next_of_lane(queue, stored.then_some(offset), at, fx);
         if stored && matches!(self.state, State::Committing { .. }) {
             // More may have been settled since the answered commit was sent.
             self.commit(at, fx);
@@ -159,16 +159,17 @@ impl Consumer {
     }
 
     /// A commit of this queue was answered: what waited for it goes on.
-    fn next_of_lane(&mut self, queue: &MessageQueue, stored: bool, at: Siblings<'_>, fx: &mut Effects) {
-        let key = lane_of(queue);
+    fn next_of_lane(&mut self, done: &MessageQueue, stored: Option<QueueOffset>, at: Siblings<'_>, fx: &mut Effects) {
+        let key = lane_of(done);
         let Some(lane) = self.lanes.get_mut(&key) else {
             return;
         };
-        lane.under_way.remove(&queue.id);
-        lane.open |= stored;
+        lane.under_way.remove(&done.id);
+        lane.open |= stored.is_some();
         for commit in core::mem::take(&mut lane.waiting) {
             let (queue, epoch) = (commit.queue.clone(), commit.epoch);
-            if !self.submit(commit, at, fx) {
+            let stored_already = queue == *done && stored == Some(commit.offset);
+            if stored_already || !self.submit(commit, at, fx) {
                 self.leaving.remove(&(queue.clone(), epoch));
                 if let Some(assigned) = self.queues.get_mut(&queue)
                     && assigned.epoch() == epoch

@@ -252,6 +252,14 @@ impl Consumer {
         }
     }
 
+    /// Members joined or left: whoever gets a queue of ours next is to start where we are.
+    pub(crate) fn on_members_changed(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if matches!(self.state, State::Running) {
+            self.commit(at, fx);
+            self.on_rebalance(at, fx);
+        }
+    }
+
     /// Time to share out the queues anew.
     pub(crate) fn on_rebalance(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running) {
