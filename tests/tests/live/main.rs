@@ -2,6 +2,7 @@
 //!
 //! One cluster per broker version. Scenarios run side by side on it, each on topics and groups of its own; those that
 //! restart the broker come last. Each assertion has a name and is counted once, however often it is made.
+//! `ROCKETMQ_LIVE_ONLY=ladder` leaves out scenarios with other names, and then the count of assertions does not matter.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -79,7 +80,8 @@ fn live(version: &str) -> Result<(), RealError> {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
         panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
-    assert!(checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
+    let whole = only().is_none();
+    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
     Ok(())
 }
 
@@ -88,7 +90,7 @@ fn side_by_side(world: &Arc<World>) -> Vec<String> {
     let mut jobs = Vec::new();
     jobs.extend(jobs_of::<OnSmol>());
     jobs.extend(jobs_of::<OnTokio>());
-    let only = std::env::var("ROCKETMQ_LIVE_ONLY").ok();
+    let only = only();
     jobs.retain(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only)));
     let run = |(name, job): (String, Job)| {
         let world = world.clone();
@@ -101,6 +103,11 @@ fn side_by_side(world: &Arc<World>) -> Vec<String> {
     };
     let running: Vec<_> = jobs.into_iter().map(run).collect();
     running.into_iter().filter_map(|job| job.join().expect("panics are caught")).collect()
+}
+
+/// Part of the name of the only scenarios to run.
+fn only() -> Option<String> {
+    std::env::var("ROCKETMQ_LIVE_ONLY").ok()
 }
 
 type Job = Box<dyn FnOnce(&World) + Send>;

@@ -25,13 +25,17 @@ use bytes::Bytes;
 
 use super::*;
 use crate::dispatch::{Dispatch, DispatchConfig, Outcome};
+use crate::error::IoFailure;
 use crate::error::{IoKind, Sent};
 use crate::ids::{BrokerName, ClientId, Opaque};
+use crate::ids::{Endpoint, QueueOffset, Topic};
 use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
 use crate::wire::frame;
+use crate::wire::frame::EncodedFrame;
 use crate::wire::header::{ExtWriter, HeaderLimits};
 use crate::wire::message::{RecordVersion, StoredMessage, SysFlags, encode_record};
 use crate::wire::request::PullMessageResponse;
+use alloc::string::String;
 
 const ME: &str = "10.0.0.1@me";
 const NS: &str = "ns:9876";
