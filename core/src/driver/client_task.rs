@@ -86,6 +86,8 @@ impl<R: Runtime> ClientTask<R> {
                 self.on_mail(now, item);
             }
             self.mail = mail;
+            // Answers made room for failures that had to wait.
+            self.gather_news(now);
             self.machine.handle_timeout(now);
             self.carry_out(now);
             self.wakers.drain(..).for_each(Waker::wake);
