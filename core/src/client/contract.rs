@@ -57,7 +57,7 @@ pub enum Input {
         /// How far it got.
         last: Option<Progress>,
     },
-    /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room)(super::ClientMachine::failure_room) at a time.
+    /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room) at a time.
     Failed(Group, Failure),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
