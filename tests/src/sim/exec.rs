@@ -146,6 +146,9 @@ impl Tasks {
         slot.waker.queued.store(false, Ordering::Relaxed);
         {
             let mut state = self.shared.state();
+            if state.is_dead(slot.host) {
+                return Ok(());
+            }
             if state.is_paused(slot.host) {
                 let waker = Waker::from(slot.waker.clone());
                 state.park(slot.host, waker);

@@ -22,7 +22,7 @@ pub struct Setup {
     pub calm: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
-    /// Whether the application never cancels, bursts or fails.
+    /// Redeliveries before a message is dead.
     pub max_reconsume: i32,
 }
 
@@ -211,6 +211,8 @@ pub enum What {
     },
     /// A broker stored a committed offset.
     Committed {
+        /// The index of the host that committed it.
+        host: usize,
         /// The group.
         group: Arc<str>,
         /// The queue.
@@ -224,6 +226,8 @@ pub enum What {
         group: Arc<str>,
         /// The queue.
         queue: Queue,
+        /// The offset it has now.
+        offset: i64,
     },
     /// A member was told that its offset is outside the queue.
     Illegal {
@@ -263,7 +267,7 @@ pub enum What {
         /// What it did.
         change: Change,
     },
-    /// A member knows of no queue of this topic that the cluster has.
+    /// A fault really happened.
     Fault(Fault),
     /// A link between a host and a server was opened.
     Opened {
@@ -291,26 +295,24 @@ pub enum What {
         within: std::time::Duration,
         /// Links still open some time after.
         links: usize,
-        /// Tasks still there.
+        /// Timers still set.
         timers: usize,
-        /// Groups in which a broker still knows it.
-        registered: usize,
     },
     /// No fault happens any more.
     Healed,
-    /// Everything that could be consumed was, or the time for it is over.
+    /// Everything that could be consumed was.
     Drained,
+    /// The time for that is over.
+    Undrained {
+        /// What is left.
+        left: String,
+    },
     /// The queues of each group that members should share, at the end.
     Readable {
         /// The group.
         group: Arc<str>,
         /// The queues.
         queues: Vec<Queue>,
-    },
-    /// The copies still in the logs at the end.
-    Surviving {
-        /// Queue by queue: the first offset that is left.
-        first: Vec<(Queue, i64)>,
     },
 }
 

@@ -20,17 +20,23 @@
 //! A new invariant is one file in `invariants/` and one line in its list; a new fault is one line in `faults.rs` and
 //! the place where it happens.
 
+mod chaos;
 mod exec;
 pub mod faults;
 pub mod history;
 mod host;
+pub mod invariants;
+mod member;
 mod net;
 mod payload;
+mod plan;
+mod producer;
 mod quiet;
 mod servers;
 mod state;
 pub mod tape;
 mod trace;
+pub mod workload;
 mod world;
 
 use std::collections::BTreeMap;

@@ -53,6 +53,8 @@ struct Asked {
     opaque: Opaque,
     codec: Codec,
     oneway: bool,
+    /// The number of the message that a send carries.
+    message: Option<u64>,
 }
 
 impl Servers {
@@ -86,10 +88,6 @@ impl Servers {
     /// Which server is at an address.
     pub(crate) fn at(&self, address: &str) -> Option<Node> {
         self.addresses.get(address).copied()
-    }
-
-    pub(crate) fn address(&self, node: Node) -> String {
-        self.processes[&node].address.clone()
     }
 
     /// The addresses of all name servers, as clients take them.
@@ -192,8 +190,10 @@ impl State {
     pub(crate) fn on_frame(&mut self, id: u64, frame: Frame) {
         let Some(link) = self.net.links.get(&id) else { return };
         let (node, host) = (link.node, link.host);
+        let message = self.send_of(node, &frame);
         let header = &frame.header;
         let asked = Asked {
+            message,
             link: id,
             code: header.code,
             opaque: header.opaque,
@@ -204,11 +204,10 @@ impl State {
         if header.is_response() {
             return;
         }
-        let parts = self.note_send(node, &frame);
         if self.refuse(node, &asked) {
             return;
         }
-        let again = parts && self.roll(Stream::Broker, Fault::DoubleAppend);
+        let again = message.is_some() && self.roll(Stream::Broker, Fault::DoubleAppend);
         let copy = again.then(|| frame.clone());
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
@@ -220,7 +219,7 @@ impl State {
             && self.servers.cluster.broker(broker).topic(&topic).is_some()
         {
             let queue = Queue { broker, topic: topic.into(), id: queue };
-            self.note(What::Committed { group: group.into(), queue, offset });
+            self.note(What::Committed { host, group: group.into(), queue, offset });
         }
         self.serve_asked(Some((&asked, topic)));
         if let Some((group, broker, physical, end)) = back
@@ -369,6 +368,9 @@ impl State {
                 let code = self.tape.pick(Stream::Broker, &weak).copied().unwrap_or(response::FLUSH_DISK_TIMEOUT);
                 let Some(weak) = recoded(asked, &bytes, code, true) else { return bytes };
                 self.count(Fault::WeakStore);
+                if let Some(id) = asked.message {
+                    self.note(What::Weak { id });
+                }
                 weak
             }
             request::PULL_MESSAGE => self.spoil_records(bytes),
@@ -429,22 +431,20 @@ impl State {
         preamble.encode(|_| (), body).to_bytes(asked.opaque)
     }
 
-    /// Notes a send that arrived; whether it was one.
-    fn note_send(&mut self, node: Node, frame: &Frame) -> bool {
-        let Node::Broker(broker) = node else { return false };
+    /// Notes a send that arrived, and gives the number of its message.
+    fn send_of(&mut self, node: Node, frame: &Frame) -> Option<u64> {
+        let Node::Broker(broker) = node else { return None };
         let ext = &frame.header.ext;
         let raw = match frame.header.code {
             request::SEND_MESSAGE => ext.get("properties"),
             request::SEND_MESSAGE_V2 => ext.get("i"),
-            _ => return false,
+            _ => return None,
         };
         let raw = raw.unwrap_or_default().as_bytes();
-        let Some(id) = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none()) else {
-            return false;
-        };
+        let id = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none())?;
         let unique = properties::get(raw, name::UNIQ_KEY).unwrap_or_default().into();
         self.note(What::Wire { id, broker, unique });
-        true
+        Some(id)
     }
 
     fn before_send_back(&self, node: Node, frame: &Frame) -> Option<(std::sync::Arc<str>, usize, i64, i64)> {

@@ -15,7 +15,6 @@ use super::net::{End, Net};
 use super::servers::Servers;
 use super::tape::{Stream, Tape};
 use super::trace::Trace;
-use crate::cluster::Node;
 
 /// Everything but the tasks.
 pub(crate) struct State {
@@ -239,11 +238,6 @@ impl State {
     pub(crate) fn forget(&mut self) {
         self.events.clear();
         self.net = Net::default();
-    }
-
-    /// The address at which a server can be reached.
-    pub(crate) fn address(&self, node: Node) -> String {
-        self.servers.address(node)
     }
 }
 
