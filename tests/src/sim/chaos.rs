@@ -20,7 +20,7 @@ pub(crate) async fn go_on(run: Run) {
         }
         let fault = run.world.with(|state| {
             let on: Vec<Fault> = PLANNED.iter().copied().filter(|fault| state.swarm.has(*fault)).collect();
-            state.tape.pick(Stream::Time, &on).copied()
+            state.tape.pick(Stream::Time, &on).copied().filter(|fault| state.permit(*fault))
         });
         if let Some(fault) = fault {
             happen(&run, fault).await;
@@ -207,7 +207,6 @@ fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
     }
     any
 }
-
 
 /// The faults that this plan makes happen.
 const PLANNED: [Fault; 23] = [

@@ -28,7 +28,8 @@ pub(crate) async fn live(run: Run, member: Member) {
             Ok(client) => break client,
             Err(_) => run.world.reach("no name server in time"),
         }
-        run.world.sleep(Duration::from_secs(1)).await;
+        // A new client knows nothing of the back-off of the one before.
+        run.world.sleep(Duration::from_secs(10)).await;
     };
     let events = client.events();
     run.world.spawn_on(&member.host, listen(run.clone(), member.clone(), events)).detach();

@@ -78,6 +78,7 @@ pub struct Sim {
     config: BrokerConfig,
     topics: Vec<(String, i32)>,
     swarm: Option<Swarm>,
+    script: Option<Vec<(Fault, u64)>>,
     horizon: Duration,
     trace: bool,
 }
@@ -95,6 +96,8 @@ pub struct Report {
     pub time: Duration,
     /// Which faults happened.
     pub counts: Counts,
+    /// How often each kind would have happened if the script had let it.
+    pub wanted: Counts,
     /// Which states worth reaching were reached.
     pub marks: BTreeMap<&'static str, u64>,
     /// What happened.
@@ -148,6 +151,7 @@ impl Sim {
             config: BrokerConfig::default(),
             topics: Vec::new(),
             swarm: None,
+            script: None,
             horizon: Duration::from_secs(24 * 3_600),
             trace: false,
         }
@@ -188,6 +192,12 @@ impl Sim {
     #[must_use]
     pub fn faults(self, swarm: Swarm) -> Self {
         Self { swarm: Some(swarm), ..self }
+    }
+
+    /// Only these of the faults: of each kind, which ones in order.
+    #[must_use]
+    pub fn only(self, script: Vec<(Fault, u64)>) -> Self {
+        Self { script: Some(script), ..self }
     }
 
     /// The virtual time after which the run has failed.
@@ -233,7 +243,9 @@ impl Sim {
         };
         let mut cluster = Cluster::new(self.name_servers, (0..self.brokers).map(config).collect(), Instant::ZERO);
         self.topics.iter().for_each(|(topic, queues)| cluster.put_topic(topic, *queues));
-        let shared = Shared::new(State::new(tape, swarm, Servers::new(cluster), self.trace));
+        let mut state = State::new(tape, swarm, Servers::new(cluster), self.trace);
+        state.script = self.script.map(|script| script.into_iter().collect());
+        let shared = Shared::new(state);
         let verdict = Arc::new(Mutex::new(Ok(())));
         let result = {
             let _quiet = quiet::Quiet::new();
@@ -264,6 +276,7 @@ impl Sim {
             events: state.trace.events,
             time: Duration::from_micros(state.now.as_micros()),
             counts: state.counts.clone(),
+            wanted: state.wanted.clone(),
             marks: std::mem::take(&mut state.marks),
             history: std::mem::take(&mut state.history),
             failure,

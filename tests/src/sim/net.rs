@@ -334,7 +334,7 @@ impl State {
     fn roll_link_faults(&mut self, id: u64) {
         let dies = [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading];
         for fault in dies {
-            if !self.tape.chance(Stream::Net, self.swarm.rate(fault).min(200)) {
+            if !self.roll_at(Stream::Net, fault, self.swarm.rate(fault).min(200)) {
                 continue;
             }
             self.count(fault);

@@ -28,6 +28,7 @@ async fn live(run: Run, host: Host, index: usize) {
             Ok(client) => break client,
             Err(_) => world.reach("no name server in time"),
         }
+        world.sleep(Duration::from_secs(10)).await;
     };
     let retries = u32::try_from(draw(&run, 0, 3)).unwrap_or(2);
     let started = client.producer(format!("p{index}")).retries(retries).start().await;

@@ -305,7 +305,7 @@ impl State {
             self.schedule(self.now.after(slow), Event::Say(id, bytes));
         }
         for fault in [Fault::TinyFrames, Fault::Unsolicited] {
-            if self.tape.chance(Stream::Broker, self.swarm.rate(fault).min(200)) {
+            if self.roll_at(Stream::Broker, fault, self.swarm.rate(fault).min(200)) {
                 self.count(fault);
                 self.pester(id, fault);
             }

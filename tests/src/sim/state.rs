@@ -1,6 +1,6 @@
 //! The state of a simulated world: clock, events to come, hosts, links, servers, and what happened so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::task::Waker;
@@ -25,6 +25,9 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) swarm: Swarm,
     pub(crate) counts: Counts,
+    /// How often each kind would have happened, and the only times it may.
+    pub(crate) wanted: Counts,
+    pub(crate) script: Option<Script>,
     pub(crate) marks: BTreeMap<&'static str, u64>,
     pub(crate) history: History,
     pub(crate) hosts: Vec<HostState>,
@@ -83,6 +86,8 @@ impl State {
             trace: Trace::new(keep_trace),
             swarm,
             counts: Counts::default(),
+            wanted: Counts::default(),
+            script: None,
             marks: BTreeMap::new(),
             history,
             hosts: Vec::new(),
@@ -156,7 +161,19 @@ impl State {
 
     /// Whether a fault of this kind happens now; it is counted by whoever makes it happen.
     pub(crate) fn roll(&mut self, stream: Stream, fault: Fault) -> bool {
-        self.tape.chance(stream, self.swarm.rate(fault))
+        self.roll_at(stream, fault, self.swarm.rate(fault))
+    }
+
+    /// The same at another rate.
+    pub(crate) fn roll_at(&mut self, stream: Stream, fault: Fault, rate: u32) -> bool {
+        self.tape.chance(stream, rate) && self.permit(fault)
+    }
+
+    /// Whether the script lets this fault happen now; without a script all do.
+    pub(crate) fn permit(&mut self, fault: Fault) -> bool {
+        let nth = self.wanted.of(fault);
+        self.wanted.add(fault);
+        self.script.as_ref().is_none_or(|script| script.contains(&(fault, nth)))
     }
 
     /// A fault really happened.
@@ -240,6 +257,9 @@ impl State {
         self.net = Net::default();
     }
 }
+
+/// The faults that may happen: of each kind, which ones in order.
+pub(crate) type Script = BTreeSet<(Fault, u64)>;
 
 /// Where the wall clock of servers begins.
 const WALL: UnixMillis = UnixMillis(1_700_000_000_000);

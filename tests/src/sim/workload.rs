@@ -9,27 +9,42 @@ use rocketmq_core::config::Strategy;
 use rocketmq_core::driver::{Client, PushConsumer};
 
 use super::history::{Change, Queue, What};
-use super::invariants;
+use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::plan::Plan;
 use super::producer;
 use super::tape::Stream;
-use super::{Host, Report, Sim, Swarm, World, chaos};
+use super::{Fault, Host, Report, Sim, Swarm, World, chaos};
 use crate::cluster::BrokerConfig;
+
+/// How to run the workload of a seed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether to keep the trace.
+    pub trace: bool,
+    /// Other faults than the seed says.
+    pub swarm: Option<Swarm>,
+    /// Only these of the faults: of each kind, which ones in order.
+    pub script: Option<Vec<(Fault, u64)>>,
+    /// Fewer messages than the seed says.
+    pub messages: Option<u64>,
+}
 
 /// Runs the workload of a seed and checks every invariant.
 #[must_use]
 pub fn check(seed: u64) -> Report {
-    check_with(seed, false, None)
+    check_with(seed, Options::default())
 }
 
-/// The same, with its trace, or with other faults than the seed says.
+/// The same, with options.
 #[must_use]
-pub fn check_with(seed: u64, trace: bool, swarm: Option<Swarm>) -> Report {
-    let plan = Plan::of(seed);
+pub fn check_with(seed: u64, options: Options) -> Report {
+    let mut plan = Plan::of(seed);
+    plan.messages = options.messages.unwrap_or(plan.messages);
     let mut sim = Sim::new(seed).name_servers(plan.name_servers).brokers(plan.brokers);
-    sim.swarm = swarm;
-    sim.trace = trace;
+    sim.swarm = options.swarm;
+    sim.script = options.script;
+    sim.trace = options.trace;
     if plan.old_brokers {
         let config = BrokerConfig::default();
         let reply_codec = crate::cluster::ReplyCodec::AsRequest;
@@ -104,7 +119,7 @@ impl Run {
             let calm = state.swarm.is_calm();
             state.history.setup = plan.setup(calm);
             if plan.old_brokers && !calm {
-                state.count(super::Fault::OtherVersion);
+                state.count(Fault::OtherVersion);
             }
         });
         Self { world, plan: Arc::new(plan), inner: Arc::new(inner) }
@@ -190,7 +205,7 @@ impl Run {
             return;
         }
         if count {
-            self.world.with(|state| state.count(super::Fault::Join));
+            self.world.with(|state| state.count(Fault::Join));
         }
         let sizes = (0..self.plan.groups.len()).map(|group| (self.size_of(group), group));
         if let Some((_, group)) = sizes.min() {
@@ -220,7 +235,7 @@ impl Run {
             // It is not up yet; it sees that it is to leave.
             return world.with(|state| state.reach("a member leaves before it has joined"));
         };
-        let twice = world.roll(super::Fault::BusyShutdown);
+        let twice = world.roll(Fault::BusyShutdown);
         let (run, of) = (self.clone(), member.clone());
         let task = world.spawn_on(&member.host, async move {
             let began = run.world.now();
@@ -295,40 +310,21 @@ impl Run {
     /// Waits until nothing is left to consume; what is left when the time is over.
     async fn drain(&self) -> Option<String> {
         let began = self.world.now();
+        let mut ledger = self.world.with(|state| Ledger::new(&state.history.setup));
+        let mut seen = 0;
         loop {
             self.world.sleep(Duration::from_secs(5)).await;
-            let left = self.left()?;
+            let left = self.world.with(|state| {
+                state.history.rows[seen..].iter().for_each(|row| ledger.row(&row.what));
+                seen = state.history.rows.len();
+                let delayed: usize = state.servers.cluster.brokers().map(|broker| broker.delayed()).sum();
+                let left = ledger.left().map(|left| format!("{left:?}"));
+                left.or_else(|| (delayed > 0).then(|| format!("{delayed} delayed messages")))
+            })?;
             if self.world.now().since(began) > DRAIN {
                 return Some(left);
             }
         }
-    }
-
-    fn left(&self) -> Option<String> {
-        self.world.cluster(|cluster| {
-            for (index, broker) in cluster.brokers().enumerate() {
-                if broker.delayed() > 0 {
-                    return Some(format!("broker {index} has {} delayed messages", broker.delayed()));
-                }
-                for group in &self.plan.groups {
-                    let name = &group.setup.name;
-                    let retry = format!("%RETRY%{name}");
-                    for topic in [&*group.setup.topic, retry.as_str()] {
-                        let queues = broker.topic(topic).map_or(0, |config| config.read_queues);
-                        for queue in 0..queues {
-                            let (first, end) = broker.bounds(topic, queue);
-                            let mut rows = broker.committed(name);
-                            let known = rows.find(|(of, id, _)| (*of, *id) == (topic, queue));
-                            let offset = known.map_or(0, |(_, _, offset)| offset);
-                            if first < end && offset < end {
-                                return Some(format!("{name} is at {offset} of {end} in {topic} {queue} of broker {index}"));
-                            }
-                        }
-                    }
-                }
-            }
-            None
-        })
     }
 
     /// Notes which queues members should share now.

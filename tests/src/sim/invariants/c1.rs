@@ -5,18 +5,15 @@ use super::ledger::Ledger;
 use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let mut ledger = Ledger::new(history);
+    let mut ledger = Ledger::new(&history.setup);
     for row in &history.rows {
         ledger.row(&row.what);
         if !matches!(row.what, What::Drained) {
             continue;
         }
-        for ((group, queue), open) in &ledger.open {
-            let left = open.iter().find(|(offset, _)| !ledger.is_reused(queue, **offset));
-            if let Some((offset, id)) = left {
-                let text = format!("{group} never handled message {id:?} at {queue:?} {offset}");
-                return Err(Broken::new(row.at, text));
-            }
+        if let Some(((group, queue), offset, id)) = ledger.left() {
+            let text = format!("{group} never handled message {id:?} at {queue:?} {offset}");
+            return Err(Broken::new(row.at, text));
         }
     }
     Ok(())
@@ -44,12 +41,8 @@ mod tests {
     #[test]
     fn never_delivered_or_only_failed() {
         assert!(check(&history(vec![(1, stored(1, 0)), (9, What::Drained)])).is_err());
-        let rows = vec![
-            (1, stored(1, 0)),
-            (2, delivered(1, 1, 0)),
-            (3, settled(1, Settled::Retry)),
-            (9, What::Drained),
-        ];
+        let rows =
+            vec![(1, stored(1, 0)), (2, delivered(1, 1, 0)), (3, settled(1, Settled::Retry)), (9, What::Drained)];
         assert!(check(&history(rows)).is_err());
     }
 

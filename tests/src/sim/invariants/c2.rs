@@ -13,7 +13,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 stored.insert((copy.queue.clone(), copy.offset, copy.id));
             }
             What::Delivered { group, queue, offset, id, intact, tag, .. } => {
-                let broken = |how: &str| Err(Broken::new(row.at, format!("{group} got {id:?}, {how}: {queue:?} {offset}")));
+                let broken =
+                    |how: &str| Err(Broken::new(row.at, format!("{group} got {id:?}, {how}: {queue:?} {offset}")));
                 if !stored.contains(&(queue.clone(), *offset, *id)) {
                     return broken("which is not stored there");
                 }

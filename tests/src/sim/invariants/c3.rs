@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let mut ledger = Ledger::new(history);
+    let mut ledger = Ledger::new(&history.setup);
     for row in &history.rows {
         ledger.row(&row.what);
         let What::Committed { group, queue, offset, .. } = &row.what else { continue };
@@ -59,12 +59,7 @@ mod tests {
 
     #[test]
     fn offsets_that_a_broker_lost_and_gave_again_do_not_count() {
-        let rows = vec![
-            (1, stored(1, 0)),
-            (2, What::Lost { broker: 0, end: 0 }),
-            (3, stored(2, 0)),
-            (4, committed(1)),
-        ];
+        let rows = vec![(1, stored(1, 0)), (2, What::Lost { broker: 0, end: 0 }), (3, stored(2, 0)), (4, committed(1))];
         assert_eq!(check(&history(rows)), Ok(()));
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
         let setup = history.setup.groups.iter().find(|setup| setup.name == *group)?;
         let retry = queue.topic.starts_with('%');
         let wanted = stored.get(queue)?.range(run.start..last).filter(|(_, tag)| retry || setup.wants(tag));
-        let missed = |offset: &i64| !run.got.contains(offset) && !handed_back.contains(&(group.clone(), queue.clone(), *offset));
+        let missed =
+            |offset: &i64| !run.got.contains(offset) && !handed_back.contains(&(group.clone(), queue.clone(), *offset));
         let offset = wanted.map(|(offset, _)| *offset).find(missed)?;
         Some(format!("member {member} of {group} skipped {queue:?} {offset} on the way to {last}"))
     };

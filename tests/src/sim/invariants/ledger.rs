@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::sim::history::{Copy, History, Queue, Settled, Setup, What};
+use crate::sim::history::{Copy, GroupSetup, Queue, Settled, Setup, What};
 
 /// A group's queue.
-pub(super) type Key = (Arc<str>, Queue);
+pub(crate) type Key = (Arc<str>, Queue);
 
 /// Kept row by row.
-pub(super) struct Ledger<'a> {
-    setup: &'a Setup,
+pub(crate) struct Ledger {
+    setup: Setup,
     /// Offsets of stored, wanted messages that are not handled.
     pub(super) open: BTreeMap<Key, BTreeMap<i64, Option<u64>>>,
     /// Offsets below this were lost and given again: a client may pass them by.
@@ -23,10 +23,10 @@ pub(super) struct Ledger<'a> {
     failed: BTreeMap<(Arc<str>, u64), BTreeSet<(Queue, i64)>>,
 }
 
-impl<'a> Ledger<'a> {
-    pub(super) fn new(history: &'a History) -> Self {
+impl Ledger {
+    pub(crate) fn new(setup: &Setup) -> Self {
         Self {
-            setup: &history.setup,
+            setup: setup.clone(),
             open: BTreeMap::new(),
             reused: BTreeMap::new(),
             places: BTreeMap::new(),
@@ -37,7 +37,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Takes in what happened.
-    pub(super) fn row(&mut self, what: &What) {
+    pub(crate) fn row(&mut self, what: &What) {
         match what {
             What::Stored(copy) => self.stored(copy),
             What::Lost { broker, end } => self.lost(*broker, *end),
@@ -67,6 +67,14 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Something that is still to be handled, if anything is.
+    pub(crate) fn left(&self) -> Option<(&Key, i64, Option<u64>)> {
+        self.open.iter().find_map(|(key, open)| {
+            let (offset, id) = open.iter().find(|(offset, _)| !self.is_reused(&key.1, **offset))?;
+            Some((key, *offset, *id))
+        })
+    }
+
     /// Whether an offset was lost by a broker and given to another message.
     pub(super) fn is_reused(&self, queue: &Queue, offset: i64) -> bool {
         self.reused.get(queue).is_some_and(|end| offset < *end)
@@ -76,12 +84,13 @@ impl<'a> Ledger<'a> {
         self.places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
         self.ends.insert(copy.queue.clone(), copy.offset + 1);
         let topic = &*copy.queue.topic;
-        for group in &self.setup.groups {
-            let key = (group.name.clone(), copy.queue.clone());
+        let wants = |group: &&GroupSetup| {
             let wanted = *topic == *group.topic && group.wants(&copy.tag);
-            if wanted || topic.strip_prefix(RETRY) == Some(&*group.name) {
-                self.open.entry(key).or_default().insert(copy.offset, copy.id);
-            }
+            wanted || topic.strip_prefix(RETRY) == Some(&*group.name)
+        };
+        for group in self.setup.groups.iter().filter(wants) {
+            let key = (group.name.clone(), copy.queue.clone());
+            self.open.entry(key).or_default().insert(copy.offset, copy.id);
         }
         // A copy on its way to a retry topic takes the place of the one that failed.
         let goal = copy.real_topic.as_deref().unwrap_or(topic);

@@ -8,7 +8,7 @@ mod c5;
 mod c6;
 mod l1;
 mod l2;
-mod ledger;
+pub(crate) mod ledger;
 mod p1;
 mod p2;
 mod p3;
@@ -60,7 +60,11 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "P6", says: "a weak status is told, and is no error", check: p6::check },
     Invariant { id: "P7", says: "no more attempts than allowed, none after the deadline", check: p7::check },
     Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
-    Invariant { id: "C2", says: "nothing is delivered that is not stored and wanted, and as it was sent", check: c2::check },
+    Invariant {
+        id: "C2",
+        says: "nothing is delivered that is not stored and wanted, and as it was sent",
+        check: c2::check,
+    },
     Invariant { id: "C3", says: "no offset is committed beyond what is handled", check: c3::check },
     Invariant { id: "C4", says: "committed offsets do not go back", check: c4::check },
     Invariant { id: "C5", says: "every redelivery has a cause", check: c5::check },
@@ -91,13 +95,8 @@ pub(crate) mod synthetic {
 
     pub(crate) fn history(rows: Vec<(u64, What)>) -> History {
         let rows = rows.into_iter().map(|(at, what)| Row { at: Instant::from_millis(at), what }).collect();
-        let group = GroupSetup {
-            name: "g0".into(),
-            topic: "t0".into(),
-            tags: vec!["new"],
-            queue_messages: 2,
-            pull_batch: 2,
-        };
+        let group =
+            GroupSetup { name: "g0".into(), topic: "t0".into(), tags: vec!["new"], queue_messages: 2, pull_batch: 2 };
         History { rows, setup: Setup { calm: false, groups: vec![group], max_reconsume: 2 } }
     }
 

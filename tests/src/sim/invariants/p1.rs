@@ -47,12 +47,8 @@ mod tests {
 
     #[test]
     fn one_of_two_copies_is_reported_and_the_broker_loses_it_later() {
-        let rows = vec![
-            (2, stored(7, 0)),
-            (2, stored(7, 1)),
-            (3, resolved(7, ok(1))),
-            (4, What::Lost { broker: 0, end: 0 }),
-        ];
+        let rows =
+            vec![(2, stored(7, 0)), (2, stored(7, 1)), (3, resolved(7, ok(1))), (4, What::Lost { broker: 0, end: 0 })];
         assert_eq!(check(&history(rows)), Ok(()));
     }
 }

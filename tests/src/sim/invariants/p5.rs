@@ -69,8 +69,7 @@ mod tests {
     #[test]
     fn a_dropped_future_ends_when_it_is_dropped_and_a_late_timer_is_an_excuse() {
         assert_eq!(check(&history(vec![(1, attempt(7)), (3_010, resolved(7, Outcome::Cancelled))])), Ok(()));
-        let rows =
-            vec![(1, attempt(7)), (2, What::Fault(Fault::LateTimers)), (3_010, resolved(7, Outcome::Unknown))];
+        let rows = vec![(1, attempt(7)), (2, What::Fault(Fault::LateTimers)), (3_010, resolved(7, Outcome::Unknown))];
         assert_eq!(check(&history(rows)), Ok(()));
     }
 }
