@@ -235,6 +235,10 @@ pub enum What {
         group: Arc<str>,
         /// The queue.
         queue: Queue,
+        /// Where it goes on.
+        next: i64,
+        /// The bounds of the queue that it was told.
+        bounds: (i64, i64),
     },
     /// A member chose where to begin.
     Start {

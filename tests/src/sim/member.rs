@@ -129,10 +129,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let queue = queue_of(&world, &queue);
                 world.note(What::Start { member: member.id, group: name(&group), queue, offset: offset.to_wire() });
             }
-            ClientEvent::OffsetIllegal { group, queue, .. } => {
+            ClientEvent::OffsetIllegal { group, queue, next, min, max, .. } => {
                 world.reach("an offset is outside its queue");
                 let queue = queue_of(&world, &queue);
-                world.note(What::Illegal { group: name(&group), queue });
+                let (next, bounds) = (next.to_wire(), (min, max));
+                world.note(What::Illegal { group: name(&group), queue, next, bounds });
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");

@@ -50,6 +50,7 @@ use rocketmq_core::time::Instant;
 pub use self::faults::{Counts, Fault, Swarm};
 pub use self::history::History;
 pub use self::host::{Host, Sleep, Stream};
+pub use self::trace::Line;
 pub use self::world::{SimClient, Task, World};
 
 use self::exec::{Shared, Stop};
@@ -104,8 +105,12 @@ pub struct Report {
     pub history: History,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// All invariants that do not hold, the first one first.
+    pub broken: Vec<Failure>,
     /// What happened line by line, if that was asked for.
     pub trace: Vec<String>,
+    /// The frames, if that was asked for.
+    pub frames: Vec<Line>,
 }
 
 /// Why a run failed.
@@ -280,7 +285,9 @@ impl Sim {
             marks: std::mem::take(&mut state.marks),
             history: std::mem::take(&mut state.history),
             failure,
+            broken: Vec::new(),
             trace: std::mem::take(&mut state.trace.lines),
+            frames: std::mem::take(&mut state.trace.frames),
         }
     }
 }

@@ -11,6 +11,7 @@ use rocketmq_core::time::Instant;
 use super::faults::Fault;
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::trace::Line;
 use crate::cluster::{Deframer, Node, SessionId};
 
 /// All links, and what is wrong between hosts and servers.
@@ -143,7 +144,7 @@ impl State {
     pub(crate) fn poll_read(&mut self, cx: &Context<'_>, id: u64, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let small = self.roll(Stream::Net, Fault::SmallRead);
         let Some(link) = self.net.links.get_mut(&id) else { return Poll::Ready(Err(reset())) };
-        let Some(front) = link.received.front_mut() else {
+        let Some(front) = link.received.front() else {
             return match link.end {
                 Some(End::Fin) => Poll::Ready(Ok(0)),
                 Some(End::Reset) => Poll::Ready(Err(reset())),
@@ -153,19 +154,29 @@ impl State {
                 }
             };
         };
-        let mut n = front.len().min(buf.len());
-        if small && n > 1 {
-            n = usize::try_from(self.tape.range(Stream::Net, 1, (n as u64).min(16))).unwrap_or(1);
-        }
-        buf[..n].copy_from_slice(&front[..n]);
-        front.advance(n);
-        if front.is_empty() {
-            link.received.pop_front();
-        }
-        if small {
+        if small && front.len().min(buf.len()) > 1 {
+            let most = (front.len().min(buf.len()) as u64).min(16);
+            let n = usize::try_from(self.tape.range(Stream::Net, 1, most)).unwrap_or(1);
             self.count(Fault::SmallRead);
+            return Poll::Ready(Ok(self.take(id, &mut buf[..n])));
         }
-        Poll::Ready(Ok(n))
+        Poll::Ready(Ok(self.take(id, buf)))
+    }
+
+    /// As many of the received bytes as there is room for, over the bounds of frames.
+    fn take(&mut self, id: u64, buf: &mut [u8]) -> usize {
+        let Some(link) = self.net.links.get_mut(&id) else { return 0 };
+        let mut filled = 0;
+        while let Some(front) = link.received.front_mut().filter(|_| filled < buf.len()) {
+            let n = front.len().min(buf.len() - filled);
+            buf[filled..filled + n].copy_from_slice(&front[..n]);
+            front.advance(n);
+            filled += n;
+            if front.is_empty() {
+                link.received.pop_front();
+            }
+        }
+        filled
     }
 
     /// The client lets go of its stream.
@@ -272,7 +283,9 @@ impl State {
         if link.mute || !link.client_open {
             return;
         }
-        let loris = link.loris;
+        let (loris, at) = (link.loris, self.now);
+        let line = Line { at, host: link.host, node: link.node, up: false, text: format!("{} B", bytes.len()) };
+        self.trace.frame(|| line);
         if self.roll(Stream::Net, Fault::MidFrame) {
             self.count(Fault::MidFrame);
             let len = bytes.len();

@@ -21,6 +21,7 @@ use super::net::End;
 use super::payload;
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::trace::Line;
 use crate::cluster::{Cluster, Node, Output, SessionId, StoredView};
 
 /// The models and what the simulation knows of their processes.
@@ -201,6 +202,8 @@ impl State {
             oneway: header.is_oneway(),
         };
         self.trace.line(self.now, || format!("host {host} -> {node:?}: request {} ({})", header.code, header.opaque.0));
+        let (at, code) = (self.now, header.code);
+        self.trace.frame(|| Line { at, host, node, up: true, text: format!("request {code}") });
         if header.is_response() {
             return;
         }

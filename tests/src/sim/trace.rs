@@ -2,6 +2,8 @@
 
 use rocketmq_core::time::Instant;
 
+use crate::cluster::Node;
+
 /// A 128-bit hash of a run, and its lines if they are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -9,6 +11,22 @@ pub(crate) struct Trace {
     pub(crate) events: u64,
     keep: bool,
     pub(crate) lines: Vec<String>,
+    pub(crate) frames: Vec<Line>,
+}
+
+/// A frame on its way, for pictures.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When it arrived at the server, or left it.
+    pub at: Instant,
+    /// The index of the host.
+    pub host: usize,
+    /// The server.
+    pub node: Node,
+    /// Whether it goes to the server.
+    pub up: bool,
+    /// What it is.
+    pub text: String,
 }
 
 impl Trace {
@@ -33,6 +51,13 @@ impl Trace {
     pub(crate) fn line(&mut self, at: Instant, text: impl FnOnce() -> String) {
         if self.keep {
             self.lines.push(format!("{at:?} {}", text()));
+        }
+    }
+
+    /// Keeps a frame, when lines are kept.
+    pub(crate) fn frame(&mut self, line: impl FnOnce() -> Line) {
+        if self.keep {
+            self.frames.push(line());
         }
     }
 

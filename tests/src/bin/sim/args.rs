@@ -18,6 +18,12 @@ impl Args {
         Ok(args)
     }
 
+    /// The words again.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let word = |(name, value): (&String, &String)| [format!("--{name}"), value.clone()];
+        self.0.iter().flat_map(word).filter(|word| !word.is_empty()).collect()
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

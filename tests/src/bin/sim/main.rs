@@ -2,7 +2,11 @@
 
 mod args;
 mod determinism;
+mod html;
+mod mutants;
 mod replay;
+mod script;
+mod shrink;
 mod sweep;
 
 use std::process::ExitCode;
@@ -16,6 +20,9 @@ fn main() -> ExitCode {
         "replay" => replay::run(&args),
         "determinism" => determinism::run(&args),
         "hash" => determinism::hashes(&args),
+        "shrink" => shrink::run(&args),
+        "mutants" => mutants::run(&args),
+        "canary" => sweep::canary(&args),
         _ => Err(USAGE.to_owned()),
     });
     match done {
@@ -30,5 +37,8 @@ fn main() -> ExitCode {
 
 const USAGE: &str = "\
 usage: sim sweep --seeds N [--jobs J] [--base HASH] [--marks] [--json]
-       sim replay --seed S [--trace] [--html FILE]
-       sim determinism --seeds N [--base HASH] [--json]";
+       sim replay --seed S | --script FILE [--trace] [--html FILE] [--mutant N]
+       sim shrink --seed S [--out FILE] [--mutant N]
+       sim determinism --seeds N [--base HASH] [--with PROGRAM] [--json]
+       sim mutants [--max-seeds N] [--only N] [--shrink] [--json]
+       sim canary --seeds N [--json]";

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use rocketmq_testkit::sim::Fault;
-use rocketmq_testkit::sim::workload;
+use rocketmq_testkit::sim::workload::{self, Options};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         let mut worker = Command::new(&program)
             .args(["worker", "--base", &base.to_string(), "--seeds", &seeds.to_string()])
             .args(["--first", &job.to_string(), "--step", &jobs.to_string()])
+            .args(args.has("canary").then_some("--canary"))
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| error.to_string())?;
@@ -109,6 +110,27 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
     Ok(sum.violations == 0 && marked)
 }
 
+/// Plants a violation in one of a hundred seeds and looks whether exactly those are red.
+pub(crate) fn canary(args: &Args) -> Result<bool, String> {
+    let (seeds, base) = (args.number("seeds", None)?, args.base()?);
+    let planted = (0..seeds).filter(|index| is_canary(base.wrapping_add(*index))).count();
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let swept = Command::new(program)
+        .args(["sweep", "--json", "--canary", "--seeds", &seeds.to_string(), "--base", &base.to_string()])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let figures: serde_json::Value = serde_json::from_slice(&swept.stdout).map_err(|error| error.to_string())?;
+    let red = figures["violations"].as_u64().unwrap_or(0);
+    let failed = swept.status.code() == Some(i32::from(planted > 0));
+    let figures = serde_json::json!({ "seeds": seeds, "planted": planted, "red": red });
+    println!("{figures}");
+    Ok(red == planted as u64 && failed)
+}
+
+fn is_canary(seed: u64) -> bool {
+    rocketmq_core::rng::Rng::new(seed).below(100) == 0
+}
+
 /// Runs a share of the seeds, one line each.
 pub(crate) fn work(args: &Args) -> Result<bool, String> {
     let (seeds, base) = (args.number("seeds", None)?, args.base()?);
@@ -117,7 +139,8 @@ pub(crate) fn work(args: &Args) -> Result<bool, String> {
     while index < seeds {
         let seed = base.wrapping_add(index);
         let before = cpu_us();
-        let report = workload::check(seed);
+        let canary = args.has("canary") && is_canary(seed);
+        let report = workload::check_with(seed, Options { canary, ..Options::default() });
         let line = Line {
             seed,
             failure: report

@@ -40,7 +40,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 line.values.push((row.at, *offset));
                 line.excused = true;
             }
-            What::Illegal { group, queue } => {
+            What::Illegal { group, queue, next, bounds } => {
+                if *next != bounds.0 && *next != bounds.1 {
+                    let text = format!("{group} goes on at {next} of {queue:?}, which has {bounds:?}");
+                    return Err(Broken::new(row.at, text));
+                }
                 lines.entry((group.clone(), queue.clone())).or_default().excused = true;
             }
             What::Lost { broker, .. } => {
@@ -83,6 +87,13 @@ mod tests {
     fn back_or_started_from_the_beginning() {
         assert!(check(&history(vec![(2, committed(5)), (3, committed(4))])).is_err());
         assert!(check(&history(vec![(2, committed(5)), (70_000, start(0))])).is_err());
+    }
+
+    #[test]
+    fn told_to_go_on_at_an_end_of_the_queue() {
+        let illegal = |next| What::Illegal { group: "g0".into(), queue: queue(0), next, bounds: (3, 9) };
+        assert_eq!(check(&history(vec![(1, illegal(3)), (2, illegal(9))])), Ok(()));
+        assert!(check(&history(vec![(1, illegal(0))])).is_err());
     }
 
     #[test]

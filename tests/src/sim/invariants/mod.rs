@@ -76,14 +76,16 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q1", says: "a shutdown leaves nothing behind", check: q1::check },
 ];
 
-/// The first invariant that a history breaks.
+/// All invariants that a history breaks, the first one first.
 #[must_use]
-pub fn first_broken(history: &History) -> Option<Failure> {
+pub fn broken(history: &History) -> Vec<Failure> {
     let broken = |invariant: &Invariant| {
         let Broken { at, text } = (invariant.check)(history).err()?;
         Some(Failure { invariant: invariant.id, at, text })
     };
-    ALL.iter().filter_map(broken).min_by_key(|failure| failure.at)
+    let mut all: Vec<Failure> = ALL.iter().filter_map(broken).collect();
+    all.sort_by_key(|failure| failure.at);
+    all
 }
 
 #[cfg(test)]
