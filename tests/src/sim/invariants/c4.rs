@@ -54,7 +54,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Start { group, queue, offset, .. } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
                 let since = row.at.before(WINDOW);
-                let first = line.values.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+                // Without a value at that time, it may have been told that there is none.
+                let first = line.values.iter().rposition(|(at, _)| *at <= since).unwrap_or(line.values.len());
                 let least = line.values[first..].iter().map(|(_, value)| *value).min();
                 if !line.excused && least.is_some_and(|least| *offset < least) {
                     let text = format!("{group} starts {queue:?} at {offset}, committed was {least:?}");

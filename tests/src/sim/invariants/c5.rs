@@ -7,6 +7,9 @@ use crate::sim::history::{History, Settled, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut deliveries = BTreeMap::new();
+    // Assignments so far: what is settled after its own is over says nothing of the next.
+    let mut epoch = 0_u64;
+    let mut epochs: BTreeMap<_, u64> = BTreeMap::new();
     // What was consumed: by (member, group, queue) in this assignment, and by (group, message) ever.
     let mut consumed: BTreeMap<_, BTreeSet<i64>> = BTreeMap::new();
     let mut ever = BTreeSet::new();
@@ -21,24 +24,36 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 if history.setup.calm && ever.contains(&(group.clone(), *id)) {
                     return Err(Broken::new(row.at, format!("{group} got message {id:?} twice without a fault")));
                 }
-                deliveries.insert(*delivery, (key, *offset, *id));
+                let of = epochs.get(&key).copied().unwrap_or(0);
+                deliveries.insert(*delivery, (key, *offset, *id, of));
             }
             What::Settled { delivery, how } => {
-                let Some((key, offset, id)) = deliveries.remove(delivery) else { continue };
+                let Some((key, offset, id, of)) = deliveries.remove(delivery) else { continue };
                 if *how == Settled::Ack {
                     ever.insert((key.1.clone(), id));
-                    consumed.entry(key).or_default().insert(offset);
+                    if epochs.get(&key).copied().unwrap_or(0) == of {
+                        consumed.entry(key).or_default().insert(offset);
+                    }
                 }
             }
             What::Assigned { member, group, added, revoked } => {
+                epoch += 1;
                 for queue in added.iter().chain(revoked) {
-                    consumed.remove(&(*member, group.clone(), queue.clone()));
+                    let key = (*member, group.clone(), queue.clone());
+                    consumed.remove(&key);
+                    epochs.insert(key, epoch);
                 }
             }
             What::Moved { queue, .. } | What::Illegal { queue, .. } => {
+                epoch += 1;
                 consumed.retain(|(_, _, known), _| known != queue);
+                epochs.iter_mut().filter(|((_, _, known), _)| known == queue).for_each(|(_, of)| *of = epoch);
             }
-            What::Lost { broker, .. } => consumed.retain(|(_, _, known), _| known.broker != *broker),
+            What::Lost { broker, .. } => {
+                epoch += 1;
+                consumed.retain(|(_, _, known), _| known.broker != *broker);
+                epochs.iter_mut().filter(|((_, _, known), _)| known.broker == *broker).for_each(|(_, of)| *of = epoch);
+            }
             What::Member { member, group, .. } => {
                 consumed.retain(|(known, of, _), _| (known, of) != (member, group));
             }
@@ -85,5 +100,14 @@ mod tests {
             (6, delivered(2, 1, 0)),
         ];
         assert_eq!(check(&history(rows)), Ok(()));
+        let late = vec![
+            (1, assigned(0, &[0], &[])),
+            (2, delivered(1, 1, 0)),
+            (4, assigned(0, &[], &[0])),
+            (5, assigned(0, &[0], &[])),
+            (5, settled(1, Settled::Ack)),
+            (6, delivered(2, 1, 0)),
+        ];
+        assert_eq!(check(&history(late)), Ok(()));
     }
 }
