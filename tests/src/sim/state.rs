@@ -99,10 +99,19 @@ impl State {
         }
     }
 
-    /// Goes to the next event; false when there is none.
+    /// Goes to the next instant and lets all its events happen; false when there is none.
     pub(crate) fn step(&mut self) -> bool {
         let Some(((at, seq), event)) = self.events.pop_first() else { return false };
         self.now = self.now.max(at);
+        self.happen(at, seq, event);
+        while let Some(next) = self.events.first_entry().filter(|next| next.key().0 <= self.now) {
+            let ((at, seq), event) = next.remove_entry();
+            self.happen(at, seq, event);
+        }
+        true
+    }
+
+    fn happen(&mut self, at: Instant, seq: u64, event: Event) {
         match event {
             Event::Wake(waker) => {
                 self.trace.event(at, 2, seq, &[]);
@@ -128,7 +137,6 @@ impl State {
             Event::Servers => self.servers_due(),
             Event::Resume(host) => self.resume(host),
         }
-        true
     }
 
     /// Puts an event in; its key can be taken back.

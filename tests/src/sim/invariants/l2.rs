@@ -1,6 +1,6 @@
 //! L2: no busy loop: an address is not connected to again and again without pause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Broken;
@@ -8,8 +8,13 @@ use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut recent: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
+    let mut ever = BTreeSet::new();
     for row in &history.rows {
         let (What::Opened { host, to, .. } | What::ConnectFailed { host, to }) = &row.what else { continue };
+        let opened = matches!(&row.what, What::Opened { .. });
+        if history.setup.calm && (!opened || !ever.insert((*host, to.clone()))) {
+            return Err(Broken::new(row.at, format!("host {host} connected to {to} again without a fault")));
+        }
         let times = recent.entry((*host, to.clone())).or_default();
         times.push_back(row.at);
         while times.front().is_some_and(|first| row.at.since(*first) > WINDOW) {
@@ -46,6 +51,17 @@ mod tests {
     fn without_pause() {
         assert!(check(&connects(0..26)).is_err());
         assert!(check(&connects((0..100).map(|at| at * 500))).is_err());
+    }
+
+    #[test]
+    fn again_without_a_fault() {
+        let opened = |to: &str| What::Opened { host: 1, link: 1, to: to.into() };
+        let mut calm = history(vec![(1, opened("a")), (2, opened("b"))]);
+        calm.setup.calm = true;
+        assert_eq!(check(&calm), Ok(()));
+        calm.rows
+            .push(crate::sim::history::Row { at: rocketmq_core::time::Instant::from_millis(3), what: opened("a") });
+        assert!(check(&calm).is_err());
     }
 
     #[test]
