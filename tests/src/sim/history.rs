@@ -200,6 +200,15 @@ pub enum What {
         /// How.
         how: Settled,
     },
+    /// A member met a record that it could not read, and gave it to its policy.
+    Unreadable {
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The position of the record there.
+        offset: i64,
+    },
     /// A broker took a message back.
     SentBack {
         /// The group.

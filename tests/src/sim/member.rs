@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rocketmq_core::client::ClientEvent;
+use rocketmq_core::client::{ClientEvent, StartReason};
 use rocketmq_core::config::StartFrom;
+use rocketmq_core::dispatch::DispatchEvent;
 use rocketmq_core::driver::{Client, DelayLevel, Delivery, EventStream};
 use rocketmq_core::ids::MessageQueue;
 
@@ -79,6 +80,9 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
         tag: message.tag().unwrap_or_default().into(),
         reconsume: message.reconsume_times(),
     });
+    if message.reconsume_times() > 2 {
+        world.reach("a message comes for the fourth time or later");
+    }
     if message.reconsume_times() > 0 {
         world.reach("a message comes again");
     }
@@ -120,12 +124,21 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
     while let Some(event) = events.next().await {
         let name = |group: &rocketmq_core::ids::Group| -> Arc<str> { group.as_str().into() };
         match event {
-            ClientEvent::Rebalanced { group, added, revoked, .. } => {
+            ClientEvent::Rebalanced { group, added, revoked, members, .. } => {
+                world.reach(if members > 1 { "a group has several members" } else { "a group has one member" });
+                if !revoked.is_empty() {
+                    world.reach("queues are given up");
+                }
                 let queues = |queues: &[MessageQueue]| queues.iter().map(|queue| queue_of(&world, queue)).collect();
                 let (added, revoked) = (queues(&added), queues(&revoked));
                 world.note(What::Assigned { member: member.id, group: name(&group), added, revoked });
             }
-            ClientEvent::StartPosition { group, queue, offset, .. } => {
+            ClientEvent::StartPosition { group, queue, offset, reason } => {
+                world.reach(match reason {
+                    StartReason::Stored => "a queue starts at its stored offset",
+                    StartReason::First => "a queue starts at its beginning",
+                    _ => "a queue starts elsewhere",
+                });
                 let queue = queue_of(&world, &queue);
                 world.note(What::Start { member: member.id, group: name(&group), queue, offset: offset.to_wire() });
             }
@@ -134,6 +147,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let queue = queue_of(&world, &queue);
                 let (next, bounds) = (next.to_wire(), (min, max));
                 world.note(What::Illegal { group: name(&group), queue, next, bounds });
+            }
+            ClientEvent::Poison { group, event: DispatchEvent::Poison { queue, offset, .. } } => {
+                world.reach("an unreadable record");
+                let queue = queue_of(&world, &queue);
+                world.note(What::Unreadable { group: name(&group), queue, offset: offset.to_wire() });
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");
@@ -148,7 +166,6 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
     match event {
         ClientEvent::PullFailed { .. } => "a pull fails",
         ClientEvent::SendBackFailed { .. } => "a message can neither be handed back nor republished",
-        ClientEvent::Poison { .. } => "an unreadable record",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::LinkUp(_) => "a link is up",

@@ -208,10 +208,10 @@ impl State {
                 let at = self.now.after(link.latency);
                 self.schedule(at, Event::EndToClient(id, End::Reset));
             }
-            return;
+            return self.reach("bytes arrive at a closed link");
         }
         if link.deaf {
-            return;
+            return self.reach("bytes vanish on a half-open link");
         }
         link.inbox.push(bytes);
         loop {
@@ -219,7 +219,10 @@ impl State {
             match link.inbox.next_frame() {
                 Ok(Some(frame)) => self.on_frame(id, frame),
                 Ok(None) => return,
-                Err(_) => return self.hang_up(id, End::Reset),
+                Err(_) => {
+                    self.reach("a server cannot read its client");
+                    return self.hang_up(id, End::Reset);
+                }
             }
         }
     }

@@ -80,6 +80,7 @@ async fn send(run: Run, producer: Producer, retries: u32) {
         let patience = Duration::from_micros(draw(&run, 0, 5_000));
         let given_up = async {
             world.sleep(patience).await;
+            world.reach("a send is given up");
             Outcome::Cancelled
         };
         async { outcome_of(world, producer.send(message).await) }.or(given_up).await
@@ -96,6 +97,7 @@ fn outcome_of(world: &World, result: Result<Receipt, SendError>) -> Outcome {
             let broker = world.with(|state| state.servers.broker_named(&name).unwrap_or(usize::MAX));
             let queue = Queue { broker, topic: receipt.queue.topic.as_str().into(), id: receipt.queue.id };
             let plain = receipt.status() == StoreStatus::Stored;
+            world.reach(if plain { "a message is stored" } else { "a message is stored weakly" });
             Outcome::Stored { plain, queue, offset: receipt.queue_offset.to_wire() }
         }
         Err(error) => {

@@ -205,7 +205,11 @@ impl State {
         let (at, code) = (self.now, header.code);
         self.trace.frame(|| Line { at, host, node, up: true, text: format!("request {code}") });
         if header.is_response() {
-            return;
+            return self.reach("a client answers a server");
+        }
+        self.reach(mark_of(code));
+        if asked.codec == Codec::Rocketmq {
+            self.reach("a request in the binary codec");
         }
         if self.refuse(node, &asked) {
             return;
@@ -225,6 +229,9 @@ impl State {
             self.note(What::Committed { host, group: group.into(), queue, offset });
         }
         self.serve_asked(Some((&asked, topic)));
+        if message.is_none() && code == request::SEND_MESSAGE_V2 {
+            self.reach("a failed message is republished");
+        }
         if let Some((group, broker, physical, end)) = back
             && self.servers.cluster.broker(broker).log_end() > end
         {
@@ -259,7 +266,10 @@ impl State {
                     Some((asked, topic)) if asked.link == id => self.answer(node, asked, topic.as_deref(), bytes),
                     _ => self.later(node, id, bytes),
                 },
-                Output::Close(SessionId(id)) => self.end_link(id, End::Fin),
+                Output::Close(SessionId(id)) => {
+                    self.reach("a broker closes a silent session");
+                    self.end_link(id, End::Fin);
+                }
             }
         }
         let wanted = self.servers.cluster.poll_timeout().instant(self.now);
@@ -470,8 +480,31 @@ impl State {
             }
             self.servers.seen[broker] = end;
             let copies: Vec<Copy> = model.stored_since(seen).map(|stored| copy_of(broker, &stored)).collect();
-            copies.into_iter().for_each(|copy| self.note(What::Stored(copy)));
+            for copy in copies {
+                match &*copy.queue.topic {
+                    topic if topic.starts_with("%RETRY%") => self.reach("a retry is due"),
+                    topic if topic.starts_with("%DLQ%") => self.reach("a dead letter"),
+                    topic if topic.starts_with("SCHEDULE") => self.reach("a retry is delayed"),
+                    _ => {}
+                }
+                self.note(What::Stored(copy));
+            }
         }
+    }
+}
+
+const fn mark_of(code: i32) -> &'static str {
+    match code {
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 => "a send arrives",
+        request::PULL_MESSAGE => "a pull arrives",
+        request::QUERY_CONSUMER_OFFSET => "an offset is asked for",
+        request::UPDATE_CONSUMER_OFFSET => "an offset is committed",
+        request::HEART_BEAT => "a heartbeat arrives",
+        request::UNREGISTER_CLIENT => "a client leaves a group",
+        request::CONSUMER_SEND_MSG_BACK => "a message is handed back",
+        request::GET_CONSUMER_LIST_BY_GROUP => "the members of a group are asked for",
+        request::GET_ROUTEINFO_BY_TOPIC => "a route is asked for",
+        _ => "another request arrives",
     }
 }
 

@@ -246,6 +246,9 @@ impl State {
     }
 
     pub(crate) fn resume(&mut self, host: usize) {
+        if !self.hosts[host].parked.is_empty() {
+            self.reach("a process goes on after a pause");
+        }
         self.hosts[host].paused = false;
         std::mem::take(&mut self.hosts[host].parked).into_iter().for_each(Waker::wake);
     }

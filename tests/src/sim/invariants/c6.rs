@@ -65,7 +65,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Records that were handed back unread, whenever that was.
+/// Records that could not be read or were handed back, whenever that was.
 fn handed_back(history: &History) -> BTreeSet<(Arc<str>, Queue, i64)> {
     let mut places = BTreeMap::new();
     let mut handed_back = BTreeSet::new();
@@ -73,6 +73,9 @@ fn handed_back(history: &History) -> BTreeSet<(Arc<str>, Queue, i64)> {
         match &row.what {
             What::Stored(copy) => {
                 places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
+            }
+            What::Unreadable { group, queue, offset } => {
+                handed_back.insert((group.clone(), queue.clone(), *offset));
             }
             What::SentBack { group, broker, physical } => {
                 if let Some((queue, offset)) = places.get(&(*broker, *physical)) {
