@@ -44,6 +44,15 @@
 //! `driver::Runtime`. `std`: implied by `driver`, `lz4` and `zstd`; without it the crate needs `alloc` only.
 //! `tracing`: events of the client as log records.
 #![no_std]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::disallowed_methods,
+        clippy::wildcard_enum_match_arm,
+        reason = "a test may fail, and use threads"
+    )
+)]
 
 extern crate alloc;
 #[cfg(feature = "std")]

@@ -115,8 +115,11 @@ impl Message {
         }
     }
 
-    /// The properties in their wire form, with the unique key.
-    pub(crate) fn encode_properties(&self, unique_key: &str) -> Result<String, MessageError> {
+    /// The properties in their wire form, with the unique key, as [`Parcel`](crate::send::Parcel) takes them.
+    ///
+    /// # Errors
+    /// A property holds a character that separates properties.
+    pub fn encode_properties(&self, unique_key: &str) -> Result<String, MessageError> {
         let mut out = PropertiesBuilder::with_capacity(PROPERTIES_GUESS);
         for (key, value) in &self.properties {
             out.put(key, value)?;

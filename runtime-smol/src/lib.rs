@@ -33,16 +33,7 @@ use rocketmq_core::ids::Endpoint;
 use rocketmq_core::time::{Instant, UnixMillis};
 use smol::Executor;
 
-pub use rocketmq_core::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
-pub use rocketmq_core::config::{StartFrom, Strategy};
-pub use rocketmq_core::dispatch::PoisonPolicy;
-pub use rocketmq_core::driver::{
-    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
-};
-pub use rocketmq_core::message::{Message, MessageError};
-pub use rocketmq_core::send::{Receipt, SendError, StoreStatus};
-pub use rocketmq_core::{config, error, ids, wire};
+pub use rocketmq_core::driver::prelude::*;
 
 /// Connects to a cluster by its name servers, `host:port;host:port`, on smol's global executor.
 ///

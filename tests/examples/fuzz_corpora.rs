@@ -1,9 +1,10 @@
 //! Writes the seeds of the fuzz corpora from the golden vectors and the captures. Inputs that a fuzzer found are
 //! files of their own and stay.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "vectors are as the tests say")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rocketmq_testkit::real::golden;
 
@@ -111,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn remove_seeds(dir: &PathBuf) -> std::io::Result<()> {
+fn remove_seeds(dir: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with("seed-") {

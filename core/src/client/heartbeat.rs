@@ -31,6 +31,8 @@ pub(crate) struct Heartbeat {
 #[derive(Debug, Default)]
 struct Broker {
     under_way: bool,
+    /// What the last heartbeat said.
+    said: Bytes,
     again: bool,
     version: i32,
 }
@@ -59,20 +61,16 @@ impl Heartbeat {
             return;
         }
         let broker = self.brokers.entry(endpoint.clone()).or_default();
+        let body = Bytes::from(data.encode());
         if core::mem::replace(&mut broker.under_way, true) {
-            broker.again = true;
+            // What is under way says the same already, or has to be said anew.
+            broker.again |= broker.said != body;
             return;
         }
+        broker.said = body.clone();
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
-        let frame = HeartBeat {}.encode(self.codec, Bytes::from(data.encode()));
+        let frame = HeartBeat {}.encode(self.codec, body);
         fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
-    }
-
-    /// A broker's link is up: it hears from us at once, unless a heartbeat opened the link.
-    pub(crate) fn on_link_up(&mut self, endpoint: &Endpoint, data: &HeartbeatData, fx: &mut Effects) {
-        if self.brokers.get(endpoint).is_none_or(|broker| !broker.under_way) {
-            self.on_due(endpoint, data, fx);
-        }
     }
 
     /// Heartbeats to brokers that have not had one.

@@ -14,7 +14,7 @@ use crate::wire::message::{BatchError, LostReason, PoisonReason, Record};
 pub struct Batch {
     /// The queue.
     pub queue: Arc<MessageQueue>,
-    /// The assignment it was pulled under.
+    /// The assignment it was pulled under; no other of the consumer has this number.
     pub epoch: Epoch,
     /// The first offset asked for.
     pub from: QueueOffset,

@@ -86,6 +86,8 @@ impl<R: Runtime> ClientTask<R> {
                 self.on_mail(now, item);
             }
             self.mail = mail;
+            // Answers made room for failures that had to wait.
+            self.gather_news(now);
             self.machine.handle_timeout(now);
             self.carry_out(now);
             self.wakers.drain(..).for_each(Waker::wake);
@@ -223,9 +225,9 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Err((order, RequestFailure::Closed(CloseReason::Local))),
+            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
         };
-        if let Err((Order::Request(request), why)) = refused {
+        if let Some((Order::Request(request), why)) = refused {
             let result = Err(RequestError::never(why));
             self.machine.handle(now, Input::Response { id: request.id, result });
         }

@@ -113,17 +113,18 @@ struct ConnTask<R: Runtime> {
 }
 
 impl<R: Runtime> ConnTask<R> {
-    /// One turn: timers, orders, submissions, write, read, completions; wakes after all state work.
+    /// One turn: orders, submissions, write, read, timers, completions; wakes after all state work.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut submissions = SUBMISSIONS_A_TURN;
         let mut reads = READS_A_TURN;
         loop {
             let now = self.rt.now();
-            self.poll_timer(cx, now);
             self.take_orders(cx, now);
             let drained = self.take_submissions(cx, now, &mut submissions);
             let wrote = self.write(cx, now);
             let read = self.read(cx, now, &mut reads);
+            // After the read: an answer that is here already counts, however late this task comes to run.
+            self.poll_timer(cx, now);
             let closed = self.hand_out();
             self.flush();
             if closed {

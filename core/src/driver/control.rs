@@ -40,18 +40,18 @@ impl Orders {
     }
 
     /// Gives an order; it comes back when the link is gone, with the reason.
-    pub(super) fn give(&self, order: Order) -> Result<(), (Order, RequestFailure)> {
-        let waker = self.0.with(|state| {
-            if let Some(why) = &state.gone {
-                return Err((order, why.clone()));
+    pub(super) fn give(&self, order: Order) -> Option<(Order, RequestFailure)> {
+        let (refused, waker) = self.0.with(|state| match &state.gone {
+            Some(why) => (Some((order, why.clone())), None),
+            None => {
+                state.orders.push_back(order);
+                (None, state.waker.take())
             }
-            state.orders.push_back(order);
-            Ok(state.waker.take())
-        })?;
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        refused
     }
 
     /// Moves all orders to `out`, and keeps the waker for the next.
@@ -69,5 +69,49 @@ impl Orders {
             state.gone = Some(why);
             mem::take(&mut state.orders)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test of what threads share")]
+
+    use super::*;
+    use futures_lite::future::{block_on, poll_fn};
+
+    fn graces(orders: &VecDeque<Order>) -> alloc::vec::Vec<u64> {
+        let grace = |order: &Order| match order {
+            Order::Close(grace) => grace.as_secs(),
+            Order::Request(_) | Order::Answer(..) => panic!("something else"),
+        };
+        orders.iter().map(grace).collect()
+    }
+
+    #[test]
+    fn orders_come_in_order_and_wake_the_link() {
+        let orders = Orders::new();
+        let other = orders.clone();
+        let task = std::thread::spawn(move || {
+            let mut out = VecDeque::new();
+            block_on(poll_fn(|cx| {
+                other.take(cx.waker(), &mut out);
+                if out.len() == 2 { core::task::Poll::Ready(()) } else { core::task::Poll::Pending }
+            }));
+            out
+        });
+        for grace in [1, 2] {
+            assert!(orders.give(Order::Close(Duration::from_secs(grace))).is_none());
+        }
+        assert_eq!(graces(&task.join().unwrap()), [1, 2]);
+    }
+
+    #[test]
+    fn a_link_that_is_gone_gives_orders_back_with_the_reason() {
+        let orders = Orders::new();
+        assert!(orders.give(Order::Close(Duration::from_secs(1))).is_none());
+        assert_eq!(graces(&orders.close(RequestFailure::Timeout)), [1]);
+        let (back, why) = orders.give(Order::Close(Duration::from_secs(2))).unwrap();
+        assert_eq!((graces(&VecDeque::from([back])), why), (alloc::vec![2], RequestFailure::Timeout));
+        assert!(orders.close(RequestFailure::Timeout).is_empty());
     }
 }

@@ -121,3 +121,54 @@ impl Stream for EventStream {
 
 /// Events kept for one listener.
 const MAX_EVENTS: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test of what threads share")]
+
+    use super::*;
+    use futures_lite::future::block_on;
+
+    fn event(number: usize) -> ClientEvent {
+        ClientEvent::LinkUp(alloc::format!("b:{number}").into())
+    }
+
+    #[test]
+    fn each_listener_gets_what_comes_after_it() {
+        let events = Events::new();
+        let mut early = events.listen();
+        events.emit(&event(1));
+        let mut late = events.listen();
+        events.emit(&event(2));
+        assert_eq!((early.try_next(), early.try_next(), early.try_next()), (Some(event(1)), Some(event(2)), None));
+        assert_eq!((late.try_next(), late.try_next()), (Some(event(2)), None));
+        events.emit(&event(3));
+        events.close();
+        assert_eq!(block_on(early.next()), Some(event(3)), "what came before the end is not lost");
+        assert_eq!(block_on(early.next()), None);
+        assert_eq!(block_on(events.listen().next()), None, "who comes after the end learns it");
+        drop(early);
+        events.emit(&event(4));
+        assert_eq!(events.listeners.with(|listeners| listeners.all.len()), 1, "who is gone is forgotten");
+    }
+
+    #[test]
+    fn a_listener_that_does_not_keep_up_loses_the_oldest_and_knows_how_many() {
+        let events = Events::new();
+        let mut listener = events.listen();
+        (0..MAX_EVENTS).for_each(|number| events.emit(&event(number)));
+        assert_eq!(listener.missed(), 0);
+        (MAX_EVENTS..MAX_EVENTS + 3).for_each(|number| events.emit(&event(number)));
+        assert_eq!((listener.missed(), listener.try_next()), (3, Some(event(3))));
+    }
+
+    #[test]
+    fn a_listener_that_waits_is_woken() {
+        let events = Arc::new(Events::new());
+        let mut listener = events.listen();
+        let task = std::thread::spawn(move || (block_on(listener.next()), block_on(listener.next())));
+        events.emit(&event(1));
+        events.close();
+        assert_eq!(task.join().unwrap(), (Some(event(1)), None));
+    }
+}

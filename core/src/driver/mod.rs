@@ -12,6 +12,7 @@ mod inbox;
 mod intake;
 mod lock;
 pub mod os;
+pub mod prelude;
 pub mod queue;
 pub mod runtime;
 mod shared;

@@ -26,16 +26,19 @@ pub fn frame_len(received: &[u8], max_frame: usize) -> Result<Option<usize>, Fra
     let Some(word) = received.first_chunk::<4>() else {
         return Ok(None);
     };
-    if Peer::is_http2_server(received) {
-        return Err(FrameError::NotRemoting(Peer::Http2));
-    }
     let announced = i32::from_be_bytes(*word);
     let body = usize::try_from(announced).map_err(|_| FrameError::Length { announced })?;
     if body < PREFIX {
         return Err(FrameError::Length { announced });
     }
     match body.checked_add(LENGTH_WORD) {
-        Some(total) if total <= max_frame => Ok(Some(total)),
+        Some(total) if total <= max_frame => {
+            if Peer::is_http2_server(received) {
+                Err(FrameError::NotRemoting(Peer::Http2))
+            } else {
+                Ok(Some(total))
+            }
+        }
         _ => Err(match Peer::recognise(*word) {
             Some(peer) => FrameError::NotRemoting(peer),
             None => FrameError::TooLong { announced, limit: max_frame },

@@ -135,6 +135,9 @@ pub struct ConsumerSpec {
     /// Instance name; Java's default if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
+    /// Time between two heartbeats; Java's 30 s if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u32>,
     /// Consume queue by queue in order.
     pub orderly: bool,
     /// Every member gets every message.

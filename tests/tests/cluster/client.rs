@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
-use rocketmq_smol::{Message, StartFrom};
+use rocketmq_smol::{ClientEvent, Message, StartFrom};
 use rocketmq_testkit::cluster::EmbeddedCluster;
 
 const MESSAGES: usize = 1_000;
@@ -77,4 +77,33 @@ fn a_message_that_fails_is_redelivered_and_then_dead() {
     });
     let dead = cluster.stored("%DLQ%G");
     assert_eq!((dead.len(), dead[0].reconsume_times, &*dead[0].body), (1, 3, &b"fails"[..]));
+}
+
+#[test]
+fn a_dead_message_stays_dead_when_its_broker_does_not_take_it_back() {
+    let cluster = EmbeddedCluster::builder().brokers(2).topic("T", 1);
+    let cluster = cluster.delay_levels([Duration::from_millis(20)]).start().unwrap();
+    smol::block_on(async {
+        let client = rocketmq_smol::connect(&cluster.namesrv()).await.unwrap();
+        let mut events = client.events();
+        let consumer = client.push_consumer("G").subscribe("T", "*").start_from(StartFrom::First);
+        let consumer = consumer.start().await.unwrap();
+        let producer = client.producer("PG").start().await.unwrap();
+        let knows_the_retry_topic = |event: &ClientEvent| matches!(event, ClientEvent::Rebalanced { topic, .. } if topic.as_str() == "%RETRY%G");
+        while !knows_the_retry_topic(&events.next().await.unwrap()) {}
+        let queues = client.admin().queues("T").await.unwrap();
+        producer.send_to(Message::new("T", "fails"), queues[0].clone()).await.unwrap();
+        let delivery = consumer.next().await.unwrap();
+        cluster.stop_broker(0).unwrap();
+        delivery.dead_letter();
+        let started = Instant::now();
+        let published = || cluster.stored("%DLQ%G").len() + cluster.stored("%RETRY%G").len();
+        while published() == 0 && started.elapsed() < PATIENCE {
+            smol::Timer::after(Duration::from_millis(20)).await;
+        }
+        client.shutdown_within(Duration::from_secs(1)).await;
+    });
+    assert_eq!(cluster.stored("%RETRY%G").len(), 0);
+    let dead = cluster.stored("%DLQ%G");
+    assert_eq!((dead.len(), &*dead[0].body), (1, &b"fails"[..]));
 }

@@ -5,7 +5,7 @@ use rocketmq_core::driver::Delivery;
 use rocketmq_core::message::Message;
 use rocketmq_core::wire::Codec;
 
-use super::kit::{PATIENCE, World, collect, drain, extra, receipts, receive, send_all, sorted};
+use super::kit::{PATIENCE, World, collect, drain, extra, producer, receipts, receive, send_all, sorted};
 use super::runtimes::Live;
 
 pub(crate) async fn scenario<L: Live>(world: &World) {
@@ -24,12 +24,12 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     let mut events = client.events();
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "a || b").max_reconsume(3);
     let consumer = consumer.start_from(StartFrom::First).start().await.expect("a consumer");
-    let online = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let online = world.online(&group);
     let me = client.client_id().to_string();
     check.that("heartbeat-understood", online.iter().any(|known| known.client_id == me), &online);
     check.that("language-known", online.iter().all(|known| known.language.as_deref() == Some("RUST")), &online);
 
-    let producer = client.producer("codec_producer").start().await.expect("a producer");
+    let producer = producer(&client, "codec_producer").await;
     let make = |n: usize| {
         let tag = ["a", "b", "c"][n % 3];
         Message::new(topic.as_str(), format!("{tag} {n}")).with_tag(tag).with_key("schlüssel").with_property("π", "≈3")
@@ -67,7 +67,7 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     check.eq("committed-as-we-read-it", sum, 301);
     let none = client.admin().committed("codec_group_unknown", &queues[0]).await;
     check.eq("no-offset-is-told-from-offset-0", none, Ok(None));
-    let left = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let left = world.online(&group);
     check.that("left-the-group", left.is_empty(), &left);
     let trouble: Vec<_> = drain(&mut events).into_iter().filter(super::offsets::is_trouble).collect();
     check.that("no-trouble", trouble.is_empty(), trouble);

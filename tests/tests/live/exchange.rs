@@ -10,7 +10,7 @@ use rocketmq_core::send::Receipt;
 use rocketmq_testkit::real::{ConsumedMessage, ConsumerSpec, ProducerSpec, SendSpec, Sent};
 
 use super::checks::Scope;
-use super::kit::{Got, PATIENCE, World, collect, eventually, extra, receipts, send_all, sorted};
+use super::kit::{Got, PATIENCE, World, collect, eventually, extra, producer, receipts, send_all, sorted};
 use super::runtimes::Live;
 
 const LARGE: u32 = 6_000;
@@ -93,7 +93,7 @@ async fn us_to_java<L: Live>(world: &World, client: &Client) {
     let name = format!("us_to_java_{}", L::NAME);
     let spec = ConsumerSpec { instance: Some(name.clone()), ..ConsumerSpec::new(&name, &world.namesrv, &name, &topic) };
     world.java.start_consumer(&spec).expect("a Java consumer");
-    let producer = client.producer("us_to_java_producer").start().await.expect("a producer");
+    let producer = producer(client, "us_to_java_producer").await;
     let make = |kind: &str, n: usize| {
         let mut body = format!("{kind} ünï {n}");
         if kind == "large" {
@@ -155,7 +155,7 @@ async fn filters<L: Live>(world: &World, client: &Client) {
     let check = world.scope::<L>("filters");
     let topic = format!("filters_{}", L::NAME);
     world.topic(&topic, 4);
-    let producer = client.producer("filters_producer").start().await.expect("a producer");
+    let producer = producer(client, "filters_producer").await;
     let java_producer = format!("filters_producer_{}", L::NAME);
     let spec = ProducerSpec::new(&java_producer, &world.namesrv, &java_producer);
     world.java.start_producer(&spec).expect("a Java producer");

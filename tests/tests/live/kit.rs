@@ -12,7 +12,7 @@ use rocketmq_core::client::ClientEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, Delivery, EventStream, Producer, PushConsumer, ReceivedMessage};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::{Receipt, SendError};
-use rocketmq_testkit::real::JavaPeer;
+use rocketmq_testkit::real::{ConnectionInfo, JavaPeer};
 use smol::{LocalExecutor, Timer};
 
 use super::checks::{Checks, Scope};
@@ -59,11 +59,28 @@ impl World {
         self.java.create_topic(&self.namesrv, topic, queues).expect("a topic");
     }
 
+    /// The members of a group as the broker knows them. The retry topic by which Java finds the broker may be young.
+    pub(crate) fn online(&self, group: &str) -> Vec<ConnectionInfo> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.java.consumer_connections(&self.namesrv, group) {
+                Ok(online) => return online,
+                Err(error) if Instant::now() > end => panic!("members of {group}: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
     /// What a group has committed, and the end of the queues, each summed over the queues.
     pub(crate) fn offsets(&self, group: &str, topic: &str) -> (i64, i64) {
         let offsets = self.java.offsets(&self.namesrv, group, topic).expect("offsets");
         (offsets.iter().map(|queue| queue.committed.max(0)).sum(), offsets.iter().map(|queue| queue.max).sum())
     }
+}
+
+/// A producer that gives a busy broker time: sent again after a third of it, a message would be stored twice.
+pub(crate) async fn producer(client: &Client, group: &str) -> Producer {
+    client.producer(group).send_timeout(Duration::from_secs(45)).start().await.expect("a producer")
 }
 
 /// A message as it was received.

@@ -7,7 +7,7 @@ use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{DelayLevel, Delivery};
 use rocketmq_core::message::Message;
 
-use super::kit::{Got, World, collect, drain, eventually, extra, receipts, receive, send_all, sorted};
+use super::kit::{Got, World, collect, drain, eventually, extra, producer, receipts, receive, send_all, sorted};
 use super::runtimes::Live;
 
 const MAX_RECONSUME: u32 = 2;
@@ -22,7 +22,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     let mut events = client.events();
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
     let consumer = consumer.max_reconsume(MAX_RECONSUME).start().await.expect("a consumer");
-    let producer = client.producer("ladder_producer").start().await.expect("a producer");
+    let producer = producer(&client, "ladder_producer").await;
 
     let bodies = ["fails", "dropped", "fails once", "later", "dead", "good"];
     let make = |body: &&'static str| {

@@ -2,6 +2,13 @@
 //!
 //! One cluster per broker version. Scenarios run side by side on it, each on topics and groups of its own; those that
 //! restart the broker come last. Each assertion has a name and is counted once, however often it is made.
+//! `ROCKETMQ_LIVE_ONLY=ladder` leaves out scenarios with other names, and then the count of assertions does not matter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm
+)]
 
 mod checks;
 mod codec;
@@ -18,7 +25,7 @@ mod slow;
 mod volume;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rocketmq_testkit::real::{self, JavaPeer, Options, RealCluster, RealError, V4, V5};
@@ -27,6 +34,8 @@ use checks::Checks;
 use kit::World;
 use runtimes::{Live, OnSmol, OnTokio};
 
+/// Two clusters at once are too much for two cores: what must happen in time would not.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Named assertions that each version has at least.
 const LEAST_ASSERTIONS: usize = 150;
 
@@ -44,6 +53,7 @@ fn live(version: &str) -> Result<(), RealError> {
     if !real::available()? {
         return Ok(());
     }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
     let mut options = Options::new(version);
     for (key, value) in kit::BROKER_CONF {
@@ -70,7 +80,8 @@ fn live(version: &str) -> Result<(), RealError> {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
         panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
-    assert!(checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
+    let whole = only().is_none();
+    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
     Ok(())
 }
 
@@ -79,7 +90,7 @@ fn side_by_side(world: &Arc<World>) -> Vec<String> {
     let mut jobs = Vec::new();
     jobs.extend(jobs_of::<OnSmol>());
     jobs.extend(jobs_of::<OnTokio>());
-    let only = std::env::var("ROCKETMQ_LIVE_ONLY").ok();
+    let only = only();
     jobs.retain(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only)));
     let run = |(name, job): (String, Job)| {
         let world = world.clone();
@@ -94,6 +105,11 @@ fn side_by_side(world: &Arc<World>) -> Vec<String> {
     running.into_iter().filter_map(|job| job.join().expect("panics are caught")).collect()
 }
 
+/// Part of the name of the only scenarios to run.
+fn only() -> Option<String> {
+    std::env::var("ROCKETMQ_LIVE_ONLY").ok()
+}
+
 type Job = Box<dyn FnOnce(&World) + Send>;
 
 /// The scenarios of one runtime: what mostly waits has threads of its own, the rest runs in sequence.
@@ -102,15 +118,16 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
     vec![
         job("slow", |world| L::block_on(slow::scenario::<L>(world))),
         job("membership", membership::scenario::<L>),
-        job("ladder", |world| L::block_on(ladder::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
-        job("names", |world| {
-            L::block_on(names::scenario::<L>(world));
-            L::block_on(offsets::scenario::<L>(world));
-        }),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));
+        }),
+        // What is measured comes last, when the JVMs have warmed up.
+        job("ladder", |world| {
+            L::block_on(ladder::scenario::<L>(world));
+            L::block_on(offsets::scenario::<L>(world));
+            L::block_on(names::scenario::<L>(world));
         }),
     ]
 }

@@ -101,8 +101,13 @@ pub(crate) struct Java<'a> {
 
 impl<'a> Java<'a> {
     pub(crate) fn join(world: &World, peer: &'a JavaPeer, name: &str, group: &str, topic: &str) -> Self {
-        let spec =
-            ConsumerSpec { instance: Some(name.to_owned()), ..ConsumerSpec::new(name, &world.namesrv, group, topic) };
+        // A Java member whose queues change takes a new subscription version and tells the broker at once, unless a
+        // heartbeat is under way at that moment: then its pulls are refused (25) until the next one.
+        let spec = ConsumerSpec {
+            instance: Some(name.to_owned()),
+            heartbeat_ms: Some(2_000),
+            ..ConsumerSpec::new(name, &world.namesrv, group, topic)
+        };
         let id = peer.start_consumer(&spec).expect("a Java consumer");
         Self { id, name: name.to_owned(), topic: topic.to_owned(), peer, seen: Mutex::default() }
     }
@@ -123,6 +128,10 @@ impl<'a> Java<'a> {
         let mut seen = self.seen.lock().unwrap();
         seen.extend(new.into_iter().map(|got| (got.body, got.message.queue_id)));
         seen.clone()
+    }
+
+    pub(crate) fn log_tail(&self) -> String {
+        self.peer.log_tail()
     }
 
     /// Leaves in good order.

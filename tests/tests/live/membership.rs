@@ -12,7 +12,7 @@ use rocketmq_core::message::Message;
 use rocketmq_testkit::real::JavaPeer;
 
 use super::checks::Scope;
-use super::kit::World;
+use super::kit::{World, producer};
 use super::member::{Java, Ours, Seen};
 use super::runtimes::Live;
 
@@ -94,7 +94,7 @@ impl Stage<'_> {
         let wanted: BTreeSet<_> =
             ours.iter().map(|one| one.id.clone()).chain(java.map(|java| java.id.clone())).collect();
         let at_broker = || {
-            let known = self.world.java.consumer_connections(&self.world.namesrv, self.group).expect("connections");
+            let known = self.world.online(self.group);
             known.into_iter().map(|known| known.client_id).collect::<BTreeSet<_>>()
         };
         let shares = || {
@@ -154,6 +154,9 @@ impl Stage<'_> {
         };
         wait(Duration::from_secs(20), || seen().len() >= wanted.len());
         let seen = seen();
+        if seen.len() != wanted.len() {
+            eprintln!("{}", java.map(Java::log_tail).unwrap_or_default());
+        }
         check.eq("each-owner-consumes-its-queues", seen.iter().cloned().collect::<BTreeSet<_>>(), wanted.clone());
         check.eq("each-probe-once", seen.len(), wanted.len());
     }
@@ -195,7 +198,7 @@ struct Traffic {
 impl Traffic {
     fn start<L: Live>(world: &World, topic: &str) -> Self {
         let (client, kill) = L::connect_mortal(world.builder());
-        let producer = block_on(client.producer("members_producer").start()).expect("a producer");
+        let producer = block_on(producer(&client, "members_producer"));
         let (sent, stop) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
         let (sender, sent_too, stopped, topic) = (producer.clone(), sent.clone(), stop.clone(), topic.to_owned());
         let thread = std::thread::spawn(move || {

@@ -8,7 +8,9 @@ use rocketmq_core::driver::{Client, Delivery, PushConsumer};
 use rocketmq_core::message::Message;
 use rocketmq_testkit::real::V4;
 
-use super::kit::{PATIENCE, World, collect, drain, extra, receipts, receive, send_all, sleep, sorted};
+use super::kit::{
+    PATIENCE, World, collect, drain, eventually, extra, producer, receipts, receive, send_all, sleep, sorted,
+};
 use super::runtimes::Live;
 
 const QUEUES: usize = 4;
@@ -37,7 +39,7 @@ async fn start_positions<L: Live>(world: &World) {
     let [empties, firsts, lasts] = ["empty", "first", "last"].map(|name| format!("start_{name}_{}", L::NAME));
     world.topic(&topic, QUEUES as u32);
     let client = world.client::<L>().await;
-    let producer = client.producer("start_producer").start().await.expect("a producer");
+    let producer = producer(&client, "start_producer").await;
 
     // What brokers say of a group they do not know: for an empty queue, 4.x that it is at 0 and 5.x that they do not
     // know; for a queue whose first message is in memory, which 4.x can be told never to assume, that it is at 0.
@@ -54,6 +56,8 @@ async fn start_positions<L: Live>(world: &World) {
     let mut ends = BTreeMap::<i32, u64>::new();
     old.iter().for_each(|receipt| *ends.entry(receipt.queue.id).or_default() += 1);
     check.eq("messages-in-every-queue", ends.len(), QUEUES);
+    // A queue shows its messages a moment after they are stored.
+    eventually(|| (world.offsets(&firsts, &topic).1 == 20).then_some(())).await;
 
     let first = start(&client, &firsts, &topic, StartFrom::First).await;
     check.eq("first-starts-at-0", first.positions(&topic), vec![(0, young(StartReason::First)); QUEUES]);
@@ -94,7 +98,7 @@ async fn clean_shutdown<L: Live>(world: &World) {
     let (topic, group) = (format!("clean_{}", L::NAME), format!("clean_group_{}", L::NAME));
     world.topic(&topic, QUEUES as u32);
     let client = world.client::<L>().await;
-    let producer = client.producer("clean_producer").start().await.expect("a producer");
+    let producer = producer(&client, "clean_producer").await;
     let messages = (0..400).map(|n| Message::new(topic.as_str(), format!("m{n}"))).collect();
     receipts(send_all(&producer, 16, messages).await);
 
@@ -114,7 +118,7 @@ async fn clean_shutdown<L: Live>(world: &World) {
     check.at_least("it-did-wait", begun.elapsed(), std::time::Duration::from_millis(700));
     check.that("next-ends", run.consumer.next().await.is_none(), ());
     check.eq("committed-what-was-consumed", world.offsets(&group, &topic), (151, 400));
-    let left = world.java.consumer_connections(&world.namesrv, &group).expect("connections");
+    let left = world.online(&group);
     check.that("left-the-group", left.is_empty(), &left);
     check.eq("stops-twice-alike", run.consumer.shutdown().await.unsettled, 0);
 
@@ -135,7 +139,7 @@ async fn clean_shutdown<L: Live>(world: &World) {
 
     // What is not settled in time is given up, uncommitted, and comes again.
     let client = world.client::<L>().await;
-    let producer = client.producer("clean_producer").start().await.expect("a producer");
+    let producer = super::kit::producer(&client, "clean_producer").await;
     producer.send(Message::new(topic.as_str(), "stuck")).await.expect("a receipt");
     let run = start(&client, &group, &topic, StartFrom::First).await;
     let stuck = run.consumer.next().await.expect("a delivery");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::message::Message;
 
-use super::kit::{Got, World, before, send_all, sleep};
+use super::kit::{Got, World, before, producer, send_all, sleep};
 use super::runtimes::Live;
 
 const TAKES: Duration = Duration::from_secs(35);
@@ -18,7 +18,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     let client = world.client::<L>().await;
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
     let consumer = consumer.start().await.expect("a consumer");
-    let producer = client.producer("slow_producer").start().await.expect("a producer");
+    let producer = producer(&client, "slow_producer").await;
 
     let (begun, done) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let handling = consumer.run(4, |delivery| {

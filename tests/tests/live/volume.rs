@@ -1,13 +1,12 @@
 //! Ten thousand messages, many in flight: each is consumed once, as it was sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::message::Message;
 use rocketmq_core::send::StoreStatus;
 
-use super::kit::{World, collect, drain, extra, receipts, send_all};
+use super::kit::{World, collect, drain, extra, producer, receipts, send_all};
 use super::runtimes::Live;
 
 const MESSAGES: usize = 10_000;
@@ -25,9 +24,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     let mut events = client.events();
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
     let consumer = consumer.start().await.expect("a consumer");
-    // Sent again after a third of this time, a message would be stored twice.
-    let producer =
-        client.producer("volume_producer").send_timeout(Duration::from_secs(45)).start().await.expect("a producer");
+    let producer = producer(&client, "volume_producer").await;
     let make = |n: usize| {
         Message::new(topic.as_str(), format!("message {n}"))
             .with_tag(format!("tag{}", n % 7))

@@ -1,14 +1,18 @@
 //! Offsets on their way to the broker: always behind the first unsettled message.
 
-use bytes::Bytes;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
+use bytes::Bytes;
+
+use super::queue::Assigned;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::ids::{BrokerName, Epoch, MessageQueue, QueueOffset, Topic};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::codes::response;
@@ -21,6 +25,28 @@ pub(super) struct LastOffsets {
     pub(super) committed: Option<QueueOffset>,
 }
 
+/// The commits of one topic at one broker.
+///
+/// Brokers keep the offsets of a group and topic in one table, made by the first commit; of two first commits at the
+/// same time each makes its own, and the offset in one of them is lost (4.9.7 and 5.4.0,
+/// `ConsumerOffsetManager.commitOffset`). And they handle commits on several threads, so that of two for one queue the
+/// earlier may be stored last. So the first of a lane goes alone, and those of one queue one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// A commit was stored since the lane was last empty: the table is there.
+    open: bool,
+    under_way: BTreeSet<i32>,
+    /// At most one for each queue.
+    waiting: VecDeque<Commit>,
+}
+
+#[derive(Debug)]
+struct Commit {
+    queue: MessageQueue,
+    epoch: Epoch,
+    offset: QueueOffset,
+}
+
 impl Consumer {
     /// Commits what moved since the last time.
     pub(crate) fn on_commit_timer(&mut self, at: Siblings<'_>, fx: &mut Effects) {
@@ -31,13 +57,13 @@ impl Consumer {
     }
 
     pub(super) fn commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
-        let due: alloc::vec::Vec<_> = self
-            .queues
-            .iter()
-            .filter_map(|(queue, assigned)| Some((queue.clone(), assigned.epoch(), assigned.to_commit()?)))
-            .collect();
-        for (queue, epoch, offset) in due {
-            if self.send_commit(&queue, epoch, offset, at, fx)
+        let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
+            Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit()? })
+        };
+        let due: Vec<_> = self.queues.iter().filter_map(due).collect();
+        for commit in due {
+            let queue = commit.queue.clone();
+            if self.submit(commit, at, fx)
                 && let Some(assigned) = self.queues.get_mut(&queue)
             {
                 assigned.on_committing();
@@ -59,8 +85,13 @@ impl Consumer {
             return;
         };
         let settled_to = known.settled_to.max(last.map(|progress| progress.settled_to));
+        if let Some(known) = self.leaving.get_mut(&key) {
+            known.settled_to = settled_to;
+        }
         let sent = match settled_to {
-            Some(offset) if known.committed < Some(offset) => self.send_commit(queue, epoch, offset, at, fx),
+            Some(offset) if known.committed < Some(offset) => {
+                self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx)
+            }
             Some(_) | None => false,
         };
         if !sent {
@@ -75,29 +106,45 @@ impl Consumer {
         epoch: Epoch,
         offset: QueueOffset,
         result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
         fx: &mut Effects,
     ) {
-        self.leaving.remove(&(queue.clone(), epoch));
         let stored = matches!(&result, Ok(frame) if frame.header.code == response::SUCCESS);
+        let key = (queue.clone(), epoch);
+        if self.leaving.get(&key).is_some_and(|last| last.settled_to == Some(offset)) {
+            self.leaving.remove(&key);
+        }
         if let Some(assigned) = self.queues.get_mut(queue)
             && assigned.epoch() == epoch
         {
             assigned.on_committed(stored.then_some(offset));
         }
+        self.next_of_lane(queue, stored.then_some(offset), at, fx);
+        if stored && matches!(self.state, State::Committing { .. }) {
+            // More may have been settled since the answered commit was sent.
+            self.commit(at, fx);
+        }
         self.after_commit(fx);
     }
 
-    fn send_commit(
-        &self,
-        queue: &MessageQueue,
-        epoch: Epoch,
-        offset: QueueOffset,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) -> bool {
-        let Some(to) = at.routes.view().master(&queue.broker).cloned() else {
+    /// Sends a commit, or lets it wait for those before it. `false` when its broker is unknown.
+    fn submit(&mut self, commit: Commit, at: Siblings<'_>, fx: &mut Effects) -> bool {
+        let Some(to) = at.routes.view().master(&commit.queue.broker).cloned() else {
             return false;
         };
+        let lane = self.lanes.entry(lane_of(&commit.queue)).or_default();
+        let alone = !lane.open && !lane.under_way.is_empty();
+        if alone || lane.under_way.contains(&commit.queue.id) {
+            let older = lane.waiting.iter().position(|waiting| waiting.queue.id == commit.queue.id);
+            let older = older.and_then(|at| lane.waiting.remove(at));
+            lane.waiting.push_back(commit);
+            if let Some(older) = older {
+                self.leaving.remove(&(older.queue, older.epoch));
+            }
+            return true;
+        }
+        lane.under_way.insert(commit.queue.id);
+        let Commit { queue, epoch, offset } = commit;
         let group = self.config.group.clone();
         let request = UpdateConsumerOffset {
             group: group.clone(),
@@ -106,10 +153,39 @@ impl Consumer {
             commit_offset: offset,
             broker: Some(queue.broker.clone()),
         };
-        let reply_to = ReplyTo::Commit { group, queue: queue.clone(), epoch, offset };
+        let reply_to = ReplyTo::Commit { group, queue, epoch, offset };
         fx.request(to, request.encode(self.client.codec, Bytes::new()), COMMIT_TIMEOUT, reply_to);
         true
     }
+
+    /// A commit of this queue was answered: what waited for it goes on.
+    fn next_of_lane(&mut self, done: &MessageQueue, stored: Option<QueueOffset>, at: Siblings<'_>, fx: &mut Effects) {
+        let key = lane_of(done);
+        let Some(lane) = self.lanes.get_mut(&key) else {
+            return;
+        };
+        lane.under_way.remove(&done.id);
+        lane.open |= stored.is_some();
+        for commit in core::mem::take(&mut lane.waiting) {
+            let (queue, epoch) = (commit.queue.clone(), commit.epoch);
+            let stored_already = queue == *done && stored == Some(commit.offset);
+            if stored_already || !self.submit(commit, at, fx) {
+                self.leaving.remove(&(queue.clone(), epoch));
+                if let Some(assigned) = self.queues.get_mut(&queue)
+                    && assigned.epoch() == epoch
+                {
+                    assigned.on_committed(None);
+                }
+            }
+        }
+        if self.lanes.get(&key).is_some_and(|lane| lane.under_way.is_empty() && lane.waiting.is_empty()) {
+            self.lanes.remove(&key);
+        }
+    }
+}
+
+fn lane_of(queue: &MessageQueue) -> (Topic, BrokerName) {
+    (queue.topic.clone(), queue.broker.clone())
 }
 
 /// Java: 5 s, oneway; we wait for the answer, so that a lost commit is made again.

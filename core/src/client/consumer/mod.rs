@@ -21,14 +21,14 @@ use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Epoch, Group, MessageQueue, OpId, Topic};
+use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
 use crate::wire::subscription::SubscriptionData;
-use commit::LastOffsets;
+use commit::{Lane, LastOffsets};
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -46,6 +46,8 @@ pub(crate) struct Consumer {
     queues: BTreeMap<MessageQueue, Assigned>,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
+    /// The commits under way.
+    lanes: BTreeMap<(Topic, BrokerName), Lane>,
     send_backs: BTreeMap<u64, SendBack>,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
@@ -117,6 +119,7 @@ impl Consumer {
             rebalance,
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             send_backs: BTreeMap::new(),
             turn,
         }
@@ -247,6 +250,14 @@ impl Consumer {
     pub(crate) fn on_trouble(&mut self, why: &str) {
         if let State::Starting { trouble, .. } = &mut self.state {
             *trouble = Some(String::from(why));
+        }
+    }
+
+    /// Members joined or left: whoever gets a queue of ours next is to start where we are.
+    pub(crate) fn on_members_changed(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if matches!(self.state, State::Running) {
+            self.commit(at, fx);
+            self.on_rebalance(at, fx);
         }
     }
 

@@ -213,6 +213,8 @@ fn shifted(offset: QueueOffset, delta: i64) -> QueueOffset {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
     use super::*;
     use crate::ids::Opaque;
     use crate::time::UnixMillis;
@@ -231,7 +233,7 @@ mod tests {
             queue_id: 0,
             flag: 0,
             queue_offset: QueueOffset::new(offset),
-            physical_offset: i64::try_from(offset).unwrap() * 1_000,
+            physical_offset: i64::try_from(offset).unwrap().saturating_mul(1_000),
             sys_flag: SysFlags(sys_flag),
             born_timestamp: 0,
             born_host: "127.0.0.1:1".parse().unwrap(),

@@ -477,6 +477,7 @@ impl Consumer {
 }
 
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a check of its own few")]
 impl Consumer {
     /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
     pub(crate) fn check(&self, fx: &Effects) {

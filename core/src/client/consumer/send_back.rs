@@ -196,6 +196,8 @@ impl Consumer {
         let (id, topic) = origin_of(failure);
         let most = i32::try_from(self.config.max_reconsume).unwrap_or(i32::MAX);
         let level = if failure.level > 0 { failure.level } else { times.saturating_add(FIRST_LEVEL) };
+        // There is no level for "dead": brokers bury what was redelivered more often than is allowed.
+        let times = if failure.level < 0 { times.max(most) } else { times };
         all.remove(name::TRAN_MSG);
         all.entry(name::RETRY_TOPIC).or_insert_with(|| topic.unwrap_or_else(|| batch.queue.topic.to_string()));
         all.entry(name::ORIGIN_MESSAGE_ID).or_insert_with(|| id.unwrap_or_default());

@@ -96,3 +96,79 @@ fn a_revoked_queue_commits_its_last_settled_offset() {
     world.advance(10_000);
     assert_eq!(committed(&world), [0; 0], "the commit timed out and nothing follows");
 }
+
+#[test]
+fn the_first_commit_of_a_topic_goes_alone() {
+    let mut world = World::consuming(4, |_| ());
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    world.advance(5_000);
+    assert_eq!(committed(&world), [500]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.fail(asked, Sent::Maybe);
+    world.run();
+    assert_eq!(committed(&world), [500], "nobody knows whether the broker has a table for the topic now");
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(committed(&world), [500, 500], "it has: the others go together");
+}
+
+#[test]
+fn queues_revoked_before_any_commit_do_not_commit_together() {
+    let mut world = World::consuming(4, |_| ());
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    leave_group(&mut world);
+    assert_eq!(committed(&world), [500]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(committed(&world), [500, 500, 500]);
+}
+
+#[test]
+fn a_queue_revoked_during_its_commit_commits_after_it() {
+    let mut world = settled_during_a_commit();
+    leave_group(&mut world);
+    assert_eq!(committed(&world), [505]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(committed(&world), [507]);
+}
+
+#[test]
+fn a_stop_during_a_commit_commits_what_was_settled_since() {
+    let mut world = settled_during_a_commit();
+    let op = world.stop("g", Instant::from_micros(60_000_000));
+    world.run();
+    assert_eq!(committed(&world), [505]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(committed(&world), [507]);
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.run();
+    assert!(matches!(world.result(op), CommandResult::Stopped(Drained { unsettled: 0 })));
+}
+
+/// A world where 505 is being committed and 507 is settled.
+fn settled_during_a_commit() -> World {
+    let mut world = world();
+    let pull = world.pull("T");
+    world.found(pull, 500..505);
+    world.consume(Outcome::Done);
+    world.advance(5_000);
+    let pull = world.pull("T");
+    world.found(pull, 505..507);
+    world.consume(Outcome::Done);
+    assert_eq!(committed(&world), [505]);
+    world
+}
+
+/// The others of the group take every queue.
+fn leave_group(world: &mut World) {
+    world.members = ["0", "00", "000", "0000", ME].map(ClientId::from).into();
+    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 0 }, rebalances::notice("g")));
+    world.advance(1_000);
+}

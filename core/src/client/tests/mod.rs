@@ -1,6 +1,10 @@
 //! The machine in a world that answers as a healthy cluster does, unless a test says otherwise.
 
-#![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
+)]
 
 mod commits;
 mod heartbeats;
@@ -21,13 +25,17 @@ use bytes::Bytes;
 
 use super::*;
 use crate::dispatch::{Dispatch, DispatchConfig, Outcome};
+use crate::error::IoFailure;
 use crate::error::{IoKind, Sent};
 use crate::ids::{BrokerName, ClientId, Opaque};
+use crate::ids::{Endpoint, QueueOffset, Topic};
 use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
 use crate::wire::frame;
+use crate::wire::frame::EncodedFrame;
 use crate::wire::header::{ExtWriter, HeaderLimits};
 use crate::wire::message::{RecordVersion, StoredMessage, SysFlags, encode_record};
 use crate::wire::request::PullMessageResponse;
+use alloc::string::String;
 
 const ME: &str = "10.0.0.1@me";
 const NS: &str = "ns:9876";

@@ -160,7 +160,7 @@ impl ExtWriter<'_> {
             self.out.push(b',');
         }
         self.out.push(b'"');
-        self.out.extend_from_slice(key.as_bytes());
+        push_json_text(self.out, key);
         self.out.extend_from_slice(b"\":");
     }
 

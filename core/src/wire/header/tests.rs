@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn headers_round_trip(
         code in any::<i16>(), flags in 0..4_i32, version in 0..600_i32, remark in proptest::option::of(".{1,40}"),
-        fields in proptest::collection::btree_map("[a-zA-Z_]{1,20}", "\\PC{0,30}|.{0,30}", 0..12),
+        fields in proptest::collection::btree_map("[a-zA-Z_]{1,20}|(?s).{1,20}", "\\PC{0,30}|.{0,30}", 0..12),
         binary in any::<bool>(),
     ) {
         let codec = if binary { Codec::Rocketmq } else { Codec::Json };

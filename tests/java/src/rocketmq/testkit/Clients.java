@@ -155,6 +155,9 @@ final class Clients {
         if (a.getString("instance") != null) {
             client.setInstanceName(a.getString("instance"));
         }
+        if (a.getInteger("heartbeat_ms") != null) {
+            client.setHeartbeatBrokerInterval(a.getInteger("heartbeat_ms"));
+        }
         client.setConsumeFromWhere("FIRST".equals(a.getString("from"))
             ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET : ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET);
         if (a.getInteger("max_reconsume") != null) {

@@ -1,0 +1,450 @@
+//! What goes in and comes out of a `ClientMachine`: its contract.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::consumer::{PullContext, Pulled, decode_pull};
+use super::signal::LinkRequest;
+use super::view::RouteView;
+use crate::config::ConsumerConfig;
+use crate::dispatch::{Batch, Failure, Progress, Taken};
+use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
+use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
+use crate::time::{Instant, UnixMillis};
+use crate::wire::Frame;
+use crate::wire::body::BodyError;
+use crate::wire::frame::EncodedFrame;
+
+/// What happens to the machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A handle asks for something; it gets one [`Output::Complete`] with this id, unless it cancels.
+    Command {
+        /// Correlates the completion.
+        op: OpId,
+        /// What is asked.
+        command: Command,
+    },
+    /// Nobody waits for this operation any more.
+    Cancel(OpId),
+    /// A link is up.
+    Connected(ConnId),
+    /// A link could not be opened.
+    ConnectFailed(ConnId, IoFailure),
+    /// A link is closed; every request on it was answered before.
+    Closed(ConnId, CloseReason),
+    /// The answer to an [`Output::Request`].
+    Response {
+        /// The request.
+        id: RequestId,
+        /// The answer, or why there is none.
+        result: Result<Reply, RequestError>,
+    },
+    /// A server asks this client for something.
+    BrokerRequest(ConnId, Frame),
+    /// How far a queue is settled.
+    Progress(Group, Progress),
+    /// The answer to [`Output::Revoke`]: the last progress of the queue, if any of it was ever handed out.
+    Revoked {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The assignment.
+        epoch: Epoch,
+        /// How far it got.
+        last: Option<Progress>,
+    },
+    /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room) at a time.
+    Failed(Group, Failure),
+    /// After [`Output::StopIntake`]: nothing handed out is unsettled.
+    Drained(Group),
+    /// The wall clock, for fields on the wire.
+    WallClock(UnixMillis),
+    /// End, by this time.
+    Shutdown {
+        /// When everything is given up.
+        deadline: Instant,
+    },
+}
+
+/// The answer to a request of the machine.
+#[derive(Debug)]
+pub enum Reply {
+    /// A response.
+    Frame(Frame),
+    /// The response to a pull, decoded with its [`PullContext`].
+    Pulled(Pulled),
+}
+
+impl Reply {
+    /// Reads the answer to a [`LinkRequest`] with what travelled with it.
+    #[must_use]
+    pub fn read(pull: Option<&PullContext>, frame: Frame) -> Self {
+        match pull {
+            Some(context) => Self::Pulled(decode_pull(context, frame)),
+            None => Self::Frame(frame),
+        }
+    }
+}
+
+/// What a handle can ask for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Wait until a name server is up; [`CommandResult::Opened`].
+    Open,
+    /// The route of a topic; [`CommandResult::Route`].
+    WantRoute {
+        /// The topic.
+        topic: Topic,
+        /// Whether the known route did not serve.
+        fresh: bool,
+    },
+    /// A link; [`CommandResult::Link`].
+    WantLink(Endpoint),
+    /// Register a producer group; [`CommandResult::Done`].
+    StartProducer(Group),
+    /// Unregister it; [`CommandResult::Done`].
+    StopProducer(Group),
+    /// Start a consumer; [`CommandResult::Started`].
+    StartConsumer(Arc<ConsumerConfig>),
+    /// Stop a consumer; [`CommandResult::Stopped`].
+    StopConsumer {
+        /// Its group.
+        group: Group,
+        /// The operation that started it: another consumer of the group may have been started since.
+        start: OpId,
+        /// When handed-out messages are given up.
+        deadline: Instant,
+    },
+    /// One request to one place; [`CommandResult::Called`].
+    Call {
+        /// The place.
+        to: CallTarget,
+        /// The request.
+        frame: EncodedFrame,
+        /// How long it may take.
+        timeout: Duration,
+    },
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// Whichever name server answers.
+    NameServer,
+    /// This address.
+    Endpoint(Endpoint),
+}
+
+/// The end of a command.
+#[derive(Clone, Debug)]
+pub enum CommandResult {
+    /// Of [`Command::Open`].
+    Opened(Result<(), Unavailable>),
+    /// Of [`Command::WantRoute`].
+    Route(Result<(), RouteError>),
+    /// Of [`Command::WantLink`].
+    Link(Result<(), RequestFailure>),
+    /// Of producer commands.
+    Done,
+    /// Of [`Command::StartConsumer`].
+    Started(Result<(), StartError>),
+    /// Of [`Command::StopConsumer`].
+    Stopped(Drained),
+    /// Of [`Command::Call`].
+    Called(Result<Frame, RequestError>),
+    /// The client is shutting down.
+    Closed,
+}
+
+/// What the machine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Open a link.
+    Connect {
+        /// Its id from now on.
+        conn: ConnId,
+        /// Where to.
+        to: Endpoint,
+    },
+    /// Close a link, after flushing and waiting for answers until `grace` is over.
+    Close {
+        /// The link.
+        conn: ConnId,
+        /// How long.
+        grace: Duration,
+    },
+    /// Send a request.
+    Request(ConnId, LinkRequest),
+    /// Answer a server's request.
+    Answer {
+        /// The link it came on.
+        conn: ConnId,
+        /// Its opaque.
+        opaque: crate::ids::Opaque,
+        /// The answer.
+        frame: EncodedFrame,
+    },
+    /// A command is over.
+    Complete {
+        /// Which.
+        op: OpId,
+        /// How.
+        result: CommandResult,
+    },
+    /// A consumer is about to get messages: make a `Dispatch` for it.
+    OpenDispatch(Arc<ConsumerConfig>),
+    /// Messages for a consumer.
+    Deliver {
+        /// The group.
+        group: Group,
+        /// What was pulled.
+        batch: Arc<Batch>,
+    },
+    /// A failed message is with the broker: settle it.
+    Settle {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A failed message could not be handed back: hand it out again.
+    Redeliver {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A message cannot be passed: hand out nothing more of its queue.
+    StopQueue {
+        /// The group.
+        group: Group,
+        /// The message.
+        taken: Taken,
+    },
+    /// A queue is no longer ours; answered at once with [`Input::Revoked`].
+    Revoke {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The assignment.
+        epoch: Epoch,
+    },
+    /// Hand out nothing more of this group; [`Input::Drained`] follows when nothing is unsettled.
+    StopIntake {
+        /// The group.
+        group: Group,
+    },
+    /// The consumer is no more: forget its `Dispatch`.
+    CloseDispatch(Group),
+    /// The picture of routes and links changed.
+    Routes(Arc<RouteView>),
+    /// Something a user may want to know.
+    Event(ClientEvent),
+    /// The end: nothing follows.
+    Closed,
+}
+
+/// What a client does and meets, for its users to see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// A step of a consumer's start.
+    Start {
+        /// The group.
+        group: Group,
+        /// The step.
+        step: StartStep,
+    },
+    /// Queues of a topic were shared out anew.
+    Rebalanced {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// Queues this member got.
+        added: Vec<MessageQueue>,
+        /// Queues it gave up.
+        revoked: Vec<MessageQueue>,
+        /// How many members the group has.
+        members: usize,
+    },
+    /// Where a queue is consumed from, and why.
+    StartPosition {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The first offset.
+        offset: QueueOffset,
+        /// Why.
+        reason: StartReason,
+    },
+    /// The broker moved a queue's offset: it was outside the queue, or reset by an operator.
+    OffsetIllegal {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset asked for.
+        asked: QueueOffset,
+        /// Where it goes on.
+        next: QueueOffset,
+        /// The start of the queue.
+        min: i64,
+        /// The end of the queue.
+        max: i64,
+    },
+    /// A pull failed; it is tried again.
+    PullFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A failed message could neither be handed back nor republished; it is tried again here.
+    SendBackFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A record that cannot be decoded.
+    Poison {
+        /// The group.
+        group: Group,
+        /// The record.
+        event: crate::dispatch::DispatchEvent,
+    },
+    /// A queue stopped at a record that can be neither decoded nor handed back.
+    QueueStopped {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The record's offset.
+        offset: QueueOffset,
+    },
+    /// A broker's heartbeat answer told its wire version.
+    BrokerVersion {
+        /// The broker.
+        endpoint: Endpoint,
+        /// Its version, such as 493 for 5.4.0.
+        version: i32,
+    },
+    /// A topic has no route.
+    TopicMissing(Topic),
+    /// A link is up.
+    LinkUp(Endpoint),
+    /// A link is down.
+    LinkDown(Endpoint),
+}
+
+/// The nine steps of a consumer's start, as in Java's `DefaultMQPushConsumerImpl.start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartStep {
+    /// 1: every rule of the configuration holds.
+    CheckConfig = 1,
+    /// 2: subscriptions are parsed, the retry topic is added.
+    CopySubscription,
+    /// 3: the instance has its name.
+    InstanceName,
+    /// 4: the group belongs to its client.
+    ClientInstance,
+    /// 5: rebalance is set up.
+    Rebalance,
+    /// 6: pulling is set up.
+    PullApi,
+    /// 7: the offset store is set up.
+    OffsetStore,
+    /// 8: the consume service is set up.
+    ConsumeService,
+    /// 9: routes are known and a broker knows the group.
+    Register,
+}
+
+impl StartStep {
+    /// Its number, 1 to 9.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a queue is consumed from where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartReason {
+    /// The broker has an offset for the group (for a new group too, if it still holds the whole queue in memory).
+    Stored,
+    /// None is stored and the group starts at the end.
+    Last,
+    /// None is stored and the group starts at the first message.
+    First,
+    /// Nothing in a retry topic may be missed.
+    RetryTopic,
+}
+
+/// No name server could be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no name server can be reached:{}", list(.tried))]
+pub struct Unavailable {
+    /// Each address, and why.
+    pub tried: Vec<(Endpoint, RequestFailure)>,
+}
+
+/// A topic whose route cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Neither the topic exists nor a template to make it from.
+    #[error("the topic does not exist")]
+    NoTopic,
+    /// The name server refused.
+    #[error("name server answered {code}: {remark}")]
+    Refused {
+        /// Its response code.
+        code: i32,
+        /// Its words.
+        remark: String,
+    },
+    /// The route cannot be read, or is over its limits.
+    #[error("{0}")]
+    Malformed(BodyError),
+    /// No name server answered.
+    #[error("no name server answered: {0}")]
+    Unavailable(RequestError),
+}
+
+/// A consumer that did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The configuration breaks a rule.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// This client has a consumer of that group already.
+    #[error("this client has a consumer of group {0} already")]
+    Duplicate(Group),
+    /// No broker could be reached.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The client is closed, or the consumer was stopped before it had started.
+    #[error("closed")]
+    Closed,
+}
+
+/// How a consumer stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages handed out and not settled in time; they are delivered again.
+    pub unsettled: u64,
+}
+
+fn list(tried: &[(Endpoint, RequestFailure)]) -> String {
+    tried.iter().map(|(endpoint, why)| alloc::format!(" {endpoint} ({why})")).collect()
+}

@@ -1,0 +1,12 @@
+//! What users of an adapter need: adapters re-export all of it.
+
+pub use super::{
+    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
+};
+pub use crate::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
+pub use crate::config::{StartFrom, Strategy};
+pub use crate::dispatch::PoisonPolicy;
+pub use crate::message::{Message, MessageError};
+pub use crate::send::{Receipt, SendError, StoreStatus};
+pub use crate::{config, error, ids, wire};
