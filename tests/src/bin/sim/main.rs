@@ -1,4 +1,10 @@
 //! The simulator's program: sweeps over seeds, replays, and checks of the simulator itself.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a program"
+)]
 
 mod args;
 mod determinism;

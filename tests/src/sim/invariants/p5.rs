@@ -10,18 +10,17 @@ use crate::sim::history::{Change, History, Outcome, What};
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut open = BTreeMap::new();
     // A process that stood still, or whose timers are late, ends its sends later.
-    let late = |row: &crate::sim::history::Row| match &row.what {
-        What::Fault(Fault::LateTimers | Fault::Pause | Fault::Zombie) => true,
-        What::Member { change: Change::Paused, .. } => true,
-        _ => false,
+    let late = |row: &crate::sim::history::Row| {
+        matches!(
+            &row.what,
+            What::Fault(Fault::LateTimers | Fault::Pause | Fault::Zombie) | What::Member { change: Change::Paused, .. }
+        )
     };
     let slack = if history.rows.iter().any(late) { LATE } else { TICK };
     for row in &history.rows {
         match &row.what {
-            What::Attempt { id, deadline, .. } => {
-                if open.insert(*id, *deadline).is_some() {
-                    return Err(Broken::new(row.at, format!("message {id} is sent while it is sent")));
-                }
+            What::Attempt { id, deadline, .. } if open.insert(*id, *deadline).is_some() => {
+                return Err(Broken::new(row.at, format!("message {id} is sent while it is sent")));
             }
             What::Resolved { id, outcome } => {
                 let Some(deadline) = open.remove(id) else {

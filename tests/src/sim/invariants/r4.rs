@@ -18,11 +18,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Member { member, group, change: Change::Left | Change::Crashed } => {
                 owned.retain(|(known, of, _)| (known, of) != (member, group));
             }
-            What::Delivered { member, group, queue, offset, .. } => {
-                if !owned.contains(&(*member, group.clone(), queue.clone())) {
-                    let text = format!("member {member} of {group} got {queue:?} {offset}, which it does not own");
-                    return Err(Broken::new(row.at, text));
-                }
+            What::Delivered { member, group, queue, offset, .. }
+                if !owned.contains(&(*member, group.clone(), queue.clone())) =>
+            {
+                let text = format!("member {member} of {group} got {queue:?} {offset}, which it does not own");
+                return Err(Broken::new(row.at, text));
             }
             _ => {}
         }
