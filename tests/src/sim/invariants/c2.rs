@@ -27,9 +27,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 // broker keeps those from it that do not even have the hash of a wanted tag.
                 let handed_back = queue.topic.starts_with('%');
                 let wants = |setup: &GroupSetup| {
-                    let alike = |wanted: &&str| java_hash(wanted) == java_hash(tag);
+                    let alike = |wanted: &str| java_hash(wanted) == java_hash(tag);
                     setup.name == *group
-                        && (setup.wants(tag) || (handed_back && setup.tags.iter().any(|tag| alike(&tag))))
+                        && (setup.wants(tag) || (handed_back && setup.tags.iter().any(|tag| alike(tag))))
                 };
                 if !history.setup.groups.iter().any(wants) {
                     return broken("which it does not want");

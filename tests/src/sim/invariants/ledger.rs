@@ -8,6 +8,9 @@ use crate::sim::history::{Copy, GroupSetup, Queue, Settled, Setup, What};
 /// A group's queue.
 pub(crate) type Key = (Arc<str>, Queue);
 
+/// Positions in queues.
+type Places = BTreeSet<(Queue, i64)>;
+
 /// Kept row by row.
 pub(crate) struct Ledger {
     setup: Setup,
@@ -20,7 +23,7 @@ pub(crate) struct Ledger {
     ends: BTreeMap<Queue, i64>,
     deliveries: BTreeMap<u64, (Key, i64, Option<u64>)>,
     /// Offsets that were handed out and failed, by group and message.
-    failed: BTreeMap<(Arc<str>, u64), BTreeSet<(Queue, i64)>>,
+    failed: BTreeMap<(Arc<str>, u64), Places>,
 }
 
 impl Ledger {

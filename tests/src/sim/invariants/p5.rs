@@ -10,16 +10,17 @@ use crate::sim::history::{Change, History, Outcome, What};
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut open = BTreeMap::new();
     // A process that stood still, or whose timers are late, ends its sends later.
-    let late = |row: &crate::sim::history::Row| match &row.what {
-        What::Fault(Fault::LateTimers | Fault::Pause | Fault::Zombie) => true,
-        What::Member { change: Change::Paused, .. } => true,
-        _ => false,
+    let late = |row: &crate::sim::history::Row| {
+        let paused = Change::Paused;
+        matches!(&row.what, What::Fault(Fault::LateTimers | Fault::Pause | Fault::Zombie))
+            || matches!(&row.what, What::Member { change, .. } if *change == paused)
     };
     let slack = if history.rows.iter().any(late) { LATE } else { TICK };
     for row in &history.rows {
         match &row.what {
             What::Attempt { id, deadline, .. } => {
-                if open.insert(*id, *deadline).is_some() {
+                let known = open.insert(*id, *deadline);
+                if known.is_some() {
                     return Err(Broken::new(row.at, format!("message {id} is sent while it is sent")));
                 }
             }

@@ -19,7 +19,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 owned.retain(|(known, of, _)| (known, of) != (member, group));
             }
             What::Delivered { member, group, queue, offset, .. } => {
-                if !owned.contains(&(*member, group.clone(), queue.clone())) {
+                let key = (*member, group.clone(), queue.clone());
+                if !owned.contains(&key) {
                     let text = format!("member {member} of {group} got {queue:?} {offset}, which it does not own");
                     return Err(Broken::new(row.at, text));
                 }
