@@ -6,6 +6,8 @@
     reason = "a program"
 )]
 
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
+
 mod args;
 mod determinism;
 mod html;
