@@ -1,11 +1,4 @@
 //! The simulator's program: sweeps over seeds, replays, and checks of the simulator itself.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::wildcard_enum_match_arm,
-    reason = "a program"
-)]
-
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::wildcard_enum_match_arm)]
 
 mod args;
