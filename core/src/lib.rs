@@ -69,6 +69,10 @@ pub mod engine;
 pub mod error;
 pub mod ids;
 pub mod message;
+#[cfg(sim_mutants)]
+pub mod mutants;
+#[cfg(not(sim_mutants))]
+mod mutants;
 pub mod rng;
 pub mod send;
 pub mod time;

@@ -13,6 +13,7 @@ use crate::config::{ClientConfig, ProducerConfig};
 use crate::error::{RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::message::{Message, MessageError};
+use crate::mutants::mutant;
 use crate::time::{Instant, UnixMillis};
 use crate::wire::codes::response;
 use crate::wire::compress::{CompressionKind, DEFAULT_LEVEL, deflate};
@@ -247,7 +248,7 @@ impl SendOp {
             Ok(frame) => self.on_answer(now, queue, &frame),
             Err(error) => {
                 let never = error.sent == Sent::Never;
-                self.maybe_stored |= !never;
+                self.maybe_stored |= !never && !mutant!(18);
                 self.tried.push(queue.broker);
                 // An attempt that nobody can have seen is not counted: another broker gets its turn, or time passes.
                 if never {
@@ -278,7 +279,7 @@ impl SendOp {
         if let Some(outcome) = self.outcome.take() {
             return SendStep::Done(outcome);
         }
-        if now >= self.deadline || self.made >= self.policy.attempts {
+        if now >= self.deadline || (self.made >= self.policy.attempts && !mutant!(21)) {
             return SendStep::Done(self.give_up(now));
         }
         if let Some(until) = self.pause.take()
@@ -325,6 +326,7 @@ impl SendOp {
         let code = frame.header.code;
         let status = match code {
             response::SUCCESS => StoreStatus::Stored,
+            response::FLUSH_DISK_TIMEOUT if mutant!(20) => StoreStatus::Stored,
             response::FLUSH_DISK_TIMEOUT => StoreStatus::FlushDiskTimeout,
             response::FLUSH_SLAVE_TIMEOUT => StoreStatus::FlushSlaveTimeout,
             response::SLAVE_NOT_AVAILABLE => StoreStatus::SlaveNotAvailable,

@@ -17,6 +17,7 @@
 
 pub mod cluster;
 pub mod real;
+pub mod sim;
 
 /// The README's examples, compiled; only in the repository, where the README is.
 #[cfg(doctest)]

@@ -19,6 +19,7 @@ pub use outbox::{Lane, MAX_SLICES, SliceList};
 use crate::config::LinkConfig;
 use crate::error::{CloseReason, RequestError, RequestFailure, Sent};
 use crate::ids::Opaque;
+use crate::mutants::mutant;
 use crate::time::{Instant, Wakeup};
 use crate::wire::Frame;
 use crate::wire::frame::{self, EncodedFrame};
@@ -187,7 +188,8 @@ impl<T> Connection<T> {
                 Err(error) => return self.finish(CloseReason::Protocol(error)),
             };
             let frame = frame::decode(received.get(..len).unwrap_or_default(), &self.cfg.header);
-            self.window.consume(len);
+            let used = if mutant!(22) { received.len() } else { len };
+            self.window.consume(used);
             self.stats.frames_in = self.stats.frames_in.saturating_add(1);
             match frame {
                 Ok(frame) => self.on_frame(now, frame),

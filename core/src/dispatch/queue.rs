@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::{Batch, DispatchConfig, Progress, Taken};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 
 /// The spans of one assignment of one queue.
 #[derive(Debug)]
@@ -175,6 +176,9 @@ impl Queue {
     /// How far the queue is settled; the walk to the first open item happens here, not per message.
     pub(super) fn progress(&mut self) -> Progress {
         self.dirty = false;
+        if mutant!(2) {
+            self.settled_to = self.settled_to.max(self.last_settled());
+        }
         if let Some(span) = self.spans.front()
             && let Some(batch) = &span.batch
             && let Some(first_open) = span.settled.iter().position(|settled| !settled)
@@ -190,6 +194,15 @@ impl Queue {
             released_bytes: self.released_bytes,
             outstanding: self.outstanding,
         }
+    }
+
+    /// The end of the last settled item: what a mistaken client commits.
+    fn last_settled(&self) -> QueueOffset {
+        let last = |span: &Span| {
+            let at = span.settled.iter().rposition(|settled| *settled)?;
+            Some(span.batch.as_ref()?.items.get(at)?.offset.next())
+        };
+        self.spans.iter().filter_map(last).max().unwrap_or(self.settled_to)
     }
 
     pub(super) fn is(&self, epoch: Epoch) -> bool {

@@ -59,21 +59,34 @@ impl Broker {
     /// The messages of one queue, from its first.
     pub fn stored_in(&self, topic: &str, queue_id: i32) -> impl Iterator<Item = StoredView> {
         let entries = self.store().queue(topic, queue_id).map(|queue| queue.from(0)).unwrap_or_default();
-        entries.iter().filter_map(|entry| {
-            let (draft, place) = Draft::read(self.store().record(entry))?;
-            Some(StoredView {
-                broker: self.config().name.clone(),
-                topic: draft.topic,
-                queue_id: draft.queue_id,
-                queue_offset: place.queue_offset,
-                physical_offset: place.physical,
-                flag: draft.flag,
-                sys_flag: draft.sys_flag,
-                stored_ms: place.stored_ms,
-                reconsume_times: draft.reconsume_times,
-                body: draft.body,
-                properties: draft.properties,
-            })
+        entries.iter().filter_map(|entry| self.view_of(self.store().record(entry)))
+    }
+
+    /// The messages of all topics in the order in which they were stored, from this physical offset on.
+    pub fn stored_since(&self, physical: i64) -> impl Iterator<Item = StoredView> {
+        self.store().since(physical).filter_map(|record| self.view_of(record))
+    }
+
+    /// The first offset of a queue that is left, and its end.
+    #[must_use]
+    pub fn bounds(&self, topic: &str, queue_id: i32) -> (i64, i64) {
+        self.store().queue(topic, queue_id).map_or((0, 0), |queue| (queue.min_offset(), queue.max_offset()))
+    }
+
+    fn view_of(&self, record: &Bytes) -> Option<StoredView> {
+        let (draft, place) = Draft::read(record)?;
+        Some(StoredView {
+            broker: self.config().name.clone(),
+            topic: draft.topic,
+            queue_id: draft.queue_id,
+            queue_offset: place.queue_offset,
+            physical_offset: place.physical,
+            flag: draft.flag,
+            sys_flag: draft.sys_flag,
+            stored_ms: place.stored_ms,
+            reconsume_times: draft.reconsume_times,
+            body: draft.body,
+            properties: draft.properties,
         })
     }
 

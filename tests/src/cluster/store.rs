@@ -185,6 +185,12 @@ impl Store {
         self.log.get(index).map(|(_, record)| record)
     }
 
+    /// The records from this physical offset on.
+    pub(crate) fn since(&self, physical: i64) -> impl Iterator<Item = &Bytes> {
+        let first = self.log.partition_point(|(start, _)| *start < physical);
+        self.log[first..].iter().map(|(_, record)| record)
+    }
+
     /// The end of the log.
     pub(crate) fn end(&self) -> i64 {
         self.end

@@ -22,6 +22,7 @@ use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, Topic};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
@@ -335,6 +336,9 @@ impl Consumer {
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {
+                continue;
+            }
             self.locate(queue, at, fx);
         }
         if !revoked.is_empty() || !added.is_empty() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::dispatch::{Batch, Content, Item, Poison, PoisonCause};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::codes::response;
 use crate::wire::header::FieldError;
@@ -117,6 +118,7 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
                     items.push(Item { offset: record.queue_offset, physical_offset, content: Content::Record(record) });
                 }
             }
+            Entry::Poison(_) if mutant!(6) => break,
             Entry::Poison(poison) => {
                 // Its own bytes may lie about its place: it is one of the offsets that this pull passes.
                 let own = poison.queue_offset.map(|offset| shifted(offset, delta));
@@ -202,7 +204,7 @@ fn unwrap(
 fn wanted(context: &PullContext, raw: &[u8], offset: QueueOffset) -> bool {
     let subscription = &context.subscription;
     let matches = || subscription.tags_set.is_empty() || subscription.matches(properties::get(raw, name::TAGS));
-    offset >= context.from && matches()
+    offset >= context.from && (mutant!(27) || matches())
 }
 
 fn shifted(offset: QueueOffset, delta: i64) -> QueueOffset {

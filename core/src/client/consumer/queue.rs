@@ -20,6 +20,7 @@ use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{Endpoint, Epoch, Group, MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
@@ -101,7 +102,7 @@ impl Assigned {
         fx.pinned = fx.pinned.saturating_sub(released);
         self.released_bytes = progress.released_bytes;
         self.outstanding = progress.outstanding;
-        self.phase == Phase::Throttled
+        self.phase == Phase::Throttled && !mutant!(16)
     }
 
     /// The offset to commit, when it is ahead of what the broker has and no commit is under way.
@@ -188,6 +189,7 @@ impl Consumer {
                 }
             }
             Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => self.start_unstored(queue, epoch, at, fx),
+            Ok(_) | Err(_) if mutant!(4) => self.open(queue, QueueOffset::ZERO, StartReason::Stored, at, fx),
             Ok(_) | Err(_) => self.wait(queue, ERROR_PAUSE, fx),
         }
     }
@@ -240,10 +242,12 @@ impl Consumer {
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
-        let Phase::Pulling { since, from_slave } = assigned.phase else {
-            return;
+        let (since, from_slave) = match assigned.phase {
+            Phase::Pulling { since, from_slave } => (since, from_slave),
+            _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
+            Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
         };
-        if assigned.epoch != epoch {
+        if assigned.epoch != epoch && !mutant!(3) {
             return;
         }
         match result {
@@ -430,6 +434,7 @@ impl Consumer {
         if next == assigned.next {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
+        let next = if mutant!(5) { QueueOffset::ZERO } else { next };
         assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
         let old = assigned.epoch;

@@ -13,6 +13,7 @@ use crate::dispatch::{Content, Failure};
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{Epoch, MessageQueue, Topic};
+use crate::mutants::mutant;
 use crate::send::{Parcel, SendOp, SendPolicy, SendStep};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
@@ -40,6 +41,9 @@ impl Consumer {
         let item = failure.taken.item().cloned();
         let level = failure.level;
         let poison = failure.poison.is_some();
+        if mutant!(1) {
+            fx.output(Output::Settle { group: self.config.group.clone(), taken: failure.taken.clone() });
+        }
         self.send_backs.insert(id, SendBack { failure, republish: None });
         let to = at.routes.view().master(&queue.broker).cloned();
         let physical = item.as_ref().and_then(|item| item.physical_offset);

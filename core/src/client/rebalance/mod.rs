@@ -14,6 +14,7 @@ use crate::config::Strategy;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{ClientId, Endpoint, Group, MessageQueue, Topic};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::body::ConsumerList;
@@ -135,7 +136,9 @@ impl Rebalance {
         let mut members = members.ids;
         members.sort();
         members.dedup();
-        let queues = strategy::allocate(self.strategy, &self.me, queues, &members);
+        let left_out = mutant!(32) && members.len() > 1;
+        let queues =
+            if left_out { queues.to_vec() } else { strategy::allocate(self.strategy, &self.me, queues, &members) };
         Some(Allocation { topic: topic.clone(), queues, members: members.len() })
     }
 

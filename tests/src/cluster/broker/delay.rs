@@ -44,6 +44,13 @@ impl Delays {
 }
 
 impl Broker {
+    /// Delayed messages that are not delivered yet.
+    #[must_use]
+    pub fn delayed(&self) -> usize {
+        let levels = (0..).zip(&self.delays.delivered);
+        levels.map(|(id, at)| self.store.queue(SCHEDULE_TOPIC, id).map_or(0, |queue| queue.from(*at).len())).sum()
+    }
+
     /// Stores the message, to be seen after the delay of `level` (none when 0 or less).
     pub(super) fn append_delayed(
         &mut self,

@@ -152,6 +152,16 @@ impl Broker {
         self.holds = Holds::new(now, &self.cfg);
     }
 
+    /// Forgets who is a member of which group, until the next heartbeats.
+    pub fn lose_clients(&mut self, now: Instant) {
+        self.clients = Clients::new(now, &self.cfg);
+    }
+
+    /// Listens at another address from its next start on.
+    pub fn set_address(&mut self, address: SocketAddr) {
+        self.cfg.address = address;
+    }
+
     /// Forgets all records from this physical offset on; call it between [`Broker::stop`] and the next session.
     pub fn lose_log_from(&mut self, physical: i64) {
         self.store.truncate(physical);

@@ -1,0 +1,35 @@
+//! Mistakes planted on purpose, one at a time, to see that the simulator finds them.
+//!
+//! They exist only under `--cfg sim_mutants`; without it [`mutant!`] is `false`.
+
+/// Whether the mistake with this number is planted.
+#[cfg(sim_mutants)]
+macro_rules! mutant {
+    ($number:literal) => {
+        crate::mutants::is_active($number)
+    };
+}
+
+/// Whether the mistake with this number is planted: never, in what is shipped.
+#[cfg(not(sim_mutants))]
+macro_rules! mutant {
+    ($number:literal) => {
+        false
+    };
+}
+
+pub(crate) use mutant;
+
+#[cfg(sim_mutants)]
+static ACTIVE: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+
+/// Plants the mistake with this number, 0 for none.
+#[cfg(sim_mutants)]
+pub fn activate(number: u32) {
+    ACTIVE.store(number, core::sync::atomic::Ordering::Relaxed);
+}
+
+#[cfg(sim_mutants)]
+pub(crate) fn is_active(number: u32) -> bool {
+    ACTIVE.load(core::sync::atomic::Ordering::Relaxed) == number
+}

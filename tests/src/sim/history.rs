@@ -1,0 +1,345 @@
+//! What happened, as far as invariants ask: the ground truth that they are checked against.
+
+use std::sync::Arc;
+
+use rocketmq_core::time::Instant;
+
+use super::faults::Fault;
+
+/// Everything that happened, in order.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// What the run is about.
+    pub setup: Setup,
+}
+
+/// What invariants must know of a run beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Whether no fault can happen.
+    pub calm: bool,
+    /// Consumer groups, the topic of each, and the tags it wants (none: all).
+    pub groups: Vec<GroupSetup>,
+    /// Redeliveries before a message is dead.
+    pub max_reconsume: i32,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug)]
+pub struct GroupSetup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The topic it subscribes.
+    pub topic: Arc<str>,
+    /// The tags it wants, none for all.
+    pub tags: Vec<&'static str>,
+    /// Messages of a queue above which it is not pulled.
+    pub queue_messages: u32,
+    /// Messages of one pull.
+    pub pull_batch: u32,
+}
+
+impl GroupSetup {
+    /// Whether the group wants a message with this tag.
+    #[must_use]
+    pub fn wants(&self, tag: &str) -> bool {
+        self.tags.is_empty() || self.tags.contains(&tag)
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub what: What,
+}
+
+/// A queue on a broker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Queue {
+    /// The index of the broker.
+    pub broker: usize,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Its number.
+    pub id: i32,
+}
+
+/// A stored copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The queue it is in.
+    pub queue: Queue,
+    /// Its position there.
+    pub offset: i64,
+    /// Its position in the broker's log.
+    pub physical: i64,
+    /// The number of the message, if it is one of the workload's.
+    pub id: Option<u64>,
+    /// Its unique key.
+    pub unique: Arc<str>,
+    /// Its tag.
+    pub tag: Arc<str>,
+    /// Whether body, tag, keys and properties are those that were sent.
+    pub intact: bool,
+    /// How often it was handed back.
+    pub reconsume: i32,
+    /// The topic it is delayed for, if it is.
+    pub real_topic: Option<Arc<str>>,
+}
+
+/// The end of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored, with the status, the queue and the offset reported.
+    Stored {
+        /// Whether the status is the plain one.
+        plain: bool,
+        /// The queue.
+        queue: Queue,
+        /// The offset.
+        offset: i64,
+    },
+    /// Failed; the message may be stored all the same.
+    Unknown,
+    /// Failed; the message is certainly not stored.
+    Failed,
+    /// The caller dropped the future.
+    Cancelled,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Consumed.
+    Ack,
+    /// Handed back.
+    Retry,
+    /// The listener panicked, or dropped it.
+    Dropped,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A send began.
+    Attempt {
+        /// The number of the message.
+        id: u64,
+        /// When it must be over.
+        deadline: Instant,
+        /// Attempts allowed.
+        attempts: u32,
+    },
+    /// A send frame arrived whole at a broker.
+    Wire {
+        /// The number of the message.
+        id: u64,
+        /// The index of the broker.
+        broker: usize,
+        /// Its unique key.
+        unique: Arc<str>,
+    },
+    /// A broker answered a send with a weak status.
+    Weak {
+        /// The number of the message.
+        id: u64,
+    },
+    /// A send is over.
+    Resolved {
+        /// The number of the message.
+        id: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A copy was stored.
+    Stored(Copy),
+    /// A broker lost these copies.
+    Lost {
+        /// The index of the broker.
+        broker: usize,
+        /// Where its log ends now.
+        end: i64,
+    },
+    /// Retention removed the head of a queue.
+    Trimmed {
+        /// The queue.
+        queue: Queue,
+        /// Its first offset now.
+        min: i64,
+    },
+    /// A message was handed to a listener.
+    Delivered {
+        /// The number of the delivery.
+        delivery: u64,
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue it was pulled from.
+        queue: Queue,
+        /// Its position there.
+        offset: i64,
+        /// The number of the message.
+        id: Option<u64>,
+        /// Whether body, tag, keys and properties are those that were sent.
+        intact: bool,
+        /// The tag.
+        tag: Arc<str>,
+        /// How often it was handed back before.
+        reconsume: i32,
+    },
+    /// A listener is done with a delivery.
+    Settled {
+        /// The number of the delivery.
+        delivery: u64,
+        /// How.
+        how: Settled,
+    },
+    /// A member met a record that it could not read, and gave it to its policy.
+    Unreadable {
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The position of the record there.
+        offset: i64,
+    },
+    /// A broker took a message back.
+    SentBack {
+        /// The group.
+        group: Arc<str>,
+        /// The index of the broker.
+        broker: usize,
+        /// The position of the message in its log.
+        physical: i64,
+    },
+    /// A broker stored a committed offset.
+    Committed {
+        /// The index of the host that committed it.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The offset.
+        offset: i64,
+    },
+    /// Something else than a client changed a committed offset, or told clients another one.
+    Moved {
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The offset it has now.
+        offset: i64,
+    },
+    /// A member was told that its offset is outside the queue.
+    Illegal {
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// Where it goes on.
+        next: i64,
+        /// The bounds of the queue that it was told.
+        bounds: (i64, i64),
+    },
+    /// A member chose where to begin.
+    Start {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The offset.
+        offset: i64,
+    },
+    /// The queues of a member changed.
+    Assigned {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// Queues it got.
+        added: Vec<Queue>,
+        /// Queues it gave up.
+        revoked: Vec<Queue>,
+    },
+    /// A member began, ended or failed.
+    Member {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// What it did.
+        change: Change,
+    },
+    /// A fault really happened.
+    Fault(Fault),
+    /// A link between a host and a server was opened.
+    Opened {
+        /// The index of the host.
+        host: usize,
+        /// The number of the link.
+        link: u64,
+        /// The address.
+        to: Arc<str>,
+    },
+    /// A connect failed.
+    ConnectFailed {
+        /// The index of the host.
+        host: usize,
+        /// The address.
+        to: Arc<str>,
+    },
+    /// A client was shut down: how long it took, and what it left behind.
+    Shutdown {
+        /// The index of the host.
+        host: usize,
+        /// How long it took.
+        took: std::time::Duration,
+        /// The time it was given.
+        within: std::time::Duration,
+        /// Links still open some time after.
+        links: usize,
+        /// Timers still set.
+        timers: usize,
+    },
+    /// No fault happens any more.
+    Healed,
+    /// Everything that could be consumed was.
+    Drained,
+    /// The time for that is over.
+    Undrained {
+        /// What is left.
+        left: String,
+    },
+    /// The queues of each group that members should share, at the end.
+    Readable {
+        /// The group.
+        group: Arc<str>,
+        /// The queues.
+        queues: Vec<Queue>,
+    },
+}
+
+/// What a member did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is in its group.
+    Started,
+    /// It left.
+    Left,
+    /// Its process ended without a word.
+    Crashed,
+    /// Its process stands still.
+    Paused,
+    /// Its process goes on.
+    Resumed,
+}

@@ -1,0 +1,123 @@
+//! C4: a member does not commit less than before, nor start before what was committed, unless the offset was moved.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rocketmq_core::time::Instant;
+
+use super::Broken;
+use crate::sim::Fault;
+use crate::sim::history::{History, Queue, What};
+
+/// What was committed for a queue of a group.
+#[derive(Default)]
+struct Line {
+    /// Values with their times.
+    values: Vec<(Instant, i64)>,
+    host: Option<usize>,
+    /// Something allows the next value to be smaller.
+    excused: bool,
+}
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    let mut lines: BTreeMap<(Arc<str>, Queue), Line> = BTreeMap::new();
+    let mut window = WINDOW;
+    for row in &history.rows {
+        match &row.what {
+            What::Fault(Fault::Pause | Fault::Zombie) => window = PAUSED,
+            What::Committed { host, group, queue, offset } => {
+                let line = lines.entry((group.clone(), queue.clone())).or_default();
+                let last = line.values.last().map(|(_, value)| *value);
+                let back = last.is_some_and(|last| *offset < last);
+                if back && !line.excused && line.host == Some(*host) {
+                    let text = format!("{group} committed {offset} after {last:?} of {queue:?}");
+                    return Err(Broken::new(row.at, text));
+                }
+                line.values.push((row.at, *offset));
+                line.excused &= !back;
+                line.host = Some(*host);
+            }
+            What::Moved { group, queue, offset } => {
+                let line = lines.entry((group.clone(), queue.clone())).or_default();
+                line.values.push((row.at, *offset));
+                line.excused = true;
+            }
+            What::Illegal { group, queue, next, bounds } => {
+                if *next != bounds.0 && *next != bounds.1 {
+                    let text = format!("{group} goes on at {next} of {queue:?}, which has {bounds:?}");
+                    return Err(Broken::new(row.at, text));
+                }
+                lines.entry((group.clone(), queue.clone())).or_default().excused = true;
+            }
+            What::Lost { broker, .. } => {
+                let of_broker = lines.iter_mut().filter(|((_, queue), _)| queue.broker == *broker);
+                of_broker.for_each(|(_, line)| line.excused = true);
+            }
+            What::Start { group, queue, offset, .. } => {
+                let line = lines.entry((group.clone(), queue.clone())).or_default();
+                let since = row.at.before(window);
+                // Without a value at that time, it may have been told that there is none.
+                let first = line.values.iter().rposition(|(at, _)| *at <= since).unwrap_or(line.values.len());
+                let least = line.values[first..].iter().map(|(_, value)| *value).min();
+                if !line.excused && least.is_some_and(|least| *offset < least) {
+                    let text = format!("{group} starts {queue:?} at {offset}, committed was {least:?}");
+                    return Err(Broken::new(row.at, text));
+                }
+                // It may go on from what it was told before a later commit of another member.
+                line.host = None;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// How old an answer can be that a member starts from.
+const WINDOW: Duration = Duration::from_secs(60);
+/// The same in a process that stood still between the answer and its use.
+const PAUSED: Duration = Duration::from_secs(500);
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    #[test]
+    fn forward_only() {
+        let rows = vec![(1, start(0)), (2, committed(1)), (3, committed(1)), (4, committed(5)), (70_000, start(5))];
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn back_or_started_from_the_beginning() {
+        assert!(check(&history(vec![(2, committed(5)), (3, committed(4))])).is_err());
+        assert!(check(&history(vec![(2, committed(5)), (70_000, start(0))])).is_err());
+    }
+
+    #[test]
+    fn started_from_an_old_answer_after_a_pause() {
+        let rows = vec![
+            (1, committed(1)),
+            (100_000, What::Fault(Fault::Zombie)),
+            (150_000, committed(5)),
+            (400_000, start(1)),
+        ];
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn told_to_go_on_at_an_end_of_the_queue() {
+        let illegal = |next| What::Illegal { group: "g0".into(), queue: queue(0), next, bounds: (3, 9) };
+        assert_eq!(check(&history(vec![(1, illegal(3)), (2, illegal(9))])), Ok(()));
+        assert!(check(&history(vec![(1, illegal(0))])).is_err());
+    }
+
+    #[test]
+    fn back_after_a_move_or_by_another_member() {
+        let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: 1 };
+        assert_eq!(check(&history(vec![(2, committed(5)), (3, moved), (4, start(1)), (5, committed(2))])), Ok(()));
+        let other = What::Committed { host: 9, group: "g0".into(), queue: queue(0), offset: 4 };
+        assert_eq!(check(&history(vec![(2, committed(5)), (3, other)])), Ok(()));
+    }
+}

@@ -1,0 +1,113 @@
+//! C5: every redelivery has a cause. Within one assignment nothing consumed comes again; without faults nothing does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Broken;
+use crate::sim::history::{History, Settled, What};
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    let mut deliveries = BTreeMap::new();
+    // Assignments so far: what is settled after its own is over says nothing of the next.
+    let mut epoch = 0_u64;
+    let mut epochs: BTreeMap<_, u64> = BTreeMap::new();
+    // What was consumed: by (member, group, queue) in this assignment, and by (group, message) ever.
+    let mut consumed: BTreeMap<_, BTreeSet<i64>> = BTreeMap::new();
+    let mut ever = BTreeSet::new();
+    for row in &history.rows {
+        match &row.what {
+            What::Delivered { delivery, member, group, queue, offset, id, .. } => {
+                let key = (*member, group.clone(), queue.clone());
+                if consumed.get(&key).is_some_and(|offsets| offsets.contains(offset)) {
+                    let text = format!("member {member} of {group} got {queue:?} {offset} again after it was consumed");
+                    return Err(Broken::new(row.at, text));
+                }
+                if history.setup.calm && ever.contains(&(group.clone(), *id)) {
+                    return Err(Broken::new(row.at, format!("{group} got message {id:?} twice without a fault")));
+                }
+                let of = epochs.get(&key).copied().unwrap_or(0);
+                deliveries.insert(*delivery, (key, *offset, *id, of));
+            }
+            What::Settled { delivery, how } => {
+                let Some((key, offset, id, of)) = deliveries.remove(delivery) else { continue };
+                if *how == Settled::Ack {
+                    ever.insert((key.1.clone(), id));
+                    if epochs.get(&key).copied().unwrap_or(0) == of {
+                        consumed.entry(key).or_default().insert(offset);
+                    }
+                }
+            }
+            What::Assigned { member, group, added, revoked } => {
+                epoch += 1;
+                for queue in added.iter().chain(revoked) {
+                    let key = (*member, group.clone(), queue.clone());
+                    consumed.remove(&key);
+                    epochs.insert(key, epoch);
+                }
+            }
+            What::Moved { queue, .. } | What::Illegal { queue, .. } => {
+                epoch += 1;
+                consumed.retain(|(_, _, known), _| known != queue);
+                epochs.iter_mut().filter(|((_, _, known), _)| known == queue).for_each(|(_, of)| *of = epoch);
+            }
+            What::Lost { broker, .. } => {
+                epoch += 1;
+                consumed.retain(|(_, _, known), _| known.broker != *broker);
+                epochs.iter_mut().filter(|((_, _, known), _)| known.broker == *broker).for_each(|(_, of)| *of = epoch);
+            }
+            What::Member { member, group, .. } => {
+                consumed.retain(|(known, of, _), _| (known, of) != (member, group));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    #[test]
+    fn failed_comes_again() {
+        let rows = vec![
+            (1, assigned(0, &[0], &[])),
+            (2, delivered(1, 1, 0)),
+            (3, settled(1, Settled::Retry)),
+            (4, delivered(2, 1, 0)),
+            (5, settled(2, Settled::Ack)),
+        ];
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn consumed_comes_again() {
+        let again = vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Ack)), (4, delivered(2, 1, 0))];
+        assert!(check(&history(again)).is_err());
+        let mut calm = history(vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Ack)), (4, delivered(2, 1, 5))]);
+        assert_eq!(check(&calm), Ok(()));
+        calm.setup.calm = true;
+        assert!(check(&calm).is_err());
+    }
+
+    #[test]
+    fn a_new_assignment_may_bring_it_again() {
+        let rows = vec![
+            (2, delivered(1, 1, 0)),
+            (3, settled(1, Settled::Ack)),
+            (4, assigned(0, &[], &[0])),
+            (5, assigned(0, &[0], &[])),
+            (6, delivered(2, 1, 0)),
+        ];
+        assert_eq!(check(&history(rows)), Ok(()));
+        let late = vec![
+            (1, assigned(0, &[0], &[])),
+            (2, delivered(1, 1, 0)),
+            (4, assigned(0, &[], &[0])),
+            (5, assigned(0, &[0], &[])),
+            (5, settled(1, Settled::Ack)),
+            (6, delivered(2, 1, 0)),
+        ];
+        assert_eq!(check(&history(late)), Ok(()));
+    }
+}

@@ -1,0 +1,177 @@
+//! What must hold, one file each. To add one: a file with `check` and its tests, and a line in [`ALL`].
+
+mod c1;
+mod c2;
+mod c3;
+mod c4;
+mod c5;
+mod c6;
+mod l1;
+mod l2;
+pub(crate) mod ledger;
+mod p1;
+mod p2;
+mod p3;
+mod p4;
+mod p5;
+mod p6;
+mod p7;
+mod q1;
+mod r1;
+mod r4;
+
+use rocketmq_core::time::Instant;
+
+use super::Failure;
+use super::history::History;
+
+/// One invariant.
+pub struct Invariant {
+    /// Its id in the programme of tests.
+    pub id: &'static str,
+    /// What it says.
+    pub says: &'static str,
+    /// Finds where a history breaks it.
+    pub check: fn(&History) -> Result<(), Broken>,
+}
+
+/// Where an invariant is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// When.
+    pub at: Instant,
+    /// How.
+    pub text: String,
+}
+
+impl Broken {
+    pub(crate) fn new(at: Instant, text: impl Into<String>) -> Self {
+        Self { at, text: text.into() }
+    }
+}
+
+/// All invariants that are checked after a run.
+pub const ALL: &[Invariant] = &[
+    Invariant { id: "P1", says: "what is reported as stored is stored, where it was reported", check: p1::check },
+    Invariant { id: "P2", says: "nothing is stored that was not sent, and as it was sent", check: p2::check },
+    Invariant { id: "P3", says: "no more copies than frames, all with one key", check: p3::check },
+    Invariant { id: "P4", says: "what failed for certain is not stored", check: p4::check },
+    Invariant { id: "P5", says: "every send ends once and in time", check: p5::check },
+    Invariant { id: "P6", says: "a weak status is told, and is no error", check: p6::check },
+    Invariant { id: "P7", says: "no more attempts than allowed, none after the deadline", check: p7::check },
+    Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
+    Invariant {
+        id: "C2",
+        says: "nothing is delivered that is not stored and wanted, and as it was sent",
+        check: c2::check,
+    },
+    Invariant { id: "C3", says: "no offset is committed beyond what is handled", check: c3::check },
+    Invariant { id: "C4", says: "committed offsets do not go back", check: c4::check },
+    Invariant { id: "C5", says: "every redelivery has a cause", check: c5::check },
+    Invariant { id: "C6", says: "no message is skipped within an assignment", check: c6::check },
+    Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
+    Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
+    Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
+    Invariant { id: "L2", says: "no busy loop: reconnects follow back-off", check: l2::check },
+    Invariant { id: "Q1", says: "a shutdown leaves nothing behind", check: q1::check },
+];
+
+/// All invariants that a history breaks, the first one first.
+#[must_use]
+pub fn broken(history: &History) -> Vec<Failure> {
+    let broken = |invariant: &Invariant| {
+        let Broken { at, text } = (invariant.check)(history).err()?;
+        Some(Failure { invariant: invariant.id, at, text })
+    };
+    let mut all: Vec<Failure> = ALL.iter().filter_map(broken).collect();
+    all.sort_by_key(|failure| failure.at);
+    all
+}
+
+#[cfg(test)]
+pub(crate) mod synthetic {
+    //! Short histories for the tests of invariants.
+
+    use super::super::history::*;
+    use rocketmq_core::time::Instant;
+
+    pub(crate) fn history(rows: Vec<(u64, What)>) -> History {
+        let rows = rows.into_iter().map(|(at, what)| Row { at: Instant::from_millis(at), what }).collect();
+        let group =
+            GroupSetup { name: "g0".into(), topic: "t0".into(), tags: vec!["new"], queue_messages: 2, pull_batch: 2 };
+        History { rows, setup: Setup { calm: false, groups: vec![group], max_reconsume: 2 } }
+    }
+
+    pub(crate) fn queue(id: i32) -> Queue {
+        Queue { broker: 0, topic: "t0".into(), id }
+    }
+
+    pub(crate) fn attempt(id: u64) -> What {
+        What::Attempt { id, deadline: Instant::from_millis(3_000), attempts: 3 }
+    }
+
+    pub(crate) fn wire(id: u64) -> What {
+        What::Wire { id, broker: 0, unique: "u".into() }
+    }
+
+    pub(crate) fn copy(id: u64, offset: i64) -> Copy {
+        Copy {
+            queue: queue(0),
+            offset,
+            physical: offset * 100,
+            id: Some(id),
+            unique: "u".into(),
+            tag: "new".into(),
+            intact: true,
+            reconsume: 0,
+            real_topic: None,
+        }
+    }
+
+    pub(crate) fn stored(id: u64, offset: i64) -> What {
+        What::Stored(copy(id, offset))
+    }
+
+    pub(crate) fn resolved(id: u64, outcome: Outcome) -> What {
+        What::Resolved { id, outcome }
+    }
+
+    pub(crate) fn ok(offset: i64) -> Outcome {
+        Outcome::Stored { plain: true, queue: queue(0), offset }
+    }
+
+    pub(crate) fn delivered(delivery: u64, id: u64, offset: i64) -> What {
+        What::Delivered {
+            delivery,
+            member: 0,
+            group: "g0".into(),
+            queue: queue(0),
+            offset,
+            id: Some(id),
+            intact: true,
+            tag: "new".into(),
+            reconsume: 0,
+        }
+    }
+
+    pub(crate) fn settled(delivery: u64, how: Settled) -> What {
+        What::Settled { delivery, how }
+    }
+
+    pub(crate) fn committed(offset: i64) -> What {
+        What::Committed { host: 0, group: "g0".into(), queue: queue(0), offset }
+    }
+
+    pub(crate) fn assigned(member: u32, added: &[i32], revoked: &[i32]) -> What {
+        let queues = |ids: &[i32]| ids.iter().map(|id| queue(*id)).collect();
+        What::Assigned { member, group: "g0".into(), added: queues(added), revoked: queues(revoked) }
+    }
+
+    pub(crate) fn member(member: u32, change: Change) -> What {
+        What::Member { member, group: "g0".into(), change }
+    }
+
+    pub(crate) fn start(offset: i64) -> What {
+        What::Start { member: 0, group: "g0".into(), queue: queue(0), offset }
+    }
+}

@@ -1,0 +1,185 @@
+//! One member of a group: a process that connects, consumes, and handles messages well or badly.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rocketmq_core::client::{ClientEvent, StartReason};
+use rocketmq_core::config::StartFrom;
+use rocketmq_core::dispatch::DispatchEvent;
+use rocketmq_core::driver::{Client, DelayLevel, Delivery, EventStream};
+use rocketmq_core::ids::MessageQueue;
+
+use super::faults::Fault;
+use super::history::{Change, Queue, Settled, What};
+use super::payload;
+use super::tape::Stream;
+use super::workload::{Member, Run, lock, strategy};
+use super::{World, workload};
+
+/// The life of a member.
+pub(crate) async fn live(run: Run, member: Member) {
+    let plan = &run.plan.groups[member.group];
+    let leaving = || member.state.leaving.load(Ordering::Relaxed);
+    let client = loop {
+        if leaving() {
+            return;
+        }
+        match Client::builder().codec(plan.codec).connect_on(&member.host).await {
+            Ok(client) => break client,
+            Err(_) => run.world.reach("no name server in time"),
+        }
+        // A new client knows nothing of the back-off of the one before.
+        run.world.sleep(Duration::from_secs(10)).await;
+    };
+    let events = client.events();
+    run.world.spawn_on(&member.host, listen(run.clone(), member.clone(), events)).detach();
+    let consumer = loop {
+        if leaving() {
+            client.shutdown().await;
+            return;
+        }
+        let setup = &plan.setup;
+        let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
+        let builder = client.push_consumer(&*setup.name).subscribe(&*setup.topic, tags);
+        let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
+        let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
+        match builder.max_reconsume(plan.max_reconsume).start().await {
+            Ok(consumer) => break consumer,
+            Err(_) => run.world.reach("a consumer does not start at once"),
+        }
+        run.world.sleep(Duration::from_secs(1)).await;
+    };
+    member.note(&run.world, Change::Started);
+    if leaving() {
+        run.world.reach("a member leaves while it joins");
+        client.shutdown().await;
+        return member.note(&run.world, Change::Left);
+    }
+    *lock(&member.state.handles) = Some((client.clone(), consumer.clone()));
+    let (of, at_once) = (member.clone(), plan.at_once);
+    let handler = |delivery| handle(run.clone(), of.clone(), delivery);
+    drop(client);
+    consumer.run(at_once, handler).await;
+}
+
+async fn handle(run: Run, member: Member, delivery: Delivery) {
+    let number = run.next_delivery();
+    let world = &run.world;
+    let message = delivery.message();
+    let id = message.property(payload::PROPERTY).and_then(|text| text.parse().ok());
+    let queue = queue_of(world, message.queue());
+    world.note(What::Delivered {
+        delivery: number,
+        member: member.id,
+        group: Arc::from(run.plan.groups[member.group].setup.name.as_ref()),
+        queue,
+        offset: message.queue_offset().to_wire(),
+        id,
+        intact: id.is_some_and(|id| payload::is_delivered_intact(id, message)),
+        tag: message.tag().unwrap_or_default().into(),
+        reconsume: message.reconsume_times(),
+    });
+    if message.reconsume_times() > 2 {
+        world.reach("a message comes for the fourth time or later");
+    }
+    if message.reconsume_times() > 0 {
+        world.reach("a message comes again");
+    }
+    let settled = |how| world.note(What::Settled { delivery: number, how });
+    if world.roll(Fault::SlowListener) {
+        let most = if world.choose(20) == 0 { 90_000 } else { 5_000 };
+        let time = 50 + world.choose(most);
+        world.sleep(Duration::from_millis(time)).await;
+    } else if world.choose(4) == 0 {
+        let time = world.choose(30);
+        world.sleep(Duration::from_millis(time)).await;
+    }
+    // Some messages never succeed, when listeners may fail at all and the dead-letter queue is near.
+    let max = run.plan.groups[member.group].max_reconsume;
+    let hopeless = max < 4 && id.is_some_and(|id| id % 20 == 7);
+    let hopeless = hopeless && !run.is_calm();
+    if hopeless || world.roll(Fault::FailingListener) {
+        if world.choose(2) == 0 {
+            delivery.retry_at(DelayLevel::S1);
+        } else {
+            delivery.retry();
+        }
+        settled(Settled::Retry);
+    } else if world.roll(Fault::PanickingListener) {
+        settled(Settled::Dropped);
+        panic!("a listener that panics");
+    } else if world.roll(Fault::DroppedDelivery) {
+        drop(delivery);
+        settled(Settled::Dropped);
+    } else {
+        delivery.ack();
+        settled(Settled::Ack);
+    }
+}
+
+/// Notes what the client tells of itself.
+async fn listen(run: Run, member: Member, mut events: EventStream) {
+    let world = run.world.clone();
+    while let Some(event) = events.next().await {
+        let name = |group: &rocketmq_core::ids::Group| -> Arc<str> { group.as_str().into() };
+        match event {
+            ClientEvent::Rebalanced { group, added, revoked, members, .. } => {
+                world.reach(if members > 1 { "a group has several members" } else { "a group has one member" });
+                if !revoked.is_empty() {
+                    world.reach("queues are given up");
+                }
+                let queues = |queues: &[MessageQueue]| queues.iter().map(|queue| queue_of(&world, queue)).collect();
+                let (added, revoked) = (queues(&added), queues(&revoked));
+                world.note(What::Assigned { member: member.id, group: name(&group), added, revoked });
+            }
+            ClientEvent::StartPosition { group, queue, offset, reason } => {
+                world.reach(match reason {
+                    StartReason::Stored => "a queue starts at its stored offset",
+                    StartReason::First => "a queue starts at its beginning",
+                    _ => "a queue starts elsewhere",
+                });
+                let queue = queue_of(&world, &queue);
+                world.note(What::Start { member: member.id, group: name(&group), queue, offset: offset.to_wire() });
+            }
+            ClientEvent::OffsetIllegal { group, queue, next, min, max, .. } => {
+                world.reach("an offset is outside its queue");
+                let queue = queue_of(&world, &queue);
+                let (next, bounds) = (next.to_wire(), (min, max));
+                world.note(What::Illegal { group: name(&group), queue, next, bounds });
+            }
+            ClientEvent::Poison { group, event: DispatchEvent::Poison { queue, offset, .. } } => {
+                world.reach("an unreadable record");
+                let queue = queue_of(&world, &queue);
+                world.note(What::Unreadable { group: name(&group), queue, offset: offset.to_wire() });
+            }
+            ClientEvent::QueueStopped { .. } => {
+                world.reach("a queue stops at an unreadable record");
+                member.state.stuck.store(true, Ordering::Relaxed);
+            }
+            other => world.reach(mark_of(&other)),
+        }
+    }
+}
+
+const fn mark_of(event: &ClientEvent) -> &'static str {
+    match event {
+        ClientEvent::PullFailed { .. } => "a pull fails",
+        ClientEvent::SendBackFailed { .. } => "a message can neither be handed back nor republished",
+        ClientEvent::BrokerVersion { .. } => "a broker tells its version",
+        ClientEvent::TopicMissing(_) => "a topic has no route",
+        ClientEvent::LinkUp(_) => "a link is up",
+        ClientEvent::LinkDown(_) => "a link is down",
+        _ => "a step of a start",
+    }
+}
+
+fn queue_of(world: &World, queue: &MessageQueue) -> Queue {
+    let broker = world.with(|state| state.servers.broker_named(queue.broker.as_str()).unwrap_or(usize::MAX));
+    Queue { broker, topic: queue.topic.as_str().into(), id: queue.id }
+}
+
+/// A number for choices of the run itself.
+pub(crate) fn draw(run: &workload::Run, least: u64, most: u64) -> u64 {
+    run.world.with(|state| state.tape.range(Stream::App, least, most))
+}

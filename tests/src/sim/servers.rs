@@ -1,0 +1,588 @@
+//! The servers' side: frames go to the models, answers come back, and things go wrong in between.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rocketmq_core::ids::Opaque;
+use rocketmq_core::time::Instant;
+use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::frame;
+use rocketmq_core::wire::header::{FLAG_ONEWAY, FLAG_RESPONSE, HeaderLimits, Language, Preamble};
+use rocketmq_core::wire::message::properties::{self, name};
+use rocketmq_core::wire::message::{Entry, RecordLimits, walk};
+use rocketmq_core::wire::request::PullMessage;
+use rocketmq_core::wire::{Codec, ExtFields, ExtWriter, Frame};
+
+use super::faults::Fault;
+use super::history::{Copy, Queue, What};
+use super::net::End;
+use super::payload;
+use super::state::{Event, State};
+use super::tape::Stream;
+use super::trace::Line;
+use crate::cluster::{Cluster, Node, Output, SessionId, StoredView};
+
+/// The models and what the simulation knows of their processes.
+pub(crate) struct Servers {
+    pub(crate) cluster: Cluster,
+    addresses: BTreeMap<String, Node>,
+    processes: BTreeMap<Node, Process>,
+    /// How far each broker's log was looked at.
+    seen: Vec<i64>,
+    armed: Option<Instant>,
+    /// Old answers of name servers, by topic.
+    old_routes: BTreeMap<(usize, String), Vec<(ExtFields, Bytes)>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    address: String,
+    up: bool,
+    incarnation: u64,
+    /// Each answer takes so much longer.
+    slow: Duration,
+    /// Answers with old routes, of this age in changes.
+    stale: bool,
+}
+
+/// What a request was, for the faults of its answer.
+struct Asked {
+    link: u64,
+    code: i32,
+    opaque: Opaque,
+    codec: Codec,
+    oneway: bool,
+    /// The number of the message that a send carries.
+    message: Option<u64>,
+}
+
+impl Servers {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        let (name_servers, brokers) = cluster.size();
+        let mut servers = Self {
+            cluster,
+            addresses: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            seen: vec![0; brokers],
+            armed: None,
+            old_routes: BTreeMap::new(),
+        };
+        for index in 0..name_servers {
+            servers.add(Node::NameServer(index), name_server_address(index));
+        }
+        for index in 0..brokers {
+            let address = servers.cluster.broker(index).config().address;
+            servers.add(Node::Broker(index), address);
+        }
+        servers
+    }
+
+    fn add(&mut self, node: Node, address: SocketAddr) {
+        let address = address.to_string();
+        self.addresses.insert(address.clone(), node);
+        let process = Process { address, up: true, incarnation: 0, slow: Duration::ZERO, stale: false };
+        self.processes.insert(node, process);
+    }
+
+    /// Which server is at an address.
+    pub(crate) fn at(&self, address: &str) -> Option<Node> {
+        self.addresses.get(address).copied()
+    }
+
+    /// The addresses of all name servers, as clients take them.
+    pub(crate) fn name_servers(&self) -> String {
+        let all = self.processes.iter().filter(|(node, _)| matches!(node, Node::NameServer(_)));
+        all.map(|(_, process)| process.address.as_str()).collect::<Vec<_>>().join(";")
+    }
+
+    pub(crate) fn is_up(&self, node: Node) -> bool {
+        self.processes[&node].up
+    }
+
+    pub(crate) fn incarnation(&self, node: Node) -> u64 {
+        self.processes[&node].incarnation
+    }
+
+    /// The index of the broker with this name.
+    pub(crate) fn broker_named(&self, name: &str) -> Option<usize> {
+        self.cluster.brokers().position(|broker| broker.config().name == name)
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        self.processes.keys().copied().collect()
+    }
+
+    fn process(&mut self, node: Node) -> &mut Process {
+        self.processes.get_mut(&node).expect("every server has a process")
+    }
+}
+
+impl State {
+    /// A server's process ends; its links end in good order or are reset.
+    pub(crate) fn stop_server(&mut self, node: Node, end: End) {
+        if !self.servers.is_up(node) {
+            return;
+        }
+        let process = self.servers.process(node);
+        process.up = false;
+        process.incarnation += 1;
+        let links: Vec<u64> = self
+            .net
+            .links
+            .iter()
+            .filter(|(_, link)| link.node == node && link.server_open)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in links {
+            self.end_link(id, end);
+        }
+        self.servers.cluster.stop(self.now, node);
+        self.trace.line(self.now, || format!("{node:?} stops ({end:?})"));
+    }
+
+    /// It runs again.
+    pub(crate) fn start_server(&mut self, node: Node) {
+        if self.servers.is_up(node) {
+            return;
+        }
+        self.servers.process(node).up = true;
+        self.servers.cluster.start(node);
+        self.trace.line(self.now, || format!("{node:?} starts"));
+        self.serve();
+    }
+
+    /// A stopped broker loses the end of its log.
+    pub(crate) fn lose_tail(&mut self, broker: usize, records: usize) -> bool {
+        let ends: Vec<i64> =
+            self.servers.cluster.broker(broker).stored_since(0).map(|stored| stored.physical_offset).collect();
+        let Some(end) = ends.len().checked_sub(records.max(1)).and_then(|at| ends.get(at)).copied() else {
+            return false;
+        };
+        self.servers.cluster.broker_mut(broker).lose_log_from(end);
+        self.servers.seen[broker] = self.servers.seen[broker].min(end);
+        self.note(What::Lost { broker, end });
+        true
+    }
+
+    /// A stopped broker gets another address.
+    pub(crate) fn move_broker(&mut self, broker: usize) {
+        let node = Node::Broker(broker);
+        let old = self.servers.cluster.broker(broker).config().address;
+        let address = SocketAddr::new(old.ip(), old.port() + 1);
+        self.servers.addresses.remove(&old.to_string());
+        self.servers.addresses.insert(address.to_string(), node);
+        self.servers.cluster.broker_mut(broker).set_address(address);
+        self.servers.process(node).address = address.to_string();
+    }
+
+    /// Makes a server slower, or not.
+    pub(crate) fn slow_down(&mut self, node: Node, by: Duration) {
+        self.servers.process(node).slow = by;
+    }
+
+    /// A name server answers with what it knew before, or not any more.
+    pub(crate) fn freeze(&mut self, node: Node, stale: bool) {
+        self.servers.process(node).stale = stale;
+    }
+
+    /// A request arrived whole.
+    pub(crate) fn on_frame(&mut self, id: u64, frame: Frame) {
+        let Some(link) = self.net.links.get(&id) else { return };
+        let (node, host) = (link.node, link.host);
+        let message = self.send_of(node, &frame);
+        let header = &frame.header;
+        let asked = Asked {
+            message,
+            link: id,
+            code: header.code,
+            opaque: header.opaque,
+            codec: header.codec,
+            oneway: header.is_oneway(),
+        };
+        self.trace.line(self.now, || format!("host {host} -> {node:?}: request {} ({})", header.code, header.opaque.0));
+        let (at, code) = (self.now, header.code);
+        self.trace.frame(|| Line { at, host, node, up: true, text: format!("request {code}") });
+        if header.is_response() {
+            return self.reach("a client answers a server");
+        }
+        self.reach(mark_of(code));
+        if asked.codec == Codec::Rocketmq {
+            self.reach("a request in the binary codec");
+        }
+        if self.refuse(node, &asked) {
+            return;
+        }
+        let again = message.is_some() && self.roll(Stream::Broker, Fault::DoubleAppend);
+        let copy = again.then(|| frame.clone());
+        let back = self.before_send_back(node, &frame);
+        let commit = commit_of(node, &frame);
+        let topic = frame.header.ext.get("topic").map(str::to_owned);
+        let wall = self.server_wall();
+        self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
+        if let Some((group, topic, queue, offset)) = commit
+            && let Node::Broker(broker) = node
+            && self.servers.cluster.broker(broker).topic(&topic).is_some()
+        {
+            let queue = Queue { broker, topic: topic.into(), id: queue };
+            self.note(What::Committed { host, group: group.into(), queue, offset });
+        }
+        self.serve_asked(Some((&asked, topic)));
+        if message.is_none() && code == request::SEND_MESSAGE_V2 {
+            self.reach("a failed message is republished");
+        }
+        if let Some((group, broker, physical, end)) = back
+            && self.servers.cluster.broker(broker).log_end() > end
+        {
+            self.note(What::SentBack { group, broker, physical });
+        }
+        if let Some(copy) = copy {
+            self.count(Fault::DoubleAppend);
+            let wall = self.server_wall();
+            self.servers.cluster.handle(self.now, wall, node, SessionId(id), copy);
+            while self.servers.cluster.poll_output().is_some_and(|(_, output)| matches!(output, Output::Close(_))) {}
+            self.serve();
+        }
+    }
+
+    pub(crate) fn servers_due(&mut self) {
+        self.servers.armed = None;
+        let wall = self.server_wall();
+        self.servers.cluster.handle_timeout(self.now, wall);
+        self.serve();
+    }
+
+    /// Carries out what the models want.
+    pub(crate) fn serve(&mut self) {
+        self.serve_asked(None);
+    }
+
+    fn serve_asked(&mut self, asked: Option<(&Asked, Option<String>)>) {
+        self.observe();
+        while let Some((node, output)) = self.servers.cluster.poll_output() {
+            match output {
+                Output::Frame(SessionId(id), bytes) => match &asked {
+                    Some((asked, topic)) if asked.link == id => self.answer(node, asked, topic.as_deref(), bytes),
+                    _ => self.later(node, id, bytes),
+                },
+                Output::Close(SessionId(id)) => {
+                    self.reach("a broker closes a silent session");
+                    self.end_link(id, End::Fin);
+                }
+            }
+        }
+        let wanted = self.servers.cluster.poll_timeout().instant(self.now);
+        if let Some(at) = wanted
+            && self.servers.armed.is_none_or(|armed| at < armed)
+        {
+            self.servers.armed = Some(at);
+            self.schedule(at, Event::Servers);
+        }
+    }
+
+    /// An answer, on time or not, once, twice or never.
+    fn answer(&mut self, node: Node, asked: &Asked, topic: Option<&str>, bytes: Bytes) {
+        let bytes = match (node, topic) {
+            (Node::NameServer(index), Some(topic)) => self.old_route(node, index, topic, asked, bytes),
+            _ => self.spoil(asked, bytes),
+        };
+        if self.roll(Stream::Broker, Fault::NoResponse) {
+            return self.count(Fault::NoResponse);
+        }
+        if self.roll(Stream::Broker, Fault::UnknownOpaque) {
+            self.count(Fault::UnknownOpaque);
+            let unknown = plain(response::SUCCESS, FLAG_RESPONSE, asked.codec, |_| ()).to_bytes(Opaque(i32::MAX - 7));
+            self.say(asked.link, unknown);
+        }
+        if self.roll(Stream::Broker, Fault::Duplicated) {
+            self.count(Fault::Duplicated);
+            self.say(asked.link, bytes.clone());
+        }
+        for (fault, least, most) in [(Fault::Reordered, 1, 300), (Fault::LateAnswer, 3_500, 40_000)] {
+            if self.roll(Stream::Broker, fault) {
+                self.count(fault);
+                let delay = Duration::from_millis(self.tape.range(Stream::Broker, least, most));
+                self.schedule(self.now.after(delay), Event::Say(asked.link, bytes));
+                return;
+            }
+        }
+        self.later(node, asked.link, bytes);
+    }
+
+    fn later(&mut self, node: Node, id: u64, bytes: Bytes) {
+        let slow = self.servers.processes[&node].slow;
+        if slow.is_zero() {
+            self.say(id, bytes);
+        } else {
+            self.schedule(self.now.after(slow), Event::Say(id, bytes));
+        }
+        for fault in [Fault::TinyFrames, Fault::Unsolicited] {
+            if self.roll_at(Stream::Broker, fault, self.swarm.rate(fault).min(200)) {
+                self.count(fault);
+                self.pester(id, fault);
+            }
+        }
+    }
+
+    /// Says what nobody asked for.
+    fn pester(&mut self, id: u64, fault: Fault) {
+        let tiny = plain(response::SUCCESS, FLAG_RESPONSE, Codec::Json, |_| ());
+        let codes = [request::NOTIFY_CONSUMER_IDS_CHANGED, 220, 221, 307, 309, 326, 39, 9_999];
+        for round in 0..40 {
+            let bytes = if fault == Fault::TinyFrames {
+                tiny.to_bytes(Opaque(i32::MAX - round))
+            } else {
+                let code = self.tape.pick(Stream::Broker, &codes).copied().unwrap_or(40);
+                let fields = |out: &mut ExtWriter<'_>| {
+                    out.text("consumerGroup", "g0");
+                    out.text("group", "g0");
+                    out.text("topic", "t0");
+                    out.int("timestamp", 0);
+                    out.bool("isForce", true);
+                };
+                plain(code, FLAG_ONEWAY, Codec::Json, fields).to_bytes(Opaque(round))
+            };
+            self.say(id, bytes);
+        }
+    }
+
+    /// Refuses a request without doing it.
+    fn refuse(&mut self, node: Node, asked: &Asked) -> bool {
+        let route = asked.code == request::GET_ROUTEINFO_BY_TOPIC;
+        let code = if route && self.roll(Stream::Ns, Fault::EmptyRoute) {
+            self.count(Fault::EmptyRoute);
+            response::TOPIC_NOT_EXIST
+        } else if self.roll(Stream::Broker, Fault::ErrorCode) {
+            self.count(Fault::ErrorCode);
+            self.tape.pick(Stream::Broker, &CODES).copied().unwrap_or(response::SYSTEM_ERROR)
+        } else {
+            return false;
+        };
+        if !asked.oneway {
+            let preamble = Preamble {
+                code,
+                flags: FLAG_RESPONSE,
+                language: Language::JAVA,
+                version: 493,
+                remark: Some("refused by the simulation"),
+                codec: asked.codec,
+            };
+            self.later(node, asked.link, preamble.encode(|_| (), Bytes::new()).to_bytes(asked.opaque));
+        }
+        true
+    }
+
+    /// What a broker's disk or a bad cable makes of an answer.
+    fn spoil(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
+        match asked.code {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 if self.roll(Stream::Broker, Fault::WeakStore) => {
+                let weak = [response::FLUSH_DISK_TIMEOUT, response::FLUSH_SLAVE_TIMEOUT, response::SLAVE_NOT_AVAILABLE];
+                let code = self.tape.pick(Stream::Broker, &weak).copied().unwrap_or(response::FLUSH_DISK_TIMEOUT);
+                let Some(weak) = recoded(asked, &bytes, code, true) else { return bytes };
+                self.count(Fault::WeakStore);
+                if let Some(id) = asked.message {
+                    self.note(What::Weak { id });
+                }
+                weak
+            }
+            request::PULL_MESSAGE => self.spoil_records(bytes),
+            request::QUERY_CONSUMER_OFFSET | request::HEART_BEAT | request::GET_CONSUMER_LIST_BY_GROUP
+                if self.roll(Stream::Broker, Fault::Garbled) =>
+            {
+                let Some(garbled) = recoded(asked, &bytes, response::SUCCESS, false) else { return bytes };
+                self.count(Fault::Garbled);
+                garbled
+            }
+            _ => bytes,
+        }
+    }
+
+    fn spoil_records(&mut self, bytes: Bytes) -> Bytes {
+        let flip = self.roll(Stream::Broker, Fault::BitFlip);
+        let corrupt = self.roll(Stream::Broker, Fault::CorruptRecord);
+        if !flip && !corrupt {
+            return bytes;
+        }
+        let Ok(read) = frame::decode(&bytes, &HeaderLimits::default()) else { return bytes };
+        let limits = RecordLimits { max_records: 64, verify_crc: false };
+        let records: Vec<_> = walk(&read.body, limits)
+            .filter_map(|entry| match entry {
+                Entry::Record(record) => Some(record),
+                _ => None,
+            })
+            .collect();
+        let start = bytes.len() - read.body.len();
+        let Some(record) = self.tape.pick(Stream::Broker, &records) else { return bytes };
+        let mut spoilt = bytes.to_vec();
+        if flip && !record.body.is_empty() {
+            let at = start + record.body.start;
+            let at = at + usize::try_from(self.tape.below(Stream::Broker, record.body.len() as u64)).unwrap_or(0);
+            spoilt[at] ^= 1 << self.tape.below(Stream::Broker, 8);
+            self.count(Fault::BitFlip);
+        } else {
+            // The magic of the record, after its length.
+            spoilt[start + record.start + 4] ^= 0x55;
+            self.count(Fault::CorruptRecord);
+        }
+        Bytes::from(spoilt)
+    }
+
+    /// A name server that does not hear of changes.
+    fn old_route(&mut self, node: Node, index: usize, topic: &str, asked: &Asked, bytes: Bytes) -> Bytes {
+        let Ok(read) = frame::decode(&bytes, &HeaderLimits::default()) else { return bytes };
+        let stale = self.servers.processes[&node].stale;
+        let known = self.servers.old_routes.entry((index, topic.to_owned())).or_default();
+        if read.header.code == response::SUCCESS && !stale && known.last().is_none_or(|(_, body)| *body != read.body) {
+            known.push((read.header.ext.clone(), read.body.clone()));
+        }
+        let Some((_, body)) = known.last().filter(|(_, body)| stale && *body != read.body) else { return bytes };
+        let body = body.clone();
+        let (name_servers, _) = self.servers.cluster.size();
+        self.count(if name_servers > 1 { Fault::SplitViews } else { Fault::StaleRoute });
+        let preamble = preamble(response::SUCCESS, FLAG_RESPONSE, asked.codec);
+        preamble.encode(|_| (), body).to_bytes(asked.opaque)
+    }
+
+    /// Notes a send that arrived, and gives the number of its message.
+    fn send_of(&mut self, node: Node, frame: &Frame) -> Option<u64> {
+        let Node::Broker(broker) = node else { return None };
+        let ext = &frame.header.ext;
+        let raw = match frame.header.code {
+            request::SEND_MESSAGE => ext.get("properties"),
+            request::SEND_MESSAGE_V2 => ext.get("i"),
+            _ => return None,
+        };
+        let raw = raw.unwrap_or_default().as_bytes();
+        let id = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none())?;
+        let unique = properties::get(raw, name::UNIQ_KEY).unwrap_or_default().into();
+        self.note(What::Wire { id, broker, unique });
+        Some(id)
+    }
+
+    fn before_send_back(&self, node: Node, frame: &Frame) -> Option<(std::sync::Arc<str>, usize, i64, i64)> {
+        let Node::Broker(broker) = node else { return None };
+        if frame.header.code != request::CONSUMER_SEND_MSG_BACK {
+            return None;
+        }
+        let physical = frame.header.ext.get("offset")?.parse().ok()?;
+        let group = frame.header.ext.get("group")?.into();
+        Some((group, broker, physical, self.servers.cluster.broker(broker).log_end()))
+    }
+
+    /// Notes what brokers have stored.
+    fn observe(&mut self) {
+        for broker in 0..self.servers.seen.len() {
+            let model = self.servers.cluster.broker(broker);
+            let (seen, end) = (self.servers.seen[broker], model.log_end());
+            if seen >= end {
+                continue;
+            }
+            self.servers.seen[broker] = end;
+            let copies: Vec<Copy> = model.stored_since(seen).map(|stored| copy_of(broker, &stored)).collect();
+            for copy in copies {
+                match &*copy.queue.topic {
+                    topic if topic.starts_with("%RETRY%") => self.reach("a retry is due"),
+                    topic if topic.starts_with("%DLQ%") => self.reach("a dead letter"),
+                    topic if topic.starts_with("SCHEDULE") => self.reach("a retry is delayed"),
+                    _ => {}
+                }
+                self.note(What::Stored(copy));
+            }
+        }
+    }
+}
+
+const fn mark_of(code: i32) -> &'static str {
+    match code {
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 => "a send arrives",
+        request::PULL_MESSAGE => "a pull arrives",
+        request::QUERY_CONSUMER_OFFSET => "an offset is asked for",
+        request::UPDATE_CONSUMER_OFFSET => "an offset is committed",
+        request::HEART_BEAT => "a heartbeat arrives",
+        request::UNREGISTER_CLIENT => "a client leaves a group",
+        request::CONSUMER_SEND_MSG_BACK => "a message is handed back",
+        request::GET_CONSUMER_LIST_BY_GROUP => "the members of a group are asked for",
+        request::GET_ROUTEINFO_BY_TOPIC => "a route is asked for",
+        _ => "another request arrives",
+    }
+}
+
+/// The offset that a request commits: group, topic, queue, offset.
+fn commit_of(node: Node, frame: &Frame) -> Option<(String, String, i32, i64)> {
+    let Node::Broker(_) = node else { return None };
+    let ext = &frame.header.ext;
+    let wanted = match frame.header.code {
+        request::UPDATE_CONSUMER_OFFSET => true,
+        request::PULL_MESSAGE => ext.get("sysFlag")?.parse::<i32>().ok()? & PullMessage::COMMIT != 0,
+        _ => false,
+    };
+    if !wanted {
+        return None;
+    }
+    let text = |key| ext.get(key).map(str::to_owned);
+    let (queue, offset) = (ext.get("queueId")?.parse().ok()?, ext.get("commitOffset")?.parse().ok()?);
+    Some((text("consumerGroup")?, text("topic")?, queue, offset))
+}
+
+fn copy_of(broker: usize, stored: &StoredView) -> Copy {
+    let get = |key| stored.properties.get(key);
+    let tag = get(name::TAGS).unwrap_or_default();
+    let id = get(payload::PROPERTY).and_then(|text| text.parse().ok());
+    Copy {
+        queue: Queue { broker, topic: stored.topic.as_str().into(), id: stored.queue_id },
+        offset: stored.queue_offset,
+        physical: stored.physical_offset,
+        id,
+        unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
+        tag: tag.into(),
+        intact: id.is_none_or(|id| payload::is_stored_intact(id, stored)),
+        reconsume: stored.reconsume_times,
+        real_topic: get(name::REAL_TOPIC).map(Into::into),
+    }
+}
+
+/// The same answer with another code, with its fields and body or without.
+fn recoded(asked: &Asked, bytes: &Bytes, code: i32, keep: bool) -> Option<Bytes> {
+    let read = frame::decode(bytes, &HeaderLimits::default()).ok()?;
+    if read.header.code != response::SUCCESS {
+        return None;
+    }
+    let ext = read.header.ext.clone();
+    let fields = |out: &mut ExtWriter<'_>| {
+        if keep {
+            ext.iter().for_each(|(key, value)| out.text(key, value));
+        }
+    };
+    let body = if keep { read.body.clone() } else { Bytes::new() };
+    Some(preamble(code, FLAG_RESPONSE, asked.codec).encode(fields, body).to_bytes(asked.opaque))
+}
+
+fn plain(
+    code: i32,
+    flags: i32,
+    codec: Codec,
+    fields: impl FnOnce(&mut ExtWriter<'_>),
+) -> rocketmq_core::wire::frame::EncodedFrame {
+    preamble(code, flags, codec).encode(fields, Bytes::new())
+}
+
+const fn preamble(code: i32, flags: i32, codec: Codec) -> Preamble<'static> {
+    Preamble { code, flags, language: Language::JAVA, version: 493, remark: None, codec }
+}
+
+/// Where the name server with this index listens.
+fn name_server_address(index: usize) -> SocketAddr {
+    let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 100, last)), 9876)
+}
+
+/// Where the broker with this index listens.
+pub(crate) fn broker_address(index: usize) -> SocketAddr {
+    let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 200, last)), 10_911)
+}
+
+/// Codes with which a server refuses before it has done anything.
+const CODES: [i32; 25] =
+    [1, 2, 3, 13, 14, 15, 16, 17, 23, 24, 25, 26, 27, 29, 204, 205, 206, 207, 208, 209, 210, 215, 501, 1500, 31_337];

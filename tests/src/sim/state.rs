@@ -1,0 +1,276 @@
+//! The state of a simulated world: clock, events to come, hosts, links, servers, and what happened so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rocketmq_core::time::{Instant, UnixMillis};
+
+use super::faults::{Counts, Fault, Swarm};
+use super::history::{History, Row, What};
+use super::net::{End, Net};
+use super::servers::Servers;
+use super::tape::{Stream, Tape};
+use super::trace::Trace;
+
+/// Everything but the tasks.
+pub(crate) struct State {
+    pub(crate) now: Instant,
+    seq: u64,
+    events: BTreeMap<(Instant, u64), Event>,
+    pub(crate) tape: Tape,
+    pub(crate) trace: Trace,
+    pub(crate) swarm: Swarm,
+    pub(crate) counts: Counts,
+    /// How often each kind would have happened, and the only times it may.
+    pub(crate) wanted: Counts,
+    pub(crate) script: Option<Script>,
+    pub(crate) marks: BTreeMap<&'static str, u64>,
+    pub(crate) history: History,
+    pub(crate) hosts: Vec<HostState>,
+    pub(crate) net: Net,
+    pub(crate) servers: Servers,
+    /// Hosts whose tasks the executor is to drop.
+    pub(crate) killed: Vec<usize>,
+    pub(crate) polls: u64,
+    pub(crate) next_port: u16,
+}
+
+/// A process, with an address and clocks of its own.
+pub(crate) struct HostState {
+    pub(crate) ip: IpAddr,
+    /// What its wall clock is ahead, milliseconds.
+    pub(crate) skew: i64,
+    pub(crate) paused: bool,
+    pub(crate) dead: bool,
+    /// Whether the dead host's links end without a word.
+    pub(crate) silent: bool,
+    parked: Vec<Waker>,
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Timers that are set.
+    pub(crate) timers: usize,
+}
+
+/// Something to come.
+pub(crate) enum Event {
+    /// A timer.
+    Wake(Waker),
+    /// Bytes arrive at a server.
+    ToServer(u64, Vec<u8>),
+    /// Bytes arrive at a client.
+    ToClient(u64, Bytes),
+    /// A link ended on the client's side.
+    EndToServer(u64),
+    /// A link ended on the server's side.
+    EndToClient(u64, End),
+    /// A server says this now.
+    Say(u64, Bytes),
+    /// The servers' own time.
+    Servers,
+    /// A host goes on.
+    Resume(usize),
+}
+
+impl State {
+    pub(crate) fn new(tape: Tape, swarm: Swarm, servers: Servers, keep_trace: bool) -> Self {
+        let mut history = History::default();
+        history.setup.calm = swarm.is_calm();
+        Self {
+            now: Instant::ZERO,
+            seq: 0,
+            events: BTreeMap::new(),
+            tape,
+            trace: Trace::new(keep_trace),
+            swarm,
+            counts: Counts::default(),
+            wanted: Counts::default(),
+            script: None,
+            marks: BTreeMap::new(),
+            history,
+            hosts: Vec::new(),
+            net: Net::default(),
+            servers,
+            killed: Vec::new(),
+            polls: 0,
+            next_port: 20_000,
+        }
+    }
+
+    /// Goes to the next instant and lets all its events happen; false when there is none.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(((at, seq), event)) = self.events.pop_first() else { return false };
+        self.now = self.now.max(at);
+        self.happen(at, seq, event);
+        while let Some(next) = self.events.first_entry().filter(|next| next.key().0 <= self.now) {
+            let ((at, seq), event) = next.remove_entry();
+            self.happen(at, seq, event);
+        }
+        true
+    }
+
+    fn happen(&mut self, at: Instant, seq: u64, event: Event) {
+        match event {
+            Event::Wake(waker) => {
+                self.trace.event(at, 2, seq, &[]);
+                waker.wake();
+            }
+            Event::ToServer(link, bytes) => {
+                self.trace.event(at, 3, link, &bytes);
+                self.arrive_at_server(link, &bytes);
+            }
+            Event::ToClient(link, bytes) => {
+                self.trace.event(at, 4, link, &bytes);
+                self.arrive_at_client(link, bytes);
+            }
+            Event::EndToServer(link) => {
+                self.trace.event(at, 5, link, &[]);
+                self.end_at_server(link);
+            }
+            Event::EndToClient(link, end) => {
+                self.trace.event(at, 6, link, &[]);
+                self.end_at_client(link, end);
+            }
+            Event::Say(link, bytes) => self.say(link, bytes),
+            Event::Servers => self.servers_due(),
+            Event::Resume(host) => self.resume(host),
+        }
+    }
+
+    /// Puts an event in; its key can be taken back.
+    pub(crate) fn schedule(&mut self, at: Instant, event: Event) -> (Instant, u64) {
+        let key = (at, self.seq);
+        self.seq += 1;
+        self.events.insert(key, event);
+        key
+    }
+
+    /// Replaces the waker of a timer.
+    pub(crate) fn renew(&mut self, key: (Instant, u64), waker: &Waker) {
+        if let Some(Event::Wake(known)) = self.events.get_mut(&key)
+            && !known.will_wake(waker)
+        {
+            known.clone_from(waker);
+        }
+    }
+
+    /// Takes an event back.
+    pub(crate) fn cancel(&mut self, key: (Instant, u64)) {
+        self.events.remove(&key);
+    }
+
+    /// Notes what happened.
+    pub(crate) fn note(&mut self, what: What) {
+        self.trace.line(self.now, || format!("{what:?}"));
+        self.history.rows.push(Row { at: self.now, what });
+    }
+
+    /// Whether a fault of this kind happens now; it is counted by whoever makes it happen.
+    pub(crate) fn roll(&mut self, stream: Stream, fault: Fault) -> bool {
+        self.roll_at(stream, fault, self.swarm.rate(fault))
+    }
+
+    /// The same at another rate.
+    pub(crate) fn roll_at(&mut self, stream: Stream, fault: Fault, rate: u32) -> bool {
+        self.tape.chance(stream, rate) && self.permit(fault)
+    }
+
+    /// Whether the script lets this fault happen now; without a script all do.
+    pub(crate) fn permit(&mut self, fault: Fault) -> bool {
+        let nth = self.wanted.of(fault);
+        self.wanted.add(fault);
+        self.script.as_ref().is_none_or(|script| script.contains(&(fault, nth)))
+    }
+
+    /// A fault really happened.
+    pub(crate) fn count(&mut self, fault: Fault) {
+        self.counts.add(fault);
+        self.trace.line(self.now, || format!("fault {} {fault:?}", fault.id()));
+        self.history.rows.push(Row { at: self.now, what: What::Fault(fault) });
+    }
+
+    /// A state worth reaching was reached.
+    pub(crate) fn reach(&mut self, mark: &'static str) {
+        *self.marks.entry(mark).or_default() += 1;
+    }
+
+    pub(crate) fn add_host(&mut self, ip: IpAddr) -> usize {
+        let skew = if self.roll(Stream::Time, Fault::ClockSkew) {
+            self.count(Fault::ClockSkew);
+            let minutes = self.tape.range(Stream::Time, 0, 240);
+            i64::try_from(minutes).unwrap_or(0) * 60_000 - 7_200_000
+        } else {
+            0
+        };
+        self.hosts.push(HostState {
+            ip,
+            skew,
+            paused: false,
+            dead: false,
+            silent: false,
+            parked: Vec::new(),
+            files: BTreeMap::new(),
+            timers: 0,
+        });
+        self.hosts.len() - 1
+    }
+
+    /// The wall clock of a host.
+    pub(crate) fn wall(&self, host: usize) -> UnixMillis {
+        UnixMillis(self.server_wall().0 + self.hosts[host].skew)
+    }
+
+    /// The wall clock of servers.
+    pub(crate) fn server_wall(&self) -> UnixMillis {
+        WALL.after(Duration::from_micros(self.now.as_micros()))
+    }
+
+    pub(crate) fn is_paused(&self, host: usize) -> bool {
+        self.hosts[host].paused
+    }
+
+    pub(crate) fn is_dead(&self, host: usize) -> bool {
+        self.hosts[host].dead
+    }
+
+    pub(crate) fn park(&mut self, host: usize, waker: Waker) {
+        self.hosts[host].parked.push(waker);
+    }
+
+    /// A host stands still until `until`.
+    pub(crate) fn pause(&mut self, host: usize, until: Instant) {
+        self.hosts[host].paused = true;
+        self.schedule(until, Event::Resume(host));
+    }
+
+    pub(crate) fn resume(&mut self, host: usize) {
+        if !self.hosts[host].parked.is_empty() {
+            self.reach("a process goes on after a pause");
+        }
+        self.hosts[host].paused = false;
+        std::mem::take(&mut self.hosts[host].parked).into_iter().for_each(Waker::wake);
+    }
+
+    /// A process ends without a word; its links are reset, or nobody is told.
+    pub(crate) fn kill(&mut self, host: usize, silent: bool) {
+        let state = &mut self.hosts[host];
+        state.dead = true;
+        state.silent = silent;
+        state.parked.clear();
+        self.killed.push(host);
+    }
+
+    /// Lets go of everything that holds wakers.
+    pub(crate) fn forget(&mut self) {
+        self.events.clear();
+        self.net = Net::default();
+    }
+}
+
+/// The faults that may happen: of each kind, which ones in order.
+pub(crate) type Script = BTreeSet<(Fault, u64)>;
+
+/// Where the wall clock of servers begins.
+const WALL: UnixMillis = UnixMillis(1_700_000_000_000);
