@@ -127,7 +127,8 @@ async fn shop(world: World, careless: bool) -> Result<(), String> {
         }
     }
     world.heal();
-    world.sleep(Duration::from_secs(900)).await;
+    // A payment that failed again and again waits longer each time: the whole ladder takes 4 h 46 min.
+    world.sleep(Duration::from_secs(6 * 3_600)).await;
     let paid: Vec<_> = world.stored("payments").into_iter().map(|payment| payment.body).collect();
     let unpaid = |order: &&String| !paid.iter().any(|body| body == order.as_bytes());
     let unpaid: Vec<_> = accepted.lock().map_err(|error| error.to_string())?.iter().filter(unpaid).cloned().collect();
@@ -137,6 +138,9 @@ async fn shop(world: World, careless: bool) -> Result<(), String> {
 
 fn shop_of(seed: u64, careless: bool) -> Option<String> {
     let sim = Sim::new(seed).topic("orders", 4).topic("payments", 4).name_servers(2);
+    // A record that cannot be read and that the broker does not take back stops its queue until an operator looks:
+    // no service can mend that.
+    let sim = sim.without(Fault::CorruptRecord).without(Fault::BitFlip);
     sim.try_run(|world| shop(world, careless)).failure.map(|failure| failure.text)
 }
 

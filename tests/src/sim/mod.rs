@@ -79,6 +79,7 @@ pub struct Sim {
     config: BrokerConfig,
     topics: Vec<(String, i32)>,
     swarm: Option<Swarm>,
+    excluded: Vec<Fault>,
     script: Option<Vec<(Fault, u64)>>,
     horizon: Duration,
     trace: bool,
@@ -156,6 +157,7 @@ impl Sim {
             config: BrokerConfig::default(),
             topics: Vec::new(),
             swarm: None,
+            excluded: Vec::new(),
             script: None,
             horizon: Duration::from_secs(24 * 3_600),
             trace: false,
@@ -199,6 +201,13 @@ impl Sim {
         Self { swarm: Some(swarm), ..self }
     }
 
+    /// The faults that the seed says, but for this one.
+    #[must_use]
+    pub fn without(mut self, fault: Fault) -> Self {
+        self.excluded.push(fault);
+        self
+    }
+
     /// Only these of the faults: of each kind, which ones in order.
     #[must_use]
     pub fn only(self, script: Vec<(Fault, u64)>) -> Self {
@@ -239,7 +248,8 @@ impl Sim {
     {
         let mut tape = Tape::new(self.seed);
         let drawn = Swarm::of(&mut tape);
-        let swarm = self.swarm.unwrap_or(drawn);
+        let mut swarm = self.swarm.unwrap_or(drawn);
+        self.excluded.iter().for_each(|fault| swarm.without(*fault));
         let config = |index: usize| BrokerConfig {
             name: format!("broker-{}", char::from(b'a' + u8::try_from(index % 26).unwrap_or(0))),
             address: broker_address(index),
