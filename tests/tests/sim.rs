@@ -7,6 +7,7 @@ use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, Producer, Runtime};
 use rocketmq_core::message::Message;
 use rocketmq_testkit::cluster::Node;
+use rocketmq_testkit::sim::tape::Tape;
 use rocketmq_testkit::sim::workload::{self, Options};
 use rocketmq_testkit::sim::{Fault, Host, Sim, Swarm, World};
 
@@ -136,7 +137,10 @@ async fn shop(world: World, careless: bool) -> Result<(), String> {
 }
 
 fn shop_of(seed: u64, careless: bool) -> Option<String> {
-    let sim = Sim::new(seed).topic("orders", 4).topic("payments", 4).name_servers(2);
+    // A record that can neither be read nor handed back stops its queue until somebody looks: nobody does here.
+    let mut swarm = Swarm::of(&mut Tape::new(seed));
+    [Fault::BitFlip, Fault::CorruptRecord].into_iter().for_each(|fault| swarm.without(fault));
+    let sim = Sim::new(seed).topic("orders", 4).topic("payments", 4).faults(swarm);
     sim.try_run(|world| shop(world, careless)).failure.map(|failure| failure.text)
 }
 
