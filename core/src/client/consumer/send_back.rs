@@ -48,7 +48,11 @@ impl Consumer {
         let to = at.routes.view().master(&queue.broker).cloned();
         let physical = item.as_ref().and_then(|item| item.physical_offset);
         let (Some(to), Some(offset)) = (to, physical) else {
-            return if poison { self.poison_stays(id, fx) } else { self.republish(id, at, fx) };
+            return match (poison, physical) {
+                (false, _) => self.republish(id, at, fx),
+                (true, None) => self.poison_stays(id, fx),
+                (true, Some(_)) => self.poison_waits(id, "no address of the broker is known", fx),
+            };
         };
         let origin = self.send_backs.get(&id).map(|back| origin_of(&back.failure)).unwrap_or_default();
         let request = SendMessageBack {
@@ -77,7 +81,8 @@ impl Consumer {
         };
         match result {
             Ok(frame) if frame.header.code == response::SUCCESS => self.settle(id, fx),
-            Ok(_) | Err(_) if back.failure.poison.is_some() => self.poison_stays(id, fx),
+            Ok(_) if back.failure.poison.is_some() => self.poison_stays(id, fx),
+            Err(error) if back.failure.poison.is_some() => self.poison_waits(id, &error.to_string(), fx),
             Ok(_) | Err(_) => self.republish(id, at, fx),
         }
     }
@@ -165,6 +170,16 @@ impl Consumer {
             let offset = back.failure.taken.item().map_or(back.failure.taken.batch.from, |item| item.offset);
             fx.event(ClientEvent::QueueStopped { group: group.clone(), queue, offset });
             fx.output(Output::StopQueue { group, taken: back.failure.taken });
+        }
+    }
+
+    /// The broker said nothing, which is no refusal: the record is handed out, and back, once more.
+    fn poison_waits(&mut self, id: u64, why: &str, fx: &mut Effects) {
+        if let Some(back) = self.send_backs.get(&id) {
+            let group = self.config.group.clone();
+            let queue = (*back.failure.taken.batch.queue).clone();
+            fx.event(ClientEvent::SendBackFailed { group: group.clone(), queue, why: String::from(why) });
+            fx.arm(TimerKey::Redeliver(group, id), REDELIVER_PAUSE);
         }
     }
 

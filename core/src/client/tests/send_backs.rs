@@ -115,6 +115,32 @@ fn a_poison_record_is_handed_back_and_a_refusal_stops_its_queue() {
 }
 
 #[test]
+fn a_poison_record_whose_hand_back_goes_unanswered_is_handed_back_again() {
+    let mut world = World::consuming(1, |config| config.on_poison = PoisonPolicy::SendBack);
+    world.held.insert(request::CONSUMER_SEND_MSG_BACK);
+    let pull = world.pull("T");
+    let mut body = records(500..501);
+    body[4] ^= 0x55; // The magic.
+    let frame = pulled(&pull, 0, 501, body);
+    world.reply(pull, frame);
+    world.run();
+    world.consume(Outcome::Done);
+    world.run();
+    assert_eq!(world.open(request::CONSUMER_SEND_MSG_BACK, |_| true), 1);
+    world.advance(5_000);
+    assert_eq!(world.open(request::CONSUMER_SEND_MSG_BACK, |_| true), 0, "its time is over");
+    assert_eq!(world.count(|event| matches!(event, ClientEvent::QueueStopped { .. })), 0);
+    world.advance(5_000);
+    world.consume(Outcome::Done);
+    world.run();
+    let again = world.take(request::CONSUMER_SEND_MSG_BACK);
+    world.reply(again, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(world.count(|event| matches!(event, ClientEvent::QueueStopped { .. })), 0);
+    assert_eq!(settled_to(&mut world), 501);
+}
+
+#[test]
 fn at_most_256_are_on_their_way() {
     let mut world = World::consuming(1, |_| ());
     world.held.insert(request::CONSUMER_SEND_MSG_BACK);

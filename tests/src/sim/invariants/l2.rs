@@ -1,6 +1,6 @@
 //! L2: no busy loop: an address is not connected to again and again without pause.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Broken;
@@ -8,11 +8,13 @@ use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut recent: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
-    let mut ever = BTreeSet::new();
+    let mut ever = BTreeMap::new();
     for row in &history.rows {
         let (What::Opened { host, to, .. } | What::ConnectFailed { host, to }) = &row.what else { continue };
         let opened = matches!(&row.what, What::Opened { .. });
-        if history.setup.calm && (!opened || !ever.insert((*host, to.clone()))) {
+        // A link on which nothing happens is closed, and opened again when it is needed.
+        let again = ever.insert((*host, to.clone()), row.at).is_some_and(|last| row.at.since(last) < IDLE);
+        if history.setup.calm && (!opened || again) {
             return Err(Broken::new(row.at, format!("host {host} connected to {to} again without a fault")));
         }
         let times = recent.entry((*host, to.clone())).or_default();
@@ -30,6 +32,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 
 /// The time over which connects are counted.
 const WINDOW: Duration = Duration::from_secs(20);
+/// The shortest life of a link on which nothing happens.
+const IDLE: Duration = Duration::from_secs(120);
 /// One a second after the third, and what was under way.
 const MOST: usize = 25;
 
