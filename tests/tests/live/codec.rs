@@ -30,14 +30,16 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     check.that("language-known", online.iter().all(|known| known.language.as_deref() == Some("RUST")), &online);
 
     let producer = producer(&client, "codec_producer").await;
+    // Every queue ends with a wanted message: one that nobody wants wakes no held pull, and an offset lags by it.
+    let tag = |n: usize| if n < 200 { ["b", "c"][n % 2] } else { "a" };
     let make = |n: usize| {
-        let tag = ["a", "b", "c"][n % 3];
+        let tag = tag(n);
         Message::new(topic.as_str(), format!("{tag} {n}")).with_tag(tag).with_key("schlüssel").with_property("π", "≈3")
     };
     let sent = receipts(send_all(&producer, 16, (0..300).map(make).collect()).await);
     check.eq("all-sent", sent.len(), 300);
     let got = collect(&consumer, 200).await;
-    let wanted = (0..300).filter(|n| n % 3 < 2).map(|n| format!("{} {n}", ["a", "b"][n % 3]));
+    let wanted = (0..300).filter(|n| tag(*n) != "c").map(|n| format!("{} {n}", tag(n)));
     check.eq("consumed-by-tag", sorted(got.iter().map(|got| got.text())), sorted(wanted));
     let equal = got.iter().all(|got| got.keys == ["schlüssel"] && got.properties.get("π").is_some_and(|v| v == "≈3"));
     check.that("unicode-properties", equal, &got[0]);
