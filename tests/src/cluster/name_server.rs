@@ -9,6 +9,7 @@ use rocketmq_core::wire::header::FieldError;
 
 use super::broker::Broker;
 use super::config::{ReplyCodec, VERSION_5_4_0};
+use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
 use super::store::TopicConfig;
 
@@ -113,7 +114,7 @@ impl NameServer {
     fn route(&self, frame: &Frame) -> Result<Reply, FieldError> {
         let ext = &frame.header.ext;
         let topic: String = ext.field("topic")?;
-        let standard = ext.field::<Option<bool>>("acceptStandardJsonOnly")?.unwrap_or(false);
+        let standard = flag(ext, "acceptStandardJsonOnly").unwrap_or(false);
         let standard = standard || frame.header.version >= STANDARD_JSON_SINCE;
         let form = if standard { JsonForm::Standard } else { JsonForm::Fastjson };
         Ok(match self.topics.get(&topic) {

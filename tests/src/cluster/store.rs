@@ -32,6 +32,21 @@ impl TopicConfig {
         Self { read_queues: queues, write_queues: queues, perm: PERM_READ | PERM_WRITE, sys_flag: 0, order: false }
     }
 
+    /// How a broker writes it in a remark.
+    pub(crate) fn text(&self, topic: &str) -> String {
+        let bit = |bit, letter| if self.perm & bit != 0 { letter } else { '-' };
+        let perm = [bit(PERM_READ, 'R'), bit(PERM_WRITE, 'W'), bit(PERM_INHERIT, 'X')];
+        format!(
+            "TopicConfig [topicName={topic}, readQueueNums={}, writeQueueNums={}, perm={}, \
+             topicFilterType=SINGLE_TAG, topicSysFlag={}, order={}, attributes={{}}]",
+            self.read_queues,
+            self.write_queues,
+            String::from_iter(perm),
+            self.sys_flag,
+            self.order
+        )
+    }
+
     pub(crate) fn readable(&self) -> bool {
         self.perm & PERM_READ != 0
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rocketmq_core::wire::codes::response;
 
 use super::{Answer, Broker, Call, FAQ};
+use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
 use crate::cluster::store::Queue;
 
@@ -62,7 +63,7 @@ impl Broker {
         let ext = &call.header.ext;
         let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
         let queue_id = ext.field("queueId")?;
-        let zero_allowed = ext.field::<Option<bool>>("setZeroIfNotFound")?.unwrap_or(true);
+        let zero_allowed = flag(ext, "setZeroIfNotFound").unwrap_or(true);
         if let Some(offset) = self.offsets.committed(&group, &topic, queue_id) {
             return Ok(Some(Reply::ok().field("offset", offset)));
         }

@@ -9,6 +9,7 @@ use rocketmq_core::wire::message::{batch, properties};
 
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic, illegal_topic};
 use super::{Answer, Broker, Call, FAQ};
+use crate::cluster::fields::flag;
 use crate::cluster::message::{Draft, Properties};
 use crate::cluster::output::Reply;
 use crate::cluster::store::TopicConfig;
@@ -44,7 +45,7 @@ impl SendHeader {
             properties: field::<Option<String>>(ext, key("i", "properties"))?.unwrap_or_default(),
             reconsume_times: field(ext, key("j", "reconsumeTimes"))?,
             max_reconsume_times: field(ext, key("l", "maxReconsumeTimes"))?,
-            batch: field::<Option<bool>>(ext, key("m", "batch"))?.unwrap_or(false)
+            batch: flag(ext, key("m", "batch")).unwrap_or(false)
                 || code == request::SEND_BATCH_MESSAGE,
         })
     }
@@ -90,7 +91,11 @@ impl Broker {
             let peer = call.peer;
             return Err(Reply::error(
                 response::INVALID_PARAMETER,
-                format!("request queueId[{}] is illegal, {config:?} Producer: {peer}", header.queue_id),
+                format!(
+                    "request queueId[{}] is illegal, {} Producer: {peer}",
+                    header.queue_id,
+                    config.text(topic)
+                ),
             ));
         }
         if body.len() > self.cfg.max_body || header.properties.len() > properties::MAX_LEN {

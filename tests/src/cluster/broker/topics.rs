@@ -3,6 +3,7 @@
 use rocketmq_core::wire::codes::response;
 
 use super::{Answer, Broker, Call};
+use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
 use crate::cluster::store::{PERM_INHERIT, PERM_READ, PERM_WRITE, TopicConfig};
 
@@ -47,12 +48,16 @@ impl Broker {
         if let Some(error) = illegal_topic(&topic) {
             return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
         }
+        if self.is_system_topic(&topic) {
+            let error = format!("The topic[{topic}] is conflict with system topic.");
+            return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
+        }
         let config = TopicConfig {
             read_queues: ext.field("readQueueNums")?,
             write_queues: ext.field("writeQueueNums")?,
             perm: ext.field("perm")?,
             sys_flag: ext.field::<Option<i32>>("topicSysFlag")?.unwrap_or(0),
-            order: ext.field::<Option<bool>>("order")?.unwrap_or(false),
+            order: flag(ext, "order").unwrap_or(false),
         };
         self.store.put_topic(&topic, config);
         Ok(Some(Reply::ok().remark("not set any response code")))
@@ -68,6 +73,13 @@ impl Broker {
         let config = TopicConfig { perm: template.perm & !PERM_INHERIT, ..TopicConfig::new(queues) };
         self.store.put_topic(topic, config.clone());
         Some(config)
+    }
+
+    /// Whether the topic is the broker's own, which nobody may change.
+    fn is_system_topic(&self, topic: &str) -> bool {
+        let named_after = [&self.cfg.cluster, &self.cfg.name];
+        let listed = FORBIDDEN_TOPICS.contains(&topic) || OTHER_SYSTEM_TOPICS.contains(&topic);
+        listed || named_after.iter().any(|name| *name == topic) || topic.starts_with(SYSTEM_PREFIX)
     }
 
     /// Creates the retry or dead-letter topic of a group unless it exists.
@@ -121,6 +133,10 @@ pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
 ];
+/// Topics of the broker's own to which anybody may send.
+const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
+/// Before the names of other topics of the broker's own.
+const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// Queues of the topic that is named like the cluster.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 /// The longest name of a topic.

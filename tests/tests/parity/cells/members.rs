@@ -266,6 +266,18 @@ pub(super) fn told() -> Vec<Cell> {
             lab.must_as(2, leave(lab, 2));
             note_silence(lab);
         }),
+        cell(CHANGED, "a second broadcasting member joins", |lab| {
+            for client in [0, 1] {
+                let mut beat = lab.beat(client, &[("T", "*")]);
+                beat.consumers[0].message_model = MessageModel::Broadcasting;
+                lab.must_as(client, heartbeat(&beat));
+            }
+            lab.pushes(0, 0);
+            lab.pushes(1, 0);
+            // The next member says that the group shares its messages, and then all are told.
+            lab.join(2, &[("T", "*")]);
+            lab.pushes(0, 1);
+        }),
         cell(CHANGED, "a light heartbeat of a new member", |lab| {
             pair(lab);
             let mut beat = lab.beat(2, &[("T", "*")]);
