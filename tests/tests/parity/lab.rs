@@ -264,7 +264,8 @@ impl Lab {
 
     /// Notes something.
     pub(crate) fn note(&mut self, what: &str, value: &str) {
-        self.transcript.insert((self.step(), what.to_owned()), value.to_owned());
+        let step = self.step();
+        self.transcript.insert((step, what.to_owned()), value.to_owned());
     }
 
     fn note_frame(&mut self, frame: &Frame, code: i32) {

@@ -57,7 +57,7 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
     }
     let delays = vec!["1s"; LEVELS].join(" ");
     let broker = RealCluster::start(options.conf("messageDelayLevel", delays))?;
-    let models = EmbeddedCluster::builder().config(model).start().map_err(RealError::io("start the models"))?;
+    let models = EmbeddedCluster::builder().config(model).start().expect("sockets for the models");
     let address = |text: String| text.parse().expect("an address");
     let real = Side { name_server: address(broker.namesrv()), broker: address(broker.broker_addr()) };
     let model = Side { name_server: address(models.namesrv()), broker: models.broker_address(0) };
