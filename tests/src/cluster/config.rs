@@ -35,8 +35,13 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// Queues of the template topic TBW102.
     pub default_topic_queues: i32,
+    /// Whether sends to a topic that may not be written are refused. Brokers do not look, as clients do not send where
+    /// the route forbids it; access control answers in the same way.
+    pub refuse_read_only: bool,
     /// Whether a group that was never heard of exists.
     pub auto_create_groups: bool,
+    /// Whether only groups that exist may commit offsets (5.4.0).
+    pub commit_needs_group: bool,
     /// The delay of each level, from level 1.
     pub delay_levels: Vec<Duration>,
     /// Whether an empty pull may be held.
@@ -84,7 +89,9 @@ impl Default for BrokerConfig {
             trace_on: true,
             auto_create_topics: true,
             default_topic_queues: 8,
+            refuse_read_only: false,
             auto_create_groups: true,
+            commit_needs_group: true,
             delay_levels: DELAY_LEVELS.map(Duration::from_secs).to_vec(),
             long_polling: true,
             hold_scan: Duration::from_secs(5),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::wire::message::properties;
 use rocketmq_core::wire::message::{
-    EncodeError, Entry, RecordLimits, RecordVersion, StoredMessage, SysFlags, encode_record, walk,
+    EncodeError, Entry, RecordLimits, RecordVersion, StoredMessage, SysFlags, TransactionKind, encode_record, walk,
 };
 
 /// The properties of a message, in order; setting one again keeps its place.
@@ -66,6 +66,11 @@ pub(crate) struct Place {
 }
 
 impl Draft {
+    /// Whether consumers may see it: half messages and their withdrawals are in the log only.
+    pub(crate) fn is_visible(&self) -> bool {
+        matches!(SysFlags(self.sys_flag).transaction(), TransactionKind::None | TransactionKind::Commit)
+    }
+
     /// The properties as they are stored; they may be too long for a record.
     pub(crate) fn encoded_properties(&self) -> Result<Bytes, EncodeError> {
         let text = properties::encode(self.properties.iter()).map_err(|_| EncodeError::Properties)?;

@@ -137,9 +137,13 @@ impl Store {
         let (index, physical) = (self.log.len(), self.end);
         let tags_code = draft.properties.get("TAGS").map_or(0, java_hash);
         let queue = self.queue_mut(&draft.topic, draft.queue_id);
-        let place = Place { queue_offset: queue.max_offset(), physical, stored_ms: wall.0, store_host };
+        let visible = draft.is_visible();
+        let queue_offset = if visible { queue.max_offset() } else { 0 };
+        let place = Place { queue_offset, physical, stored_ms: wall.0, store_host };
         let record = draft.record(properties, &place)?;
-        queue.entries.push(Entry { index, tags_code, stored_ms: wall.0, stored_at: now });
+        if visible {
+            queue.entries.push(Entry { index, tags_code, stored_ms: wall.0, stored_at: now });
+        }
         self.end += to_offset(record.len());
         self.log.push((physical, record));
         Ok(Appended { place, tags_code })

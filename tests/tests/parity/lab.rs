@@ -80,6 +80,14 @@ impl Lab {
         self.ask_as(0, call)
     }
 
+    /// The same, but for one field of the answer.
+    pub(crate) fn ask_without(&mut self, call: impl Into<Call>, field: &str) -> Frame {
+        let frame = self.ask(call);
+        let key = (format!("{:02}", self.steps), field.to_owned());
+        assert!(self.transcript.remove(&key).is_some(), "there is no {field} to leave out");
+        frame
+    }
+
     /// The same as another client.
     pub(crate) fn ask_as(&mut self, client: usize, call: impl Into<Call>) -> Frame {
         let asked = self.tell_as(client, call);
@@ -263,7 +271,7 @@ impl Lab {
     }
 
     /// Notes something.
-    pub(crate) fn note(&mut self, what: &str, value: &str) {
+    fn note(&mut self, what: &str, value: &str) {
         let step = self.step();
         self.transcript.insert((step, what.to_owned()), value.to_owned());
     }

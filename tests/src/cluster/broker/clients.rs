@@ -11,7 +11,7 @@ use rocketmq_core::wire::subscription::{ExpressionType, SubscriptionData};
 use serde::Deserialize;
 
 use super::topics::retry_topic;
-use super::{Answer, Broker, Call};
+use super::{Answer, Broker, Call, Failure};
 use crate::cluster::config::BrokerConfig;
 use crate::cluster::output::{Reply, SessionId};
 
@@ -130,7 +130,7 @@ impl Clients {
 impl Broker {
     pub(super) fn heartbeat(&mut self, call: &Call<'_>, body: &[u8]) -> Answer {
         let Ok(beat) = HeartbeatData::decode(body) else {
-            return Ok(Some(Reply::error(response::SYSTEM_ERROR, "the heartbeat cannot be parsed")));
+            return Err("the heartbeat cannot be parsed".into());
         };
         let session = call.to.session();
         let client = || Client { id: beat.client_id.clone(), version: call.header.version, seen: call.now };
@@ -141,7 +141,7 @@ impl Broker {
             let group = consumer.group.as_str().to_owned();
             let before = self.clients.fingerprints.insert(group.clone(), fingerprint);
             changed |= before.is_some_and(|before| before != fingerprint);
-            if !self.group_exists(&group) {
+            if !self.find_group(&group) {
                 continue;
             }
             self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
@@ -162,7 +162,6 @@ impl Broker {
     }
 
     pub(super) fn unregister(&mut self, call: &Call<'_>) -> Answer {
-        let _client: String = call.header.ext.field("clientID")?;
         let session = call.to.session();
         if let Some(group) = call.header.ext.get("producerGroup")
             && let Some(members) = self.clients.producers.get_mut(group)
@@ -190,12 +189,15 @@ impl Broker {
     }
 
     pub(super) fn check_client(&mut self, body: &[u8]) -> Answer {
-        let kind = serde_json::from_slice::<CheckClient>(body).map(|check| check.subscription_data.expression_type);
-        Ok(Some(match kind {
-            Ok(kind @ ExpressionType::Sql92) if !self.cfg.property_filter => {
+        if body.is_empty() {
+            return Ok(Some(Reply::ok()));
+        }
+        let check: CheckClient = serde_json::from_slice(body).map_err(|_| Failure::from("the body cannot be parsed"))?;
+        Ok(Some(match check.subscription_data.expression_type {
+            kind @ ExpressionType::Sql92 if !self.cfg.property_filter => {
                 Reply::error(response::SYSTEM_ERROR, no_filter(kind.name()))
             }
-            _ => Reply::ok(),
+            ExpressionType::Sql92 | ExpressionType::Tag => Reply::ok(),
         }))
     }
 

@@ -9,7 +9,7 @@ mod send;
 mod send_back;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use rocketmq_core::rng::Rng;
@@ -37,6 +37,7 @@ pub struct Broker {
     rng: Rng,
     out: Outbox,
     store: Store,
+    groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
     sessions: BTreeMap<SessionId, SocketAddr>,
@@ -56,7 +57,23 @@ struct Call<'a> {
 }
 
 /// What becomes of a request: an answer now, or (`None`) later.
-type Answer = Result<Option<Reply>, FieldError>;
+type Answer = Result<Option<Reply>, Failure>;
+
+/// What a broker did not expect: its handler throws, and the answer is a system error without fields.
+#[derive(Debug)]
+struct Failure(String);
+
+impl From<&str> for Failure {
+    fn from(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 impl Broker {
     /// A broker with nothing but its system topics.
@@ -66,6 +83,7 @@ impl Broker {
             rng: Rng::new(cfg.seed),
             out: Outbox::new(cfg.version, cfg.reply_codec),
             store: Store::default(),
+            groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
             sessions: BTreeMap::new(),
@@ -126,7 +144,7 @@ impl Broker {
         match answer {
             Ok(Some(reply)) => self.out.reply(call.to, &reply),
             Ok(None) => {}
-            Err(error) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, error.to_string())),
+            Err(Failure(why)) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, why)),
         }
         self.answer_woken(now);
     }
@@ -210,6 +228,9 @@ impl Broker {
     /// Stores the message and wakes the pulls that wait for it.
     fn append(&mut self, now: Instant, wall: UnixMillis, draft: &Draft) -> Result<Appended, EncodeError> {
         let appended = self.store.append(now, wall, self.cfg.address, draft)?;
+        if !draft.is_visible() {
+            return Ok(appended);
+        }
         self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
         Ok(appended)
     }
@@ -219,9 +240,13 @@ impl Broker {
         OffsetMsgId { host: self.cfg.address, physical_offset }.to_string()
     }
 
-    /// Whether the group exists or may be created.
-    fn group_exists(&self, group: &str) -> bool {
-        self.cfg.auto_create_groups && group.len() <= MAX_GROUP
+    /// Whether the group exists, or is created now.
+    fn find_group(&mut self, group: &str) -> bool {
+        let created = !self.groups.contains(group) && self.cfg.auto_create_groups && group.len() <= MAX_GROUP;
+        if created {
+            self.groups.insert(group.to_owned());
+        }
+        created || self.groups.contains(group)
     }
 }
 

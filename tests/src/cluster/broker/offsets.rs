@@ -61,10 +61,11 @@ impl Broker {
 
     pub(super) fn query_offset(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
-        let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
+        let group = ext.get("consumerGroup").unwrap_or_default();
+        let topic: String = ext.field("topic")?;
         let queue_id = ext.field("queueId")?;
         let zero_allowed = flag(ext, "setZeroIfNotFound").unwrap_or(true);
-        if let Some(offset) = self.offsets.committed(&group, &topic, queue_id) {
+        if let Some(offset) = self.offsets.committed(group, &topic, queue_id) {
             return Ok(Some(Reply::ok().field("offset", offset)));
         }
         let young = self.store.queue(&topic, queue_id).is_some_and(|queue| queue.min_offset() == 0);
@@ -79,10 +80,20 @@ impl Broker {
     pub(super) fn update_offset(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
         let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
-        let (queue_id, offset) = (ext.field("queueId")?, ext.field("commitOffset")?);
+        if self.cfg.commit_needs_group && !self.groups.contains(&group) {
+            let error = format!("Group {group} not exist!");
+            return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
+        }
         if self.store.topic(&topic).is_none() {
             return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Not found topic: {topic}{FAQ}"))));
         }
+        let unset = |what| format!("{what} is null, topic is {topic}");
+        let Ok(queue_id) = ext.field("queueId") else {
+            return Ok(Some(Reply::error(response::INVALID_PARAMETER, unset("QueueId"))));
+        };
+        let Ok(offset) = ext.field("commitOffset") else {
+            return Ok(Some(Reply::error(response::INVALID_PARAMETER, unset("Offset"))));
+        };
         self.offsets.commit(&group, &topic, queue_id, offset);
         Ok(Some(Reply::ok()))
     }

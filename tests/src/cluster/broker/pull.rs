@@ -168,9 +168,9 @@ impl Broker {
         Some(reply.body(found.records))
     }
 
-    fn check_pull(&self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
+    fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
         let (group, topic, queue_id) = (&pull.group, &pull.topic, pull.queue_id);
-        if !self.group_exists(group) {
+        if !self.find_group(group) {
             let error = format!("subscription group [{group}] does not exist, {FAQ}");
             return Err(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error));
         }
@@ -180,12 +180,12 @@ impl Broker {
         };
         if !config.readable() {
             let error = format!("the topic[{topic}] pulling message is forbidden");
-            return Err(Reply::error(response::NO_PERMISSION, error));
+            return Err(Reply::error(response::NO_PERMISSION, error).field("forbiddenType", TOPIC_FORBIDDEN));
         }
         if queue_id < 0 || queue_id >= config.read_queues {
             let peer = self.sessions.get(&to.session()).map(ToString::to_string).unwrap_or_default();
             let error = format!(
-                "queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[{peer}]",
+                "queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[/{peer}]",
                 config.read_queues
             );
             return Err(Reply::error(response::INVALID_PARAMETER, error));
@@ -283,14 +283,15 @@ fn parse_tags(expression: Option<&str>) -> Result<Tags, Reply> {
     if expression.is_empty() || expression == "*" {
         return Ok(None);
     }
-    let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
-    let codes: BTreeSet<i32> = tags.map(java_hash).collect();
-    if codes.is_empty() {
+    if expression.split("||").all(str::is_empty) {
         let error = "parse the consumer's subscription failed";
         return Err(Reply::error(response::SUBSCRIPTION_PARSE_FAILED, error));
     }
-    Ok(Some(Arc::new(codes)))
+    let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
+    Ok(Some(Arc::new(tags.map(java_hash).collect())))
 }
 
+/// Why a pull is forbidden: its topic cannot be read.
+const TOPIC_FORBIDDEN: i32 = 3;
 /// How long an empty pull is held when long polling is off.
 const SHORT_POLLING: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ impl Broker {
         let delay_level: i32 = ext.field("delayLevel")?;
         let origin_topic: Option<String> = ext.field("originTopic")?;
         let limit: Option<i32> = ext.field("maxReconsumeTimes")?;
-        if !self.group_exists(&group) {
+        if !self.find_group(&group) {
             let error = format!("subscription group not exist, {group} {FAQ}");
             return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }

@@ -45,6 +45,9 @@ impl Broker {
     pub(super) fn create_topic(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
         let topic: String = ext.field("topic")?;
+        if !ext.get("topicFilterType").is_some_and(|kind| FILTER_TYPES.contains(&kind)) {
+            return Err("topicFilterType value invalid".into());
+        }
         if let Some(error) = illegal_topic(&topic) {
             return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
         }
@@ -103,7 +106,10 @@ pub(super) fn illegal_topic(topic: &str) -> Option<String> {
     }
     let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
     let limit = if group_topic { MAX_GROUP_TOPIC } else { MAX_TOPIC };
-    (topic.len() > limit).then(|| format!("The specified topic is longer than topic max length {limit}."))
+    let what = if group_topic { " is DLQ or Retry topic" } else { "" };
+    let link = if group_topic { "and it's" } else { "is" };
+    let error = || format!("The specified topic{what}: {topic}, {link} longer than topic max length: {limit}");
+    (topic.len() > limit).then(error)
 }
 
 /// The retry topic of a group.
@@ -137,6 +143,8 @@ pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
 const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 /// Before the names of other topics of the broker's own.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
+/// What topics may say of the tags of their messages.
+const FILTER_TYPES: [&str; 2] = ["SINGLE_TAG", "MULTI_TAG"];
 /// Queues of the topic that is named like the cluster.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 /// The longest name of a topic.

@@ -44,7 +44,7 @@ pub(super) fn cells() -> Vec<Cell> {
             let topic = lab.topic(1);
             lab.ask(max_offset(&topic, 0).version(30_000));
         }),
-        cell(30, "frame longer than any may be", |lab| lab.write_bytes(30, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0])),
+        cell(30, "frame longer than any may be", |lab| lab.write_bytes(30, &[0x7f; 16])),
         cell(30, "frame of negative length", |lab| lab.write_bytes(30, &[0xff; 16])),
         cell(30, "header longer than its frame", |lab| {
             let mut bytes = max_offset("T", 0).bytes(Opaque(1)).to_vec();

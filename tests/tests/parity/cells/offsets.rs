@@ -50,11 +50,13 @@ fn groups() -> Vec<Cell> {
         }),
         cell(QUERY, "one that was committed", |lab| {
             let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            lab.join(0, &[(&topic, "*")]);
             lab.must(commit(&group, &topic, 2));
             lab.ask(query_offset(&group, &topic));
         }),
         cell(QUERY, "one of another group", |lab| {
             let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            lab.join(0, &[(&topic, "*")]);
             lab.must(commit(&group, &topic, 2));
             let other = lab.name("_G2");
             lab.ask(query_offset(&other, &topic));
@@ -71,21 +73,33 @@ fn groups() -> Vec<Cell> {
             let (topic, group) = (lab.topic_with(&["A"]), lab.group());
             lab.ask(query_offset(&group, &topic).binary());
         }),
-        cell(COMMIT, "new group", |lab| committed(lab, &[1])),
+        cell(COMMIT, "new group", |lab| {
+            let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            lab.ask(commit(&group, &topic, 1));
+            lab.ask(query_offset(&group, &topic));
+        }),
+        cell(COMMIT, "group that is known by its pulls only", |lab| {
+            let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            lab.must(pull(&group, &topic, 0));
+            lab.ask(commit(&group, &topic, 1));
+            lab.ask(query_offset(&group, &topic));
+        }),
+        cell(COMMIT, "the first one", |lab| committed(lab, &[1])),
         cell(COMMIT, "a higher one", |lab| committed(lab, &[1, 2])),
         cell(COMMIT, "a lower one", |lab| committed(lab, &[2, 1])),
         cell(COMMIT, "after the end of the queue", |lab| committed(lab, &[1_000])),
         cell(COMMIT, "negative", |lab| {
-            let (topic, group) = (lab.topic_with(&["A"]), lab.group());
+            let (topic, group) = member(lab);
             lab.ask(commit(&group, &topic, 0).with("commitOffset", -1));
             lab.ask(query_offset(&group, &topic));
         }),
         cell(COMMIT, "unknown topic", |lab| {
-            let (topic, group) = (lab.name("nowhere"), lab.group());
+            let (_, group) = member(lab);
+            let topic = lab.name("nowhere");
             lab.ask(commit(&group, &topic, 1));
         }),
         cell(COMMIT, "queue after the last", |lab| {
-            let (topic, group) = (lab.topic_with(&["A"]), lab.group());
+            let (topic, group) = member(lab);
             lab.ask(commit(&group, &topic, 1).with("queueId", 9));
             lab.ask(query_offset(&group, &topic).with("queueId", 9));
         }),
@@ -94,21 +108,21 @@ fn groups() -> Vec<Cell> {
             lab.ask(commit(&group, &topic, 1));
         }),
         cell(COMMIT, "no offset", |lab| {
-            let (topic, group) = (lab.topic_with(&["A"]), lab.group());
+            let (topic, group) = member(lab);
             lab.ask(commit(&group, &topic, 1).without("commitOffset"));
         }),
         cell(COMMIT, "garbage for the offset", |lab| {
-            let (topic, group) = (lab.topic_with(&["A"]), lab.group());
+            let (topic, group) = member(lab);
             lab.ask(commit(&group, &topic, 1).with("commitOffset", "first"));
         }),
         cell(COMMIT, "oneway", |lab| {
-            let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            let (topic, group) = member(lab);
             let asked = lab.tell_as(0, commit(&group, &topic, 1).oneway());
             lab.silence(asked);
             lab.ask(query_offset(&group, &topic));
         }),
         cell(COMMIT, "binary header", |lab| {
-            let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+            let (topic, group) = member(lab);
             lab.ask(commit(&group, &topic, 1).binary());
             lab.ask(query_offset(&group, &topic));
         }),
@@ -223,7 +237,7 @@ fn by_position() -> Vec<Cell> {
         cell(VIEW, "between messages", |lab| {
             let topic = lab.topic(1);
             let at = lab.send_call(&topic, message(&topic, 0, &[("TAGS", "A")]));
-            lab.ask(view(at + 1));
+            lab.ask_without(view(at + 1), "remark");
         }),
         cell(VIEW, "after the end", |lab| drop(lab.ask(view(1 << 50)))),
         cell(VIEW, "negative", |lab| drop(lab.ask(view(-1)))),
@@ -231,9 +245,18 @@ fn by_position() -> Vec<Cell> {
     ]
 }
 
+/// A topic, and a group with a member, which only may commit.
+fn member(lab: &mut Lab) -> (String, String) {
+    let topic = lab.topic_with(&["A", "B"]);
+    lab.join(0, &[(&topic, "*")]);
+    lab.forget_pushes(0);
+    (topic, lab.group())
+}
+
 /// Commits these offsets one after the other, and asks for what is stored.
 fn committed(lab: &mut Lab, offsets: &[u64]) {
     let (topic, group) = (lab.topic_with(&["A", "B"]), lab.group());
+    lab.join(0, &[(&topic, "*")]);
     for offset in offsets {
         lab.ask(commit(&group, &topic, *offset));
     }

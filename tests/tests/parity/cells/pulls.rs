@@ -225,6 +225,7 @@ pub(super) fn read() -> Vec<Cell> {
         cell(PULL, "commits a lower offset", |lab| {
             let topic = lab.topic_with(&["A", "B"]);
             let group = lab.group();
+            lab.join(0, &[(&topic, "*")]);
             lab.must(commit(&group, &topic, 2));
             lab.ask(pull(&group, &topic, 0).with("sysFlag", 5).with("commitOffset", 1));
             lab.ask(query_offset(&group, &topic));
@@ -295,7 +296,8 @@ pub(super) fn refused() -> Vec<Cell> {
             let (topic, group) = (lab.topic_with(&["A"]), "g".repeat(121));
             lab.ask(pull(&group, &topic, 0));
         }),
-        cell(PULL, "expression of separators only", |lab| filtered(lab, " || ")),
+        cell(PULL, "expression of separators only", |lab| filtered(lab, "||")),
+        cell(PULL, "expression of blanks and separators", |lab| filtered(lab, " || ")),
         cell(PULL, "SQL where it is off", |lab| {
             let (topic, group) = (lab.topic_with(&["A"]), lab.group());
             lab.ask(pull(&group, &topic, 0).with("subscription", "a > 1").with("expressionType", "SQL92"));

@@ -105,7 +105,12 @@ pub(super) fn accepted() -> Vec<Cell> {
         }),
         cell(SEND, "flags of a transaction without its property", |lab| {
             let topic = lab.topic(1);
-            stored(lab, &topic, message(&topic, 0, &[]).with("f", 4));
+            // Half messages are not in the queue.
+            lab.ask(message(&topic, 0, &[]).with("f", 4));
+            lab.ask(message(&topic, 0, &[]).with("f", 12));
+            lab.send(&topic, "A");
+            let group = lab.group();
+            lab.ask(pull(&group, &topic, 0));
         }),
         cell(SEND, "redelivery of an ordinary topic", |lab| {
             let topic = lab.topic(1);
@@ -169,7 +174,7 @@ pub(super) fn accepted() -> Vec<Cell> {
 
 pub(super) fn delayed() -> Vec<Cell> {
     vec![
-        cell(SEND, "level 1", |lab| delay(lab, "1")),
+        cell(SEND, "level in the middle", |lab| delay(lab, "5")),
         cell(SEND, "last level", |lab| delay(lab, "18")),
         cell(SEND, "level above the last", |lab| delay(lab, "19")),
         cell(SEND, "level that is no number", |lab| {
@@ -342,7 +347,8 @@ fn retried(lab: &mut Lab, times: i32, limit: Option<i32>, dead: bool) {
 /// Sends with a delay level, and waits for the delivery.
 fn delay(lab: &mut Lab, level: &str) {
     let topic = lab.topic(1);
-    lab.ask(message(&topic, 0, &[("DELAY", level)]));
+    // It is stored in the queue of its level, which all scripts share.
+    lab.ask_without(message(&topic, 0, &[("DELAY", level)]), "field queueOffset");
     lab.settle(&topic, 0, 1);
     let group = lab.group();
     lab.ask(pull(&group, &topic, 0));
