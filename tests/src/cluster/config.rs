@@ -76,6 +76,20 @@ pub struct BrokerConfig {
     pub seed: u64,
 }
 
+impl BrokerConfig {
+    /// The settings with which the model is a 4.9.7 broker.
+    #[must_use]
+    pub fn v4_9_7() -> Self {
+        Self {
+            version: VERSION_4_9_7,
+            reply_codec: ReplyCodec::AsRequest,
+            heartbeat_v2: false,
+            commit_needs_group: false,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for BrokerConfig {
     fn default() -> Self {
         Self {
@@ -114,5 +128,7 @@ impl Default for BrokerConfig {
 
 /// The wire version of 5.4.0.
 pub(crate) const VERSION_5_4_0: i32 = 493;
+/// The wire version of 4.9.7.
+const VERSION_4_9_7: i32 = 407;
 /// Seconds of the delay levels 1 to 18.
 const DELAY_LEVELS: [u64; 18] = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];

@@ -17,4 +17,54 @@ impl Known {
 }
 
 /// A 5.4.0 cluster.
-pub(crate) const V5: &[Known] = &[];
+pub(crate) const V5: &[Known] = &[
+    Known {
+        field: "remark",
+        reason: "the text of a Java exception, often with its line of code; the code of the answer is the same",
+        cells: &[
+            (10, "garbage for its queue"),
+            (10, "without its topic"),
+            (11, "garbage for its offset"),
+            (11, "without its flags"),
+            (11, "without its offset"),
+            (11, "without its topic"),
+            (14, "garbage for the queue"),
+            (17, "garbage for the filter type"),
+            (17, "garbage for the number of queues"),
+            (17, "garbage for the permissions"),
+            (17, "without a name"),
+            (17, "without the number of queues"),
+            (29, "no time"),
+            (30, "garbage for the queue"),
+            (30, "no queue"),
+            (30, "no topic"),
+            (31, "no queue"),
+            (310, "empty body"),
+            (310, "garbage for its queue"),
+            (310, "level that is no number"),
+            (310, "queue beyond 32 bits"),
+            (310, "without its birth"),
+            (310, "without its queue"),
+            (310, "without its topic"),
+            (32, "no topic"),
+            (320, "empty body"),
+            (320, "garbage for a body"),
+            (33, "no position"),
+            (34, "garbage for a body"),
+            (34, "no body"),
+            (36, "dead, without the topic of the message"),
+            (36, "garbage for the level"),
+            (36, "no group"),
+            (36, "no level"),
+            (36, "no position"),
+            (36, "position inside a message"),
+            (38, "no group"),
+            (41, "garbage for a body"),
+            (42, "garbage for a body"),
+            (46, "garbage for a body"),
+        ],
+    },
+];
+
+/// A 4.9.7 cluster.
+pub(crate) const V4: &[Known] = &[];

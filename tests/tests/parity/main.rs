@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rocketmq_testkit::cluster::{BrokerConfig, EmbeddedCluster};
-use rocketmq_testkit::real::{self, Options, RealCluster, RealError, V5};
+use rocketmq_testkit::real::{self, Options, RealCluster, RealError, V4, V5};
 
 use cells::Cell;
 use essence::Transcript;
@@ -35,6 +35,12 @@ use lab::{Lab, Side};
 fn v5_parity() -> Result<(), RealError> {
     let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::default() };
     parity(V5, model, known::V5)
+}
+
+#[test]
+fn v4_parity() -> Result<(), RealError> {
+    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::v4_9_7() };
+    parity(V4, model, known::V4)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rocketmq_core::wire::codes::response;
 
-use super::{Answer, Broker, Call, FAQ};
+use super::{Answer, Broker, Call};
 use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
 use crate::cluster::store::Queue;
@@ -65,7 +65,7 @@ impl Broker {
         let topic: String = ext.field("topic")?;
         let queue_id = ext.field("queueId")?;
         let zero_allowed = flag(ext, "setZeroIfNotFound").unwrap_or(true);
-        if let Some(offset) = self.offsets.committed(group, &topic, queue_id) {
+        if let Some(offset) = self.offsets.committed(group, &topic, queue_id).filter(|offset| *offset >= 0) {
             return Ok(Some(Reply::ok().field("offset", offset)));
         }
         let young = self.store.queue(&topic, queue_id).is_some_and(|queue| queue.min_offset() == 0);
@@ -85,7 +85,7 @@ impl Broker {
             return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }
         if self.store.topic(&topic).is_none() {
-            return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Not found topic: {topic}{FAQ}"))));
+            return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Topic {topic} not exist!"))));
         }
         let unset = |what| format!("{what} is null, topic is {topic}");
         let Ok(queue_id) = ext.field("queueId") else {
