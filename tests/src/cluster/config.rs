@@ -40,8 +40,6 @@ pub struct BrokerConfig {
     pub refuse_read_only: bool,
     /// Whether a group that was never heard of exists.
     pub auto_create_groups: bool,
-    /// Whether only groups that exist may commit offsets (5.4.0).
-    pub commit_needs_group: bool,
     /// The delay of each level, from level 1.
     pub delay_levels: Vec<Duration>,
     /// Whether an empty pull may be held.
@@ -84,9 +82,13 @@ impl BrokerConfig {
             version: VERSION_4_9_7,
             reply_codec: ReplyCodec::AsRequest,
             heartbeat_v2: false,
-            commit_needs_group: false,
             ..Self::default()
         }
+    }
+
+    /// Whether it is a broker of the releases 4.x.
+    pub(crate) fn is_v4(&self) -> bool {
+        self.version < VERSION_5_0_0
     }
 }
 
@@ -105,7 +107,6 @@ impl Default for BrokerConfig {
             default_topic_queues: 8,
             refuse_read_only: false,
             auto_create_groups: true,
-            commit_needs_group: true,
             delay_levels: DELAY_LEVELS.map(Duration::from_secs).to_vec(),
             long_polling: true,
             hold_scan: Duration::from_secs(5),
@@ -128,6 +129,8 @@ impl Default for BrokerConfig {
 
 /// The wire version of 5.4.0.
 pub(crate) const VERSION_5_4_0: i32 = 493;
+/// The wire version of 5.0.0.
+pub(crate) const VERSION_5_0_0: i32 = 413;
 /// The wire version of 4.9.7.
 const VERSION_4_9_7: i32 = 407;
 /// Seconds of the delay levels 1 to 18.

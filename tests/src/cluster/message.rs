@@ -36,6 +36,17 @@ impl Properties {
         }
     }
 
+    /// Removes `key` when it has this value.
+    pub(crate) fn remove_if(&mut self, key: &str, value: &str) {
+        self.0.retain(|pair| (pair.0.as_str(), pair.1.as_str()) != (key, value));
+    }
+
+    /// As they are stored; they may be too long for a record.
+    pub(crate) fn encode(&self) -> Result<Bytes, EncodeError> {
+        let text = properties::encode(self.iter()).map_err(|_| EncodeError::Properties)?;
+        Ok(Bytes::from(text))
+    }
+
     /// All pairs.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
@@ -69,12 +80,6 @@ impl Draft {
     /// Whether consumers may see it: half messages and their withdrawals are in the log only.
     pub(crate) fn is_visible(&self) -> bool {
         matches!(SysFlags(self.sys_flag).transaction(), TransactionKind::None | TransactionKind::Commit)
-    }
-
-    /// The properties as they are stored; they may be too long for a record.
-    pub(crate) fn encoded_properties(&self) -> Result<Bytes, EncodeError> {
-        let text = properties::encode(self.properties.iter()).map_err(|_| EncodeError::Properties)?;
-        Ok(Bytes::from(text))
     }
 
     /// The record of the message.

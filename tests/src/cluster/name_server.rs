@@ -7,7 +7,7 @@ use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueDa
 use rocketmq_core::wire::codes::{request, response};
 
 use super::broker::Broker;
-use super::config::{ReplyCodec, VERSION_5_4_0};
+use super::config::{ReplyCodec, VERSION_5_0_0, VERSION_5_4_0};
 use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
 use super::store::TopicConfig;
@@ -16,6 +16,7 @@ use super::store::TopicConfig;
 #[derive(Debug)]
 pub struct NameServer {
     out: Outbox,
+    answers_unknown: bool,
     brokers: BTreeMap<String, BrokerData>,
     topics: BTreeMap<String, BTreeMap<String, TopicConfig>>,
     order: BTreeMap<String, String>,
@@ -28,11 +29,13 @@ impl Default for NameServer {
 }
 
 impl NameServer {
-    /// A name server that announces this wire version and answers in this codec.
+    /// A name server that announces this wire version and answers in this codec; one of 4.x leaves requests that it
+    /// does not know unanswered.
     #[must_use]
     pub fn new(version: i32, codec: ReplyCodec) -> Self {
         let out = Outbox::new(version, codec);
-        Self { out, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
+        let answers_unknown = version >= VERSION_5_0_0;
+        Self { out, answers_unknown, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
     }
 
     /// A frame arrived.
@@ -44,6 +47,7 @@ impl NameServer {
         let reply = match header.code {
             request::GET_ROUTEINFO_BY_TOPIC => self.route(frame),
             request::GET_BROKER_CLUSTER_INFO => Reply::ok().body(self.cluster_info()),
+            _ if !self.answers_unknown => return,
             code => {
                 let error = format!(" request type {code} not supported");
                 Reply::error(response::REQUEST_CODE_NOT_SUPPORTED, error)

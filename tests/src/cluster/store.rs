@@ -33,17 +33,18 @@ impl TopicConfig {
     }
 
     /// How a broker writes it in a remark.
-    pub(crate) fn text(&self, topic: &str) -> String {
+    pub(crate) fn text(&self, topic: &str, v4: bool) -> String {
         let bit = |bit, letter| if self.perm & bit != 0 { letter } else { '-' };
         let perm = [bit(PERM_READ, 'R'), bit(PERM_WRITE, 'W'), bit(PERM_INHERIT, 'X')];
         format!(
             "TopicConfig [topicName={topic}, readQueueNums={}, writeQueueNums={}, perm={}, \
-             topicFilterType=SINGLE_TAG, topicSysFlag={}, order={}, attributes={{}}]",
+             topicFilterType=SINGLE_TAG, topicSysFlag={}, order={}{}]",
             self.read_queues,
             self.write_queues,
             String::from_iter(perm),
             self.sys_flag,
-            self.order
+            self.order,
+            if v4 { "" } else { ", attributes={}" }
         )
     }
 
@@ -122,7 +123,7 @@ impl Store {
         host: SocketAddr,
         draft: &Draft,
     ) -> Result<Appended, EncodeError> {
-        self.append_with(now, wall, host, draft, draft.encoded_properties()?)
+        self.append_with(now, wall, host, draft, draft.properties.encode()?)
     }
 
     /// The same with the encoded properties given: a batch stores the client's own.

@@ -142,7 +142,9 @@ impl Roles {
     }
 
     fn text(&self, text: &str) -> String {
-        self.addresses.iter().fold(text.to_owned(), |text, (address, role)| text.replace(address, role))
+        // The page for further details moved.
+        let text = text.split("\nSee http").next().unwrap_or(text).to_owned();
+        self.addresses.iter().fold(text, |text, (address, role)| text.replace(address, role))
     }
 }
 

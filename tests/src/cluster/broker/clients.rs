@@ -207,7 +207,7 @@ impl Broker {
             return;
         }
         let Some(info) = self.clients.consumers.get(group) else { return };
-        if info.model == MessageModel::Broadcasting {
+        if info.model == MessageModel::Broadcasting && !self.cfg.is_v4() {
             return;
         }
         for session in info.members.keys() {

@@ -120,7 +120,8 @@ impl Broker {
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
-            request::PULL_MESSAGE | LITE_PULL_MESSAGE => self.on_pull(&call),
+            request::PULL_MESSAGE => self.on_pull(&call),
+            LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
             request::UPDATE_CONSUMER_OFFSET => self.update_offset(&call),
             request::UPDATE_AND_CREATE_TOPIC => self.create_topic(&call),
@@ -235,6 +236,11 @@ impl Broker {
         Ok(appended)
     }
 
+    /// The code of a parameter that cannot be: 4.x has none of its own.
+    fn invalid_parameter(&self) -> i32 {
+        if self.cfg.is_v4() { response::SYSTEM_ERROR } else { response::INVALID_PARAMETER }
+    }
+
     /// The id of the message at this place in the log.
     fn msg_id(&self, physical_offset: i64) -> String {
         OffsetMsgId { host: self.cfg.address, physical_offset }.to_string()
@@ -242,7 +248,8 @@ impl Broker {
 
     /// Whether the group exists, or is created now.
     fn find_group(&mut self, group: &str) -> bool {
-        let created = !self.groups.contains(group) && self.cfg.auto_create_groups && group.len() <= MAX_GROUP;
+        let may_be = self.cfg.auto_create_groups && (group.len() <= MAX_GROUP || self.cfg.is_v4());
+        let created = may_be && !self.groups.contains(group);
         if created {
             self.groups.insert(group.to_owned());
         }
@@ -252,7 +259,7 @@ impl Broker {
 
 /// Pull, as the pulling consumer calls it.
 const LITE_PULL_MESSAGE: i32 = 361;
-/// The longest name of a group.
+/// The longest name of a group (5.x).
 const MAX_GROUP: usize = 120;
 /// What the broker adds to errors that have a page in its documentation.
 const FAQ: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";

@@ -163,9 +163,8 @@ impl Broker {
             .field("nextBeginOffset", found.next)
             .field("minOffset", queue.map_or(0, Queue::min_offset))
             .field("maxOffset", queue.map_or(0, Queue::max_offset))
-            .field("topicSysFlag", 0)
-            .field("groupSysFlag", 0);
-        Some(reply.body(found.records))
+            .body(found.records);
+        Some(if self.cfg.is_v4() { reply } else { reply.field("topicSysFlag", 0).field("groupSysFlag", 0) })
     }
 
     fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
@@ -180,7 +179,8 @@ impl Broker {
         };
         if !config.readable() {
             let error = format!("the topic[{topic}] pulling message is forbidden");
-            return Err(Reply::error(response::NO_PERMISSION, error).field("forbiddenType", TOPIC_FORBIDDEN));
+            let reply = Reply::error(response::NO_PERMISSION, error);
+            return Err(if self.cfg.is_v4() { reply } else { reply.field("forbiddenType", TOPIC_FORBIDDEN) });
         }
         if queue_id < 0 || queue_id >= config.read_queues {
             let peer = self.sessions.get(&to.session()).map(ToString::to_string).unwrap_or_default();
@@ -188,7 +188,7 @@ impl Broker {
                 "queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[/{peer}]",
                 config.read_queues
             );
-            return Err(Reply::error(response::INVALID_PARAMETER, error));
+            return Err(Reply::error(self.invalid_parameter(), error));
         }
         let (kind, tags) = if pull.flags & PullMessage::SUBSCRIPTION != 0 {
             (pull.expression_type.as_deref(), parse_tags(pull.subscription.as_deref())?)

@@ -7,7 +7,7 @@ use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
 use rocketmq_core::wire::message::{batch, properties};
 
-use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic, illegal_topic};
+use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
 use super::{Answer, Broker, Call, FAQ, Failure};
 use crate::cluster::fields::flag;
 use crate::cluster::message::{Draft, Properties};
@@ -57,7 +57,7 @@ fn field<T: FieldValue>(ext: &ExtFields, key: &'static str) -> Result<T, FieldEr
 impl Broker {
     pub(super) fn send(&mut self, call: &Call<'_>, body: Bytes) -> Answer {
         let header = SendHeader::read(call.header.code, &call.header.ext)?;
-        if body.is_empty() {
+        if body.is_empty() && !self.cfg.is_v4() {
             return Err("java.lang.NullPointerException".into());
         }
         let reply = match self.check_send(call, &header, &body) {
@@ -70,8 +70,8 @@ impl Broker {
 
     fn check_send(&mut self, call: &Call<'_>, header: &SendHeader, body: &Bytes) -> Result<TopicConfig, Reply> {
         let topic = header.topic.as_str();
-        if let Some(error) = illegal_topic(topic) {
-            return Err(Reply::error(response::INVALID_PARAMETER, error));
+        if let Some(error) = self.illegal_topic(topic) {
+            return Err(Reply::error(self.invalid_parameter(), error));
         }
         if FORBIDDEN_TOPICS.contains(&topic) {
             return Err(Reply::error(
@@ -92,11 +92,11 @@ impl Broker {
         if header.queue_id >= config.write_queues.max(config.read_queues) {
             let peer = call.peer;
             return Err(Reply::error(
-                response::INVALID_PARAMETER,
+                self.invalid_parameter(),
                 format!(
                     "request queueId[{}] is illegal, {} Producer: {peer}",
                     header.queue_id,
-                    config.text(topic)
+                    config.text(topic, self.cfg.is_v4())
                 ),
             ));
         }
@@ -136,7 +136,8 @@ impl Broker {
             draft.queue_id = self.any_queue(config.write_queues);
         }
         let properties = &mut draft.properties;
-        if properties.get("UNIQ_KEY").is_none() {
+        let v4 = self.cfg.is_v4();
+        if properties.get("UNIQ_KEY").is_none() && !v4 {
             properties.set("UNIQ_KEY", &format!("{:016X}{:016X}", self.rng.next_u64(), self.rng.next_u64()));
         }
         if properties.get("TRAN_MSG").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
@@ -148,12 +149,16 @@ impl Broker {
             return Ok(error);
         }
         let properties = &mut draft.properties;
-        properties.set("MSG_REGION", &self.cfg.region);
-        properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
+        if v4 {
+            properties.remove_if("WAIT", "true");
+        } else {
+            properties.set("MSG_REGION", &self.cfg.region);
+            properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
+        }
         properties.set("CLUSTER", &self.cfg.cluster);
         let level = properties.get("DELAY").map_or(Ok(0), str::parse);
         let level = level.map_err(|_| Failure::from("java.lang.NumberFormatException"))?;
-        let timer = TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
+        let timer = !v4 && TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
         if timer && level <= 0 {
             let error = "accurate timer message is not enabled, timerWheelEnable is false";
             return Ok(Reply::error(response::SYSTEM_ERROR, error));
@@ -161,15 +166,16 @@ impl Broker {
         let unique = properties.get("UNIQ_KEY").unwrap_or_default().to_owned();
         let queue_id = draft.queue_id;
         let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return Ok(self.illegal()) };
-        Ok(Reply::ok()
+        let reply = Reply::ok()
             .field("msgId", self.msg_id(appended.place.physical))
             .field("queueId", queue_id)
-            .field("queueOffset", appended.place.queue_offset)
-            .field("transactionId", unique))
+            .field("queueOffset", appended.place.queue_offset);
+        Ok(if v4 { reply } else { reply.field("transactionId", unique) })
     }
 
     fn send_batch(&mut self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Result<Reply, Failure> {
-        if header.topic.starts_with(RETRY_PREFIX) {
+        let v4 = self.cfg.is_v4();
+        if header.topic.starts_with(RETRY_PREFIX) && !v4 {
             let error = format!("batch request does not support retry group {}", header.topic);
             return Ok(Reply::error(response::MESSAGE_ILLEGAL, error));
         }
@@ -180,14 +186,18 @@ impl Broker {
         let queue_id = if header.queue_id < 0 { self.any_queue(config) } else { header.queue_id };
         let (mut ids, mut first) = (Vec::with_capacity(items.len()), None);
         for item in items {
-            let (properties, host) = (body.slice(item.properties), self.cfg.address);
-            let draft = Draft {
-                queue_id,
-                flag: item.flag,
-                properties: Properties::parse(&properties),
-                ..self.draft(call, header, body.slice(item.body))
-            };
-            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, properties) else {
+            let (mut encoded, host) = (body.slice(item.properties), self.cfg.address);
+            let mut properties = Properties::parse(&encoded);
+            if v4 {
+                // Those of the whole batch go to each of its messages.
+                Properties::parse(header.properties.as_bytes()).iter().for_each(|(key, value)| properties.set(key, value));
+                properties.set("CLUSTER", &self.cfg.cluster);
+                let Ok(all) = properties.encode() else { return Ok(self.illegal()) };
+                encoded = all;
+            }
+            let draft =
+                Draft { queue_id, flag: item.flag, properties, ..self.draft(call, header, body.slice(item.body)) };
+            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, encoded) else {
                 return Ok(self.illegal());
             };
             self.holds.arrived(&header.topic, queue_id, appended.tags_code);
@@ -199,8 +209,8 @@ impl Broker {
             .field("queueId", queue_id)
             .field("queueOffset", first.unwrap_or(0));
         Ok(match Properties::parse(header.properties.as_bytes()).get("UNIQ_KEY") {
-            Some(unique) => reply.field("transactionId", unique),
-            None => reply,
+            Some(unique) if !v4 => reply.field("transactionId", unique),
+            _ => reply,
         })
     }
 
@@ -214,8 +224,11 @@ impl Broker {
         let limit = header.max_reconsume_times.filter(|_| call.header.version >= MAX_TIMES_SINCE);
         let limit = limit.unwrap_or(self.cfg.retry_max_times);
         let ordered = self.locks.any_held(group, call.now);
-        if header.reconsume_times.unwrap_or(0) > limit || ordered {
-            draft.properties.set("DELAY", "-1");
+        let (times, v4) = (header.reconsume_times.unwrap_or(0), self.cfg.is_v4());
+        if times > limit || (v4 && times == limit) || ordered {
+            if !v4 {
+                draft.properties.set("DELAY", "-1");
+            }
             draft.topic = dlq_topic(group);
             draft.queue_id = 0;
             self.ensure_group_topic(&dlq_topic(group), DLQ_QUEUES);

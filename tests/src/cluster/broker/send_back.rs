@@ -29,7 +29,7 @@ impl Broker {
         };
         let limit = limit.filter(|_| call.header.version >= MAX_TIMES_SINCE).unwrap_or(self.cfg.retry_max_times);
         let dead = delay_level < 0 || draft.reconsume_times >= limit;
-        if dead && origin_topic.is_none() {
+        if dead && origin_topic.is_none() && !self.cfg.is_v4() {
             return Ok(Some(Reply::error(response::SYSTEM_ERROR, "java.lang.NullPointerException")));
         }
         let level = match (dead, delay_level) {

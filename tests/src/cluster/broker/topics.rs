@@ -1,7 +1,5 @@
 //! Topics: those every broker has, those clients ask for, those that groups need.
 
-use rocketmq_core::wire::codes::response;
-
 use super::{Answer, Broker, Call};
 use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
@@ -48,12 +46,12 @@ impl Broker {
         if !ext.get("topicFilterType").is_some_and(|kind| FILTER_TYPES.contains(&kind)) {
             return Err("topicFilterType value invalid".into());
         }
-        if let Some(error) = illegal_topic(&topic) {
-            return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
+        if let Some(error) = self.illegal_topic(&topic) {
+            return Ok(Some(Reply::error(self.invalid_parameter(), error)));
         }
         if self.is_system_topic(&topic) {
             let error = format!("The topic[{topic}] is conflict with system topic.");
-            return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
+            return Ok(Some(Reply::error(self.invalid_parameter(), error)));
         }
         let config = TopicConfig {
             read_queues: ext.field("readQueueNums")?,
@@ -78,6 +76,31 @@ impl Broker {
         Some(config)
     }
 
+    /// Why no topic can have this name.
+    pub(super) fn illegal_topic(&self, topic: &str) -> Option<String> {
+        if topic.trim().is_empty() {
+            return Some("The specified topic is blank.".into());
+        }
+        let v4 = self.cfg.is_v4();
+        let legal = |unit: char| unit.is_ascii_alphanumeric() || "%|_-".contains(unit);
+        if !topic.chars().all(legal) {
+            let name = if v4 { String::new() } else { format!(": {topic},") };
+            return Some(format!(
+                "The specified topic{name} contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
+            ));
+        }
+        if v4 {
+            return (topic.len() > MAX_TOPIC).then(|| "The specified topic is longer than topic max length.".into());
+        }
+        let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
+        let (limit, what, link) = match group_topic {
+            true => (MAX_GROUP_TOPIC, " is DLQ or Retry topic", "and it's"),
+            false => (MAX_TOPIC, "", "is"),
+        };
+        let error = || format!("The specified topic{what}: {topic}, {link} longer than topic max length: {limit}");
+        (topic.len() > limit).then(error)
+    }
+
     /// Whether the topic is the broker's own, which nobody may change.
     fn is_system_topic(&self, topic: &str) -> bool {
         let named_after = [&self.cfg.cluster, &self.cfg.name];
@@ -91,25 +114,6 @@ impl Broker {
             self.store.put_topic(topic, TopicConfig::new(queues));
         }
     }
-}
-
-/// Why no topic can have this name.
-pub(super) fn illegal_topic(topic: &str) -> Option<String> {
-    if topic.trim().is_empty() {
-        return Some("The specified topic is blank.".into());
-    }
-    let legal = |unit: char| unit.is_ascii_alphanumeric() || "%|_-".contains(unit);
-    if !topic.chars().all(legal) {
-        return Some(format!(
-            "The specified topic: {topic}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-        ));
-    }
-    let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
-    let limit = if group_topic { MAX_GROUP_TOPIC } else { MAX_TOPIC };
-    let what = if group_topic { " is DLQ or Retry topic" } else { "" };
-    let link = if group_topic { "and it's" } else { "is" };
-    let error = || format!("The specified topic{what}: {topic}, {link} longer than topic max length: {limit}");
-    (topic.len() > limit).then(error)
 }
 
 /// The retry topic of a group.

@@ -9,12 +9,12 @@ use crate::call::{Call, max_offset, message, pull};
 pub(super) fn cells() -> Vec<Cell> {
     vec![
         cell(UNKNOWN, "to a broker", |lab| drop(lab.ask(Call::new(UNKNOWN)))),
-        cell(UNKNOWN, "to a name server", |lab| drop(lab.ask_names(Call::new(UNKNOWN)))),
+        cell(UNKNOWN, "to a name server", |lab| lab.ask_names_in_vain(Call::new(UNKNOWN))),
         cell(UNKNOWN, "with fields and a body", |lab| {
             lab.ask(Call::new(UNKNOWN).with("topic", "T").body("whatever"));
         }),
         cell(UNKNOWN, "binary header", |lab| drop(lab.ask(Call::new(UNKNOWN).binary()))),
-        cell(UNKNOWN, "binary header to a name server", |lab| drop(lab.ask_names(Call::new(UNKNOWN).binary()))),
+        cell(UNKNOWN, "binary header to a name server", |lab| lab.ask_names_in_vain(Call::new(UNKNOWN).binary())),
         cell(UNKNOWN, "oneway", |lab| {
             let asked = lab.tell_as(0, Call::new(UNKNOWN).oneway());
             lab.silence(asked);
@@ -25,8 +25,8 @@ pub(super) fn cells() -> Vec<Cell> {
         }),
         cell(-1, "to a broker", |lab| drop(lab.ask(Call::new(-1)))),
         cell(3442, "POP as the binary header truncates it", |lab| drop(lab.ask(Call::new(3442).binary()))),
-        cell(310, "to a name server", |lab| drop(lab.ask_names(message("T", 0, &[])))),
-        cell(11, "to a name server", |lab| drop(lab.ask_names(pull("G", "T", 0)))),
+        cell(310, "to a name server", |lab| lab.ask_names_in_vain(message("T", 0, &[]))),
+        cell(11, "to a name server", |lab| lab.ask_names_in_vain(pull("G", "T", 0))),
         cell(30, "marked as a response", |lab| {
             let topic = lab.topic(1);
             let asked = lab.tell_as(0, max_offset(&topic, 0).flags(FLAG_RESPONSE));

@@ -142,9 +142,9 @@ pub(super) fn accepted() -> Vec<Cell> {
             let group = lab.group();
             lab.ask(pull(&group, &topic, 0));
         }),
-        cell(SEND, "retry topic, failed as often as it may", |lab| retried(lab, 3, Some(3), false)),
-        cell(SEND, "retry topic, failed too often", |lab| retried(lab, 4, Some(3), true)),
-        cell(SEND, "retry topic, failed too often for the group", |lab| retried(lab, 17, None, true)),
+        cell(SEND, "retry topic, failed as often as it may", |lab| retried(lab, 3, Some(3))),
+        cell(SEND, "retry topic, failed too often", |lab| retried(lab, 4, Some(3))),
+        cell(SEND, "retry topic, failed too often for the group", |lab| retried(lab, 17, None)),
         cell(SEND, "dead-letter topic of a group", |lab| {
             let topic = format!("%DLQ%{}", lab.group());
             lab.ask(message(&topic, 0, &[]));
@@ -334,14 +334,12 @@ fn stored(lab: &mut Lab, topic: &str, call: Call) {
 }
 
 /// Republishes a message that failed so often, and looks where it went.
-fn retried(lab: &mut Lab, times: i32, limit: Option<i32>, dead: bool) {
+fn retried(lab: &mut Lab, times: i32, limit: Option<i32>) {
     let group = lab.group();
     let topic = format!("%RETRY%{group}");
     let call = message(&topic, 0, &[("RETRY_TOPIC", "T")]).with("j", times);
     lab.ask(limit.map_or(call.clone(), |limit| call.with("l", limit)));
-    let there = if dead { format!("%DLQ%{group}") } else { topic };
-    lab.settle(&there, 0, 1);
-    lab.ask(pull(&group, &there, 0));
+    lab.find(&[topic, format!("%DLQ%{group}")]);
 }
 
 /// Sends with a delay level, and waits for the delivery.
