@@ -78,12 +78,7 @@ impl BrokerConfig {
     /// The settings with which the model is a 4.9.7 broker.
     #[must_use]
     pub fn v4_9_7() -> Self {
-        Self {
-            version: VERSION_4_9_7,
-            reply_codec: ReplyCodec::AsRequest,
-            heartbeat_v2: false,
-            ..Self::default()
-        }
+        Self { version: VERSION_4_9_7, reply_codec: ReplyCodec::AsRequest, heartbeat_v2: false, ..Self::default() }
     }
 
     /// Whether it is a broker of the releases 4.x.

@@ -198,7 +198,9 @@ impl Lab {
     /// A topic whose only queue has a message for each tag.
     pub(crate) fn topic_with(&mut self, tags: &[&str]) -> String {
         let topic = self.topic(1);
-        tags.iter().for_each(|tag| drop(self.send(&topic, tag)));
+        for tag in tags {
+            self.send(&topic, tag);
+        }
         topic
     }
 

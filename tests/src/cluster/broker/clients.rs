@@ -189,10 +189,11 @@ impl Broker {
     }
 
     pub(super) fn check_client(&mut self, body: &[u8]) -> Answer {
-        if body.is_empty() {
+        if body.is_empty() && !self.cfg.is_v4() {
             return Ok(Some(Reply::ok()));
         }
-        let check: CheckClient = serde_json::from_slice(body).map_err(|_| Failure::from("the body cannot be parsed"))?;
+        let check: CheckClient =
+            serde_json::from_slice(body).map_err(|_| Failure::from("the body cannot be parsed"))?;
         Ok(Some(match check.subscription_data.expression_type {
             kind @ ExpressionType::Sql92 if !self.cfg.property_filter => {
                 Reply::error(response::SYSTEM_ERROR, no_filter(kind.name()))

@@ -118,7 +118,8 @@ impl Broker {
 
     pub(super) fn search_offset(&mut self, call: &Call<'_>) -> Answer {
         let timestamp: i64 = call.header.ext.field("timestamp")?;
-        let upper = self.cfg.is_v4() || call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
+        let upper = self.cfg.is_v4()
+            || call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
         let Some(queue) = self.asked_queue(call)? else {
             return Ok(Some(Reply::ok().field("offset", 0)));
         };

@@ -126,6 +126,9 @@ impl Holds {
 impl Broker {
     pub(super) fn on_pull(&mut self, call: &Call<'_>) -> Answer {
         let pull = Pull::read(&call.header.ext)?;
+        if pull.max_messages < 0 && self.cfg.is_v4() {
+            return Err("java.lang.IllegalArgumentException".into());
+        }
         Ok(self.pull(call.now, call.to, pull, true))
     }
 

@@ -44,8 +44,7 @@ impl SendHeader {
             properties: field::<Option<String>>(ext, key("i", "properties"))?.unwrap_or_default(),
             reconsume_times: field(ext, key("j", "reconsumeTimes"))?,
             max_reconsume_times: field(ext, key("l", "maxReconsumeTimes"))?,
-            batch: flag(ext, key("m", "batch")).unwrap_or(false)
-                || code == request::SEND_BATCH_MESSAGE,
+            batch: flag(ext, key("m", "batch")).unwrap_or(false) || code == request::SEND_BATCH_MESSAGE,
         })
     }
 }
@@ -57,7 +56,7 @@ fn field<T: FieldValue>(ext: &ExtFields, key: &'static str) -> Result<T, FieldEr
 impl Broker {
     pub(super) fn send(&mut self, call: &Call<'_>, body: Bytes) -> Answer {
         let header = SendHeader::read(call.header.code, &call.header.ext)?;
-        if body.is_empty() && !self.cfg.is_v4() {
+        if body.is_empty() && (header.batch || !self.cfg.is_v4()) {
             return Err("java.lang.NullPointerException".into());
         }
         let reply = match self.check_send(call, &header, &body) {
@@ -130,7 +129,13 @@ impl Broker {
         Err(Reply::error(response::TOPIC_NOT_EXIST, error))
     }
 
-    fn send_one(&mut self, call: &Call<'_>, header: &SendHeader, config: &TopicConfig, body: Bytes) -> Result<Reply, Failure> {
+    fn send_one(
+        &mut self,
+        call: &Call<'_>,
+        header: &SendHeader,
+        config: &TopicConfig,
+        body: Bytes,
+    ) -> Result<Reply, Failure> {
         let mut draft = self.draft(call, header, body);
         if draft.queue_id < 0 {
             draft.queue_id = self.any_queue(config.write_queues);
@@ -190,7 +195,9 @@ impl Broker {
             let mut properties = Properties::parse(&encoded);
             if v4 {
                 // Those of the whole batch go to each of its messages.
-                Properties::parse(header.properties.as_bytes()).iter().for_each(|(key, value)| properties.set(key, value));
+                Properties::parse(header.properties.as_bytes())
+                    .iter()
+                    .for_each(|(key, value)| properties.set(key, value));
                 properties.set("CLUSTER", &self.cfg.cluster);
                 let Ok(all) = properties.encode() else { return Ok(self.illegal()) };
                 encoded = all;

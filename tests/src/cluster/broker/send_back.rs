@@ -3,7 +3,7 @@
 use rocketmq_core::wire::codes::response;
 
 use super::send::{DLQ_QUEUES, MAX_TIMES_SINCE};
-use super::topics::{dlq_topic, retry_topic};
+use super::topics::{MAX_TOPIC, dlq_topic, retry_topic};
 use super::{Answer, Broker, Call, FAQ};
 use crate::cluster::message::Draft;
 use crate::cluster::output::Reply;
@@ -54,6 +54,9 @@ impl Broker {
         } else {
             draft.topic = retry_topic(&group);
             draft.queue_id = self.any_queue(self.cfg.retry_queues);
+        }
+        if self.cfg.is_v4() && draft.topic.len() > MAX_TOPIC {
+            return Ok(Some(Reply::error(response::SYSTEM_ERROR, "MESSAGE_ILLEGAL")));
         }
         Ok(Some(match self.append_delayed(call.now, call.wall, draft, level) {
             Ok(_) => Reply::ok(),

@@ -152,6 +152,6 @@ const FILTER_TYPES: [&str; 2] = ["SINGLE_TAG", "MULTI_TAG"];
 /// Queues of the topic that is named like the cluster.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 /// The longest name of a topic.
-const MAX_TOPIC: usize = 127;
+pub(super) const MAX_TOPIC: usize = 127;
 /// The longest name of a retry or dead-letter topic.
 const MAX_GROUP_TOPIC: usize = 255;

@@ -91,6 +91,12 @@ pub(super) fn cells() -> Vec<Cell> {
             let asked = lab.tell_names(route("TBW102").oneway());
             lab.silence(asked);
         }),
+        cell(CREATE, "oneway", |lab| {
+            let topic = lab.name("");
+            let asked = lab.tell_as(0, create(&topic, 1).oneway());
+            lab.silence(asked);
+            lab.route(&topic);
+        }),
         cell(CLUSTER_INFO, "one broker", |lab| drop(lab.ask_names(Call::new(CLUSTER_INFO)))),
         cell(CLUSTER_INFO, "binary header", |lab| drop(lab.ask_names(Call::new(CLUSTER_INFO).binary()))),
         cell(CLUSTER_INFO, "a body that nobody reads", |lab| {
@@ -100,5 +106,6 @@ pub(super) fn cells() -> Vec<Cell> {
     ]
 }
 
+const CREATE: i32 = 17;
 const ROUTE: i32 = 105;
 const CLUSTER_INFO: i32 = 106;

@@ -78,12 +78,6 @@ pub(super) fn cells() -> Vec<Cell> {
             let call = create(&lab.name(""), 1).binary();
             lab.ask(call);
         }),
-        cell(CREATE, "oneway", |lab| {
-            let topic = lab.name("");
-            let asked = lab.tell_as(0, create(&topic, 1).oneway());
-            lab.silence(asked);
-            lab.route(&topic);
-        }),
     ]
 }
 
