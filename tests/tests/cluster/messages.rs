@@ -225,6 +225,8 @@ fn offsets_travel_with_pulls_and_by_themselves() {
     assert_eq!(ask(&mut talk, 32, &queue), (0, Some(first.stored_ms)));
     assert_eq!(ask(&mut talk, 30, &unknown), (0, Some(0)));
     assert_eq!(ask(&mut talk, 32, &unknown), (0, Some(-1)));
+    let commit = [("consumerGroup", "never-heard-of"), ("topic", "T"), ("queueId", "0"), ("commitOffset", "1")];
+    assert_eq!(ask(&mut talk, 15, &commit).0, response::SUBSCRIPTION_GROUP_NOT_EXIST);
     let commit = [("consumerGroup", "G"), ("topic", "U"), ("queueId", "0"), ("commitOffset", "1")];
     assert_eq!(ask(&mut talk, 15, &commit).0, response::TOPIC_NOT_EXIST);
     let view = ask(&mut talk, 33, &[("topic", "T"), ("offset", leak(first.physical_offset))]);
@@ -262,7 +264,7 @@ fn answers_can_follow_the_codec_of_the_request() {
     let mut talk = Talk::new(BrokerConfig { reply_codec: ReplyCodec::AsRequest, ..BrokerConfig::default() });
     let session = talk.connect();
     for codec in [Codec::Json, Codec::Rocketmq] {
-        let reply = talk.ask(session, &message("T", 0, &[]).encode(codec, Bytes::new()));
+        let reply = talk.ask(session, &message("T", 0, &[]).encode(codec, Bytes::from_static(b"body")));
         assert_eq!((reply.header.code, reply.header.codec), (0, codec));
     }
 }
@@ -292,7 +294,7 @@ fn the_same_script_gives_the_same_bytes() {
             let session = sessions[round % 2];
             let mut send = message("T", -1, &[("TAGS", "a")]);
             send.properties = None;
-            said.push(talk.ask(session, &send.encode(Codec::Json, Bytes::new())));
+            said.push(talk.ask(session, &send.encode(Codec::Json, Bytes::from_static(b"body"))));
             said.push(talk.heartbeat(session, "c", "G", &[("T", "*")]));
             talk.advance(Duration::from_secs(9));
         }
