@@ -267,16 +267,19 @@ pub(super) fn told() -> Vec<Cell> {
             note_silence(lab);
         }),
         cell(CHANGED, "a second broadcasting member joins", |lab| {
-            for client in [0, 1] {
-                let mut beat = lab.beat(client, &[("T", "*")]);
-                beat.consumers[0].message_model = MessageModel::Broadcasting;
-                lab.must_as(client, heartbeat(&beat));
-            }
-            lab.pushes(0, 0);
+            broadcasting_pair(lab);
             lab.pushes(1, 0);
-            // The next member says that the group shares its messages, and then all are told.
-            lab.join(2, &[("T", "*")]);
-            lab.pushes(0, 1);
+            told_when_shared(lab);
+        }),
+        cell(CHANGED, "a broadcasting member leaves", |lab| {
+            broadcasting_pair(lab);
+            lab.must_as(1, leave(lab, 1));
+            told_when_shared(lab);
+        }),
+        cell(CHANGED, "a broadcasting member's link closes", |lab| {
+            broadcasting_pair(lab);
+            lab.hang_up(1);
+            told_when_shared(lab);
         }),
         cell(CHANGED, "a light heartbeat of a new member", |lab| {
             pair(lab);
@@ -306,6 +309,22 @@ fn pair(lab: &mut Lab) {
     lab.join(1, &[("T", "*")]);
     lab.forget_pushes(0);
     lab.forget_pushes(1);
+}
+
+/// Two members that each get all messages.
+fn broadcasting_pair(lab: &mut Lab) {
+    for client in [0, 1] {
+        let mut beat = lab.beat(client, &[("T", "*")]);
+        beat.consumers[0].message_model = MessageModel::Broadcasting;
+        lab.must_as(client, heartbeat(&beat));
+    }
+}
+
+/// Notes what a member heard so far, and that it is told as soon as one says that the group shares its messages.
+fn told_when_shared(lab: &mut Lab) {
+    lab.pushes(0, 0);
+    lab.join(2, &[("T", "*")]);
+    lab.pushes(0, 1);
 }
 
 /// Nobody of the pair is told anything, which the next change shows, since they are told of that.
