@@ -8,7 +8,7 @@ use rocketmq_core::driver::{Client, Producer, Runtime};
 use rocketmq_core::message::Message;
 use rocketmq_testkit::cluster::Node;
 use rocketmq_testkit::sim::workload::{self, Options};
-use rocketmq_testkit::sim::{Fault, Host, Sim, Swarm, World};
+use rocketmq_testkit::sim::{self, Fault, Host, Sim, Swarm, World};
 
 #[test]
 fn every_invariant_holds_for_some_seeds() {
@@ -26,6 +26,16 @@ fn a_seed_is_a_run() {
         assert_eq!(one.hash, two.hash, "seed {seed:#x}");
     }
     assert_ne!(workload::check(100).hash, workload::check(101).hash);
+}
+
+#[test]
+fn bytes_are_a_run() {
+    let bytes: Vec<u8> = (0..600_u32).map(|at| (at * 97 % 251) as u8).collect();
+    let (one, two) = (sim::check_tape(&bytes), sim::check_tape(&bytes));
+    assert_eq!((one.failure, one.hash), (None, two.hash));
+    assert!(one.counts.iter().any(|(_, times)| times > 0), "bytes make faults happen");
+    assert_ne!(one.hash, sim::check_tape(&bytes[..300]).hash);
+    assert_eq!(sim::check_tape(&[]).failure, None);
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub use self::faults::{Counts, Fault, Swarm};
 pub use self::history::History;
 pub use self::host::{Host, Sleep, Stream};
 pub use self::trace::Line;
+pub use self::workload::check_tape;
 pub use self::world::{SimClient, Task, World};
 
 use self::exec::{Shared, Stop};
@@ -74,6 +75,7 @@ where
 #[derive(Clone, Debug)]
 pub struct Sim {
     seed: u64,
+    tape: Option<Tape>,
     name_servers: usize,
     brokers: usize,
     config: BrokerConfig,
@@ -152,6 +154,7 @@ impl Sim {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
+            tape: None,
             name_servers: 2,
             brokers: 2,
             config: BrokerConfig::default(),
@@ -162,6 +165,12 @@ impl Sim {
             horizon: Duration::from_secs(24 * 3_600),
             trace: false,
         }
+    }
+
+    /// Takes choices from these bytes first, and from the seed when they are used up.
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        Self { tape: Some(Tape::from_bytes(self.seed, bytes.to_vec())), ..self }
     }
 
     /// How many name servers.
@@ -246,7 +255,7 @@ impl Sim {
     where
         F: Future<Output = R> + Send + 'static,
     {
-        let mut tape = Tape::new(self.seed);
+        let mut tape = self.tape.unwrap_or_else(|| Tape::new(self.seed));
         let drawn = Swarm::of(&mut tape);
         let mut swarm = self.swarm.unwrap_or(drawn);
         self.excluded.iter().for_each(|fault| swarm.without(*fault));

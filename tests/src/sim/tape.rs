@@ -19,27 +19,43 @@ pub enum Stream {
     Swarm,
 }
 
-/// Choices made of a seed.
+/// Choices made of a seed, or of bytes first and of a seed when those are used up.
 #[derive(Clone, Debug)]
 pub struct Tape {
     streams: [Rng; STREAMS],
+    bytes: Vec<u8>,
+    used: usize,
 }
 
 impl Tape {
     /// The tape of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::from_bytes(seed, Vec::new())
+    }
+
+    /// The tape of bytes, all streams in one, and of a seed behind them.
+    #[must_use]
+    pub fn from_bytes(seed: u64, bytes: Vec<u8>) -> Self {
         let mut root = Rng::new(seed ^ SALT);
-        Self { streams: std::array::from_fn(|_| root.fork()) }
+        Self { streams: std::array::from_fn(|_| root.fork()), bytes, used: 0 }
     }
 
     /// 64 bits.
     pub fn bits(&mut self, stream: Stream) -> u64 {
-        self.streams[stream as usize].next_u64()
+        self.written(8).unwrap_or_else(|| self.streams[stream as usize].next_u64())
     }
 
     /// A number below `bound`, 0 when the bound is 0.
     pub fn below(&mut self, stream: Stream, bound: u64) -> u64 {
+        let width = match bound {
+            0..=0x100 => 1,
+            0x101..=0x1_0000 => 2,
+            _ => 8,
+        };
+        if let Some(number) = self.written(width) {
+            return number.checked_rem(bound).unwrap_or(0);
+        }
         self.streams[stream as usize].below(usize::try_from(bound).unwrap_or(usize::MAX)) as u64
     }
 
@@ -50,12 +66,29 @@ impl Tape {
 
     /// True in so many of 100,000 cases. A class that is off asks nothing of the tape.
     pub fn chance(&mut self, stream: Stream, per_100k: u32) -> bool {
-        per_100k > 0 && self.below(stream, 100_000) < u64::from(per_100k)
+        if per_100k == 0 {
+            return false;
+        }
+        // One byte a chance, so that few bytes decide much; a 0 is always a no.
+        match self.written(1) {
+            Some(byte) => byte > 0 && (255 - byte) * 100_000 / 256 < u64::from(per_100k),
+            None => self.below(stream, 100_000) < u64::from(per_100k),
+        }
     }
 
     /// One of several.
     pub fn pick<'a, T>(&mut self, stream: Stream, of: &'a [T]) -> Option<&'a T> {
         of.get(usize::try_from(self.below(stream, of.len() as u64)).unwrap_or(0))
+    }
+
+    /// The next number of so many bytes, if there are any bytes left.
+    fn written(&mut self, width: usize) -> Option<u64> {
+        let rest = self.bytes.get(self.used..).filter(|rest| !rest.is_empty())?;
+        let mut word = [0; 8];
+        let len = width.min(rest.len());
+        word[..len].copy_from_slice(&rest[..len]);
+        self.used += len;
+        Some(u64::from_le_bytes(word))
     }
 }
 
@@ -75,6 +108,19 @@ mod tests {
         }
         assert_eq!(a.bits(Stream::App), b.bits(Stream::App));
         assert_ne!(a.bits(Stream::Net), b.bits(Stream::Net));
+    }
+
+    #[test]
+    fn bytes_decide_first_and_the_seed_when_they_are_used_up() {
+        let mut tape = Tape::from_bytes(1, vec![7, 0x34, 0x12, 255, 0, 9]);
+        assert_eq!(tape.below(Stream::Net, 10), 7);
+        assert_eq!(tape.below(Stream::App, 0x1_0000), 0x1234);
+        assert!(tape.chance(Stream::Net, 60), "255 is a yes at any rate");
+        assert!(!tape.chance(Stream::Net, 100_000), "0 is a no at any rate");
+        assert_eq!(tape.bits(Stream::Ns), 9, "what lacks of a number is 0");
+        let mut seeded = Tape::new(1);
+        assert_eq!(tape.bits(Stream::Net), seeded.bits(Stream::Net));
+        assert_eq!(tape.below(Stream::App, 0), 0);
     }
 
     #[test]

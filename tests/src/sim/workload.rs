@@ -14,7 +14,7 @@ use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::plan::Plan;
 use super::producer;
-use super::tape::Stream;
+use super::tape::{Stream, Tape};
 use super::{Fault, Host, Report, Sim, Swarm, World, chaos};
 use crate::cluster::BrokerConfig;
 
@@ -44,7 +44,23 @@ pub fn check(seed: u64) -> Report {
 pub fn check_with(seed: u64, options: Options) -> Report {
     let mut plan = Plan::of(seed);
     plan.messages = options.messages.unwrap_or(plan.messages);
-    let mut sim = Sim::new(seed).name_servers(plan.name_servers).brokers(plan.brokers);
+    check_plan(Sim::new(seed), plan, options)
+}
+
+/// Runs a brief workload whose topology, faults and timing come from bytes: the first eight are the seed of what the
+/// others do not decide. Equal bytes are equal runs.
+#[must_use]
+pub fn check_tape(bytes: &[u8]) -> Report {
+    let (seed, rest) = bytes.split_at(bytes.len().min(8));
+    let seed = seed.iter().rev().fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
+    let mut tape = Tape::from_bytes(seed, rest.to_vec());
+    let plan = Plan::brief(&mut tape);
+    let sim = Sim { tape: Some(tape), ..Sim::new(seed) };
+    check_plan(sim, plan, Options::default())
+}
+
+fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
+    let mut sim = sim.name_servers(plan.name_servers).brokers(plan.brokers);
     sim.swarm = options.swarm;
     sim.script = options.script;
     sim.trace = options.trace;
