@@ -1,11 +1,14 @@
 //! The kinds of faults, how often each really happened, and which of them a run has.
 
+use serde::{Deserialize, Serialize};
+
 use super::tape::{Stream, Tape};
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $id:literal,)+) => {
         /// A kind of fault; its id is the one of the programme of tests.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+        #[serde(into = "&'static str", try_from = "String")]
         pub enum Fault {
             $($(#[$doc])* $name,)+
         }
@@ -164,6 +167,21 @@ impl Fault {
     }
 }
 
+impl From<Fault> for &'static str {
+    fn from(fault: Fault) -> Self {
+        fault.id()
+    }
+}
+
+impl TryFrom<String> for Fault {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|fault| fault.id() == id);
+        known.copied().ok_or_else(|| format!("no fault has the id {id}"))
+    }
+}
+
 /// How often each kind really happened.
 #[derive(Clone, Debug)]
 pub struct Counts([u64; Fault::ALL.len()]);
@@ -203,6 +221,14 @@ impl Swarm {
     #[must_use]
     pub fn calm() -> Self {
         Self { rates: [0; Fault::ALL.len()] }
+    }
+
+    /// These kinds, each as often as is usual.
+    #[must_use]
+    pub fn these(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let mut swarm = Self::calm();
+        faults.into_iter().for_each(|fault| swarm.with(fault, base_rate(fault)));
+        swarm
     }
 
     /// What the tape says: each kind is off in half of the runs, and one run in twenty has none.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use rocketmq_core::time::Instant;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::faults::Fault;
+use super::payload::TAGS;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -27,13 +30,15 @@ pub struct Setup {
 }
 
 /// A consumer group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct GroupSetup {
     /// Its name.
     pub name: Arc<str>,
     /// The topic it subscribes.
     pub topic: Arc<str>,
     /// The tags it wants, none for all.
+    #[serde(deserialize_with = "known_tags")]
     pub tags: Vec<&'static str>,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
@@ -47,6 +52,20 @@ impl GroupSetup {
     pub fn wants(&self, tag: &str) -> bool {
         self.tags.is_empty() || self.tags.contains(&tag)
     }
+}
+
+impl Default for GroupSetup {
+    fn default() -> Self {
+        Self { name: "g0".into(), topic: "t0".into(), tags: Vec::new(), queue_messages: 1_000, pull_batch: 32 }
+    }
+}
+
+/// The tags of the workload are few and known.
+fn known_tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let known = |tag: &String| TAGS.into_iter().find(|known| known == tag);
+    let tags = Vec::<String>::deserialize(deserializer)?;
+    let tags: Option<_> = tags.iter().map(known).collect();
+    tags.ok_or_else(|| D::Error::custom(format!("tags are among {TAGS:?}")))
 }
 
 /// One thing that happened.
@@ -319,6 +338,13 @@ pub enum What {
     Undrained {
         /// What is left.
         left: String,
+    },
+    /// A process tells something of itself.
+    Said {
+        /// The index of its host.
+        host: usize,
+        /// What.
+        text: String,
     },
     /// The queues of each group that members should share, at the end.
     Readable {

@@ -11,6 +11,7 @@ use rocketmq_core::time::Instant;
 use super::faults::Fault;
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::timeline::label;
 use super::trace::Line;
 use crate::cluster::{Deframer, Node, SessionId};
 
@@ -286,9 +287,8 @@ impl State {
         if link.mute || !link.client_open {
             return;
         }
-        let (loris, at) = (link.loris, self.now);
-        let line = Line { at, host: link.host, node: link.node, up: false, text: format!("{} B", bytes.len()) };
-        self.trace.frame(|| line);
+        let (loris, host, node, at) = (link.loris, link.host, link.node, self.now);
+        self.trace.frame(|| Line { at, host, node, up: false, text: label::of_bytes(&bytes) });
         if self.roll(Stream::Net, Fault::MidFrame) {
             self.count(Fault::MidFrame);
             let len = bytes.len();

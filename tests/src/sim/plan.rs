@@ -5,41 +5,63 @@ use std::time::Duration;
 
 use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::Codec;
+use serde::{Deserialize, Serialize};
 
 use super::history::{GroupSetup, Setup};
 use super::payload::TAGS;
 use super::tape::{Stream, Tape};
 
-/// What a run consists of.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) name_servers: usize,
-    pub(crate) brokers: usize,
-    pub(crate) queues: i32,
-    pub(crate) topics: Vec<Arc<str>>,
-    pub(crate) groups: Vec<Group>,
-    pub(crate) producers: usize,
-    pub(crate) messages: u64,
-    /// The phase with faults.
-    pub(crate) safety: Duration,
-    pub(crate) old_brokers: bool,
-    pub(crate) long: bool,
+/// What a run consists of. The default is the smallest one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Plan {
+    /// Name servers.
+    pub name_servers: usize,
+    /// Brokers.
+    pub brokers: usize,
+    /// Queues that each topic has on each broker at first.
+    pub queues: i32,
+    /// The topics.
+    pub topics: Vec<Arc<str>>,
+    /// The consumer groups.
+    pub groups: Vec<Group>,
+    /// Producers.
+    pub producers: usize,
+    /// Messages that all of them send.
+    pub messages: u64,
+    /// The phase with faults, seconds.
+    #[serde(rename = "safety_s", with = "in_seconds")]
+    pub safety: Duration,
+    /// Whether brokers are of version 4.9.
+    pub old_brokers: bool,
+    /// Whether the phase with faults is long and has fewer of them.
+    pub long: bool,
 }
 
 /// A consumer group of the workload.
-#[derive(Clone, Debug)]
-pub(crate) struct Group {
-    pub(crate) setup: GroupSetup,
-    pub(crate) members: usize,
-    pub(crate) at_once: usize,
-    pub(crate) max_reconsume: u32,
-    pub(crate) codec: Codec,
-    pub(crate) circle: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Group {
+    /// What invariants must know of it.
+    #[serde(flatten)]
+    pub setup: GroupSetup,
+    /// Members at first.
+    pub members: usize,
+    /// Deliveries that each member handles at once.
+    pub at_once: usize,
+    /// Redeliveries before a message is dead.
+    pub max_reconsume: u32,
+    /// How members encode headers.
+    #[serde(with = "CodecName")]
+    pub codec: Codec,
+    /// Whether queues are dealt out by circle.
+    pub circle: bool,
 }
 
 impl Plan {
     /// The plan of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
         Self::drawn(|least, most| least + rng.below(most - least + 1))
     }
@@ -87,6 +109,58 @@ impl Plan {
     pub(crate) fn setup(&self, calm: bool) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         Setup { calm, groups, max_reconsume: 0 }
+    }
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            name_servers: 1,
+            brokers: 1,
+            queues: 1,
+            topics: vec!["t0".into()],
+            groups: vec![Group::default()],
+            producers: 1,
+            messages: 20,
+            safety: Duration::from_secs(120),
+            old_brokers: false,
+            long: false,
+        }
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            setup: GroupSetup::default(),
+            members: 1,
+            at_once: 1,
+            max_reconsume: 16,
+            codec: Codec::Json,
+            circle: false,
+        }
+    }
+}
+
+/// Codecs by name.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Codec", rename_all = "lowercase")]
+enum CodecName {
+    Json,
+    Rocketmq,
+}
+
+mod in_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
     }
 }
 

@@ -15,8 +15,7 @@ use super::{Host, Task, World};
 
 /// Starts the producer with this index.
 pub(crate) fn start(run: &Run, index: usize) -> Task<()> {
-    let host = run.world.host(&format!("10.0.2.{}", index + 1));
-    run.add_producer(host.clone());
+    let host = run.world.host(&format!("10.0.2.{}", index + 1)).named(&format!("producer {index}"));
     run.world.spawn_on(&host.clone(), live(run.clone(), host, index))
 }
 
@@ -36,7 +35,7 @@ async fn live(run: Run, host: Host, index: usize) {
     let messages = run.plan.messages / run.plan.producers as u64;
     let pause = u64::try_from(run.plan.safety.as_millis()).unwrap_or(0) * 2 / messages.max(1);
     let mut sent = 0;
-    while sent < messages && !run.is_healed() {
+    while sent < messages && !world.is_healed() {
         let time = draw(&run, 0, pause);
         world.sleep(Duration::from_millis(time)).await;
         if world.roll(Fault::Burst) {

@@ -21,6 +21,7 @@ use super::net::End;
 use super::payload;
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::timeline::label;
 use super::trace::Line;
 use crate::cluster::{Cluster, Node, Output, SessionId, StoredView};
 
@@ -203,7 +204,7 @@ impl State {
         };
         self.trace.line(self.now, || format!("host {host} -> {node:?}: request {} ({})", header.code, header.opaque.0));
         let (at, code) = (self.now, header.code);
-        self.trace.frame(|| Line { at, host, node, up: true, text: format!("request {code}") });
+        self.trace.frame(|| Line { at, host, node, up: true, text: label::of_frame(&frame) });
         if header.is_response() {
             return self.reach("a client answers a server");
         }

@@ -1,6 +1,5 @@
 //! The workload: producers, members of groups, a phase with faults and one without, and what is noted of it all.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +13,9 @@ use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::plan::Plan;
 use super::producer;
-use super::tape::{Stream, Tape};
-use super::{Fault, Host, Report, Sim, Swarm, World, chaos};
+use super::script::Occasion;
+use super::tape::Tape;
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -25,10 +25,10 @@ pub struct Options {
     pub trace: bool,
     /// Other faults than the seed says.
     pub swarm: Option<Swarm>,
-    /// Only these of the faults: of each kind, which ones in order.
-    pub script: Option<Vec<(Fault, u64)>>,
-    /// Fewer messages than the seed says.
-    pub messages: Option<u64>,
+    /// Only these faults, and no others.
+    pub script: Option<Vec<Occasion>>,
+    /// Another topology than the seed says.
+    pub plan: Option<Plan>,
     /// Whether to plant a violation, to see that it is reported.
     pub canary: bool,
 }
@@ -41,9 +41,8 @@ pub fn check(seed: u64) -> Report {
 
 /// The same, with options.
 #[must_use]
-pub fn check_with(seed: u64, options: Options) -> Report {
-    let mut plan = Plan::of(seed);
-    plan.messages = options.messages.unwrap_or(plan.messages);
+pub fn check_with(seed: u64, mut options: Options) -> Report {
+    let plan = options.plan.take().unwrap_or_else(|| Plan::of(seed));
     check_plan(Sim::new(seed), plan, options)
 }
 
@@ -51,15 +50,20 @@ pub fn check_with(seed: u64, options: Options) -> Report {
 /// others do not decide. Equal bytes are equal runs.
 #[must_use]
 pub fn check_tape(bytes: &[u8]) -> Report {
+    check_tape_with(bytes, Options::default())
+}
+
+/// The same, with options.
+#[must_use]
+pub fn check_tape_with(bytes: &[u8], options: Options) -> Report {
     let (seed, rest) = bytes.split_at(bytes.len().min(8));
     let seed = seed.iter().rev().fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
     let mut tape = Tape::from_bytes(seed, rest.to_vec());
     let plan = Plan::brief(&mut tape);
-    let sim = Sim { tape: Some(tape), ..Sim::new(seed) };
-    check_plan(sim, plan, Options::default())
+    check_plan(Sim { tape: Some(tape), ..Sim::new(seed) }, plan, options)
 }
 
-fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
+pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     let mut sim = sim.name_servers(plan.name_servers).brokers(plan.brokers);
     sim.swarm = options.swarm;
     sim.script = options.script;
@@ -72,7 +76,8 @@ fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
-    let mut report = sim.try_run(|world| Run::new(world, plan).go());
+    let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
+    report.plan = Some(plan);
     if options.canary {
         let (id, at) = (u64::MAX, Instant::ZERO.after(report.time));
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });
@@ -93,14 +98,10 @@ pub(crate) struct Run {
 }
 
 struct Inner {
-    healed: AtomicBool,
     next_message: AtomicU64,
     next_delivery: AtomicU64,
     next_member: AtomicU64,
     members: Mutex<Vec<Member>>,
-    producers: Mutex<Vec<Host>>,
-    /// Queues that a topic is to have on a broker.
-    targets: Mutex<BTreeMap<(usize, Arc<str>), i32>>,
 }
 
 /// A member of a group, as the run knows it.
@@ -131,13 +132,10 @@ impl Member {
 impl Run {
     fn new(world: World, plan: Plan) -> Self {
         let inner = Inner {
-            healed: AtomicBool::new(false),
             next_message: AtomicU64::new(0),
             next_delivery: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
-            producers: Mutex::default(),
-            targets: Mutex::default(),
         };
         world.with(|state| {
             let calm = state.swarm.is_calm();
@@ -159,10 +157,9 @@ impl Run {
             world.sleep(Duration::from_secs(30)).await;
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
-        let plans = if self.plan.long { 1 } else { 2 };
-        let chaos: Vec<_> = (0..plans).map(|_| world.spawn(chaos::go_on(self.clone()))).collect();
+        let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
-        self.heal();
+        world.heal();
         for producer in producers {
             producer.await;
         }
@@ -183,8 +180,21 @@ impl Run {
         }
     }
 
-    pub(crate) fn is_healed(&self) -> bool {
-        self.inner.healed.load(Ordering::Relaxed)
+    /// Lets planned faults happen, those of members among them.
+    fn chaos(&self) -> Vec<Task<()>> {
+        let at_once = if self.plan.long { 1 } else { 2 };
+        let kinds = chaos::KINDS.into_iter().chain(membership::KINDS).collect();
+        let run = self.clone();
+        chaos::start(&self.world, at_once, kinds, move |fault, dice| {
+            let run = run.clone();
+            async move {
+                if membership::KINDS.contains(&fault) {
+                    membership::happen(run, fault, dice).await;
+                } else {
+                    chaos::happen(run.world, fault, dice).await;
+                }
+            }
+        })
     }
 
     /// Whether this run has no faults at all.
@@ -200,36 +210,18 @@ impl Run {
         self.inner.next_delivery.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn add_producer(&self, host: Host) {
-        lock(&self.inner.producers).push(host);
+    pub(crate) fn members(&self) -> Vec<Member> {
+        lock(&self.inner.members).clone()
     }
 
-    /// One of the hosts of clients.
-    pub(crate) fn some_host(&self) -> Option<Host> {
-        let mut hosts: Vec<Host> = lock(&self.inner.members).iter().map(|member| member.host.clone()).collect();
-        hosts.extend(lock(&self.inner.producers).iter().cloned());
-        self.world.with(|state| state.tape.pick(Stream::Time, &hosts).cloned())
-    }
-
-    pub(crate) fn some_member(&self) -> Option<Member> {
-        let members = lock(&self.inner.members).clone();
-        self.world.with(|state| state.tape.pick(Stream::Time, &members).cloned())
-    }
-
-    /// Takes a member out: it is to end.
-    pub(crate) fn take_member(&self) -> Option<Member> {
-        let member = self.some_member()?;
+    /// A member is to end.
+    pub(crate) fn forget(&self, member: &Member) {
         lock(&self.inner.members).retain(|known| known.id != member.id);
-        Some(member)
-    }
-
-    pub(crate) fn members(&self) -> usize {
-        lock(&self.inner.members).len()
     }
 
     /// A member joins the group that has the fewest, or any.
     pub(crate) fn join_one(&self, count: bool) {
-        if self.is_healed() || self.members() >= MOST_MEMBERS {
+        if self.world.is_healed() || self.members().len() >= MOST_MEMBERS {
             return;
         }
         if count {
@@ -247,8 +239,8 @@ impl Run {
 
     fn join(&self, group: usize) {
         let id = u32::try_from(self.inner.next_member.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX);
-        let host = self.world.host(&format!("10.0.1.{}", id % 250 + 1));
         let name = self.plan.groups[group].setup.name.clone();
+        let host = self.world.host(&format!("10.0.1.{}", id % 250 + 1)).named(&member_name(&name, id));
         let member = Member { id, group, name, host: host.clone(), state: Arc::default() };
         lock(&self.inner.members).push(member.clone());
         self.world.spawn_on(&host, member::live(self.clone(), member)).detach();
@@ -290,36 +282,10 @@ impl Run {
         });
     }
 
-    /// The queues a topic is to have on a broker; one more from now on if so asked.
-    pub(crate) fn target(&self, broker: usize, topic: &Arc<str>, more: bool) -> i32 {
-        let mut targets = lock(&self.inner.targets);
-        let target = targets.entry((broker, topic.clone())).or_insert(self.plan.queues);
-        if more && *target < MOST_QUEUES {
-            *target += 1;
-        }
-        *target
-    }
-
-    /// The topic is as it should be again.
-    pub(crate) fn restore(&self, broker: usize, topic: &Arc<str>) {
-        let target = self.target(broker, topic, false);
-        self.world.change_topic(broker, topic, |config| {
-            (config.read_queues, config.write_queues, config.perm) = (target, target, 6);
-        });
-    }
-
-    fn heal(&self) {
-        self.inner.healed.store(true, Ordering::Relaxed);
-        self.world.heal();
-        for topic in &self.plan.topics {
-            (0..self.plan.brokers).for_each(|broker| self.restore(broker, topic));
-        }
-    }
-
     /// What an operator does: members that stopped at unreadable records are restarted, groups without any get one.
     async fn mend(&self) {
         // What chaos did at the last moment.
-        self.heal();
+        self.world.heal();
         let stuck = |member: &Member| member.state.stuck.load(Ordering::Relaxed);
         let members: Vec<Member> = lock(&self.inner.members).extract_if(.., |member| stuck(member)).collect();
         for member in members {
@@ -375,6 +341,11 @@ impl Run {
     }
 }
 
+/// What pictures call a member.
+pub(crate) fn member_name(group: &str, id: u32) -> String {
+    format!("member {id} of {group}")
+}
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -390,4 +361,3 @@ const QUIET: Duration = Duration::from_secs(200);
 /// The time a shutdown has.
 const WITHIN: Duration = Duration::from_secs(60);
 const MOST_MEMBERS: usize = 6;
-const MOST_QUEUES: i32 = 6;
