@@ -62,3 +62,22 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_program_keep_claps_rules() {
+        Program::command().debug_assert();
+        let parsed = |words: &str| Program::try_parse_from(words.split(' '));
+        assert!(parsed("sim replay --seed 0x1f --commit dbf473c --trace --html run.html --mutant 2").is_ok());
+        assert!(parsed("sim sweep --seeds 3000 --jobs 2 --base dbf473c --marks --json").is_ok());
+        assert!(parsed("sim shrink --script run.json --out short.json").is_ok());
+        for words in ["sim", "sim sweep", "sim replay --seed 1 --script run.json", "sim replay --commit dbf473c"] {
+            assert!(parsed(words).is_err(), "{words}");
+        }
+    }
+}

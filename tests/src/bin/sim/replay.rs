@@ -9,20 +9,12 @@ use rocketmq_testkit::sim::workload::{self, Options};
 use crate::{build, mutants, seeds};
 
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["seed", "script", "tape"])]
 pub(crate) struct Replay {
-    /// The seed
-    #[arg(long, value_parser = seeds::number)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    what: What,
     /// The commit that the seed failed at: another one makes another run of it
     #[arg(long, requires = "seed")]
     commit: Option<String>,
-    /// A script
-    #[arg(long)]
-    script: Option<PathBuf>,
-    /// A file whose bytes the choices come from, as the fuzzer leaves it
-    #[arg(long)]
-    tape: Option<PathBuf>,
     /// Plants the mistake with this number
     #[arg(long, default_value_t = 0)]
     mutant: u32,
@@ -34,11 +26,25 @@ pub(crate) struct Replay {
     html: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// The seed
+    #[arg(long, value_parser = seeds::number)]
+    seed: Option<u64>,
+    /// A script
+    #[arg(long)]
+    script: Option<PathBuf>,
+    /// A file whose bytes the choices come from, as the fuzzer leaves it
+    #[arg(long)]
+    tape: Option<PathBuf>,
+}
+
 impl Replay {
     pub(crate) fn run(self) -> Result<bool, String> {
         mutants::plant(self.mutant)?;
         let options = Options { trace: self.trace || self.html.is_some(), ..Options::default() };
-        let report = match (&self.script, &self.tape, self.seed) {
+        let report = match (&self.what.script, &self.what.tape, self.what.seed) {
             (Some(path), ..) => Script::read(path)?.run_with(options),
             (_, Some(path), _) => {
                 let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -15,14 +15,9 @@ use rocketmq_testkit::sim::{Fault, Occasion, Script, Swarm};
 use crate::{mutants, parallel, seeds};
 
 #[derive(Debug, Args)]
-#[group(id = "start", required = true, multiple = false, args = ["seed", "script"])]
 pub(crate) struct Shrink {
-    /// The seed that fails
-    #[arg(long, value_parser = seeds::number)]
-    seed: Option<u64>,
-    /// The script that fails
-    #[arg(long)]
-    script: Option<PathBuf>,
+    #[command(flatten)]
+    start: Start,
     /// The invariant to go by [default: the first that is broken]
     #[arg(long)]
     invariant: Option<String>,
@@ -37,10 +32,21 @@ pub(crate) struct Shrink {
     mutant: u32,
 }
 
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Start {
+    /// The seed that fails
+    #[arg(long, value_parser = seeds::number)]
+    seed: Option<u64>,
+    /// The script that fails
+    #[arg(long)]
+    script: Option<PathBuf>,
+}
+
 impl Shrink {
     pub(crate) fn run(self) -> Result<bool, String> {
         mutants::plant(self.mutant)?;
-        let mut start = match (&self.script, self.seed) {
+        let mut start = match (&self.start.script, self.start.seed) {
             (Some(path), _) => Script::read(path)?,
             (_, Some(seed)) => of_seed(seed, self.invariant.as_deref().unwrap_or_default(), self.mutant)?,
             _ => return Err("nothing to shrink".to_owned()),
