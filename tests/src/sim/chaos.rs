@@ -91,6 +91,13 @@ async fn happen(run: &Run, fault: Fault) {
             world.sleep(seconds(Stream::Ns, 30, 120)).await;
             world.with(|state| state.freeze(name_server, false));
         }
+        Fault::HeldPullCut => world.with(|state| {
+            if let Some(link) = state.some_held_pull() {
+                state.count(fault);
+                let end = if state.tape.below(Stream::Net, 2) == 0 { End::Fin } else { End::Reset };
+                state.hang_up(link, end);
+            }
+        }),
         Fault::Partition => {
             let time = seconds(Stream::Net, 1, 90);
             let Some(host) = run.some_host() else { return };
@@ -209,7 +216,7 @@ fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
 }
 
 /// The faults that this plan makes happen.
-const PLANNED: [Fault; 23] = [
+const PLANNED: [Fault; 24] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -221,6 +228,7 @@ const PLANNED: [Fault; 23] = [
     Fault::MoreQueues,
     Fault::FewerQueues,
     Fault::Retention,
+    Fault::HeldPullCut,
     Fault::NameServerDown,
     Fault::StaleRoute,
     Fault::SplitViews,
