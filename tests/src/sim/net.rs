@@ -401,8 +401,7 @@ impl State {
 
     /// What may befall a link when the client writes.
     fn roll_link_faults(&mut self, id: u64) {
-        let dies =
-            [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading, Fault::WriteZero];
+        let dies = [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading, Fault::WriteZero];
         for fault in dies {
             if !self.roll_at(Stream::Net, fault, self.swarm.rate(fault).min(200)) {
                 continue;

@@ -65,8 +65,9 @@ async fn live(run: Run, host: Host, index: usize) {
 
 /// Starts a producer that sends a little while everybody leaves.
 pub(crate) fn say_goodbye(run: &Run) -> Task<()> {
-    let (run, host) = (run.clone(), run.world.host("10.0.2.99"));
-    run.world.spawn_on(&host.clone(), async move {
+    let (world, run) = (run.world.clone(), run.clone());
+    let host = world.host("10.0.2.99");
+    world.spawn_on(&host.clone(), async move {
         let client = connect(&run, &host, Codec::Json).await;
         let producer = client.producer("last").start().await.expect("the configuration keeps every rule");
         for _ in 0..40 {

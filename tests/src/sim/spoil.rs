@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use rocketmq_core::wire::compress::{CompressionKind, deflate};
+use rocketmq_core::wire::ExtWriter;
 use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::compress::{CompressionKind, deflate};
 use rocketmq_core::wire::frame::{self, Frame};
 use rocketmq_core::wire::header::{FLAG_RESPONSE, HeaderLimits};
 use rocketmq_core::wire::message::{Entry, Record, RecordLimits, SysFlags, walk};
-use rocketmq_core::wire::ExtWriter;
 
 use super::faults::Fault;
 use super::history::What;
@@ -82,8 +82,13 @@ impl State {
     fn spoil_records(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
         let kinds = [Fault::BitFlip, Fault::CorruptRecord, Fault::WrongCrc, Fault::Bomb];
         // Each has its chance, the last one that comes up happens.
-        let fault = kinds.into_iter().filter(|fault| self.roll(Stream::Broker, *fault)).last();
-        let Some(fault) = fault else { return bytes };
+        let mut happens = None;
+        for kind in kinds {
+            if self.roll(Stream::Broker, kind) {
+                happens = Some(kind);
+            }
+        }
+        let Some(fault) = happens else { return bytes };
         let Ok(read) = frame::decode(&bytes, &HeaderLimits::default()) else { return bytes };
         let limits = RecordLimits { max_records: 64, verify_crc: false };
         let records: Vec<Record> = walk(&read.body, limits)
@@ -123,13 +128,7 @@ fn success(bytes: &Bytes) -> Option<Frame> {
 }
 
 /// The same answer with another code, another body and other fields.
-fn rewritten(
-    asked: &Asked,
-    read: &Frame,
-    code: i32,
-    body: Bytes,
-    change: impl Fn(&str, &str) -> String,
-) -> Bytes {
+fn rewritten(asked: &Asked, read: &Frame, code: i32, body: Bytes, change: impl Fn(&str, &str) -> String) -> Bytes {
     let fields = |out: &mut ExtWriter<'_>| {
         read.header.ext.iter().for_each(|(key, value)| out.text(key, &change(key, value)));
     };

@@ -19,7 +19,7 @@ impl State {
         let Node::Broker(broker) = node else { return };
         let Some(link) = self.net.links.get(&id) else { return };
         let (written, ext) = (link.written, &frame.header.ext);
-        let group = |key| ext.get(key).map(Arc::from);
+        let group = |key: &str| ext.get(key).map(Arc::<str>::from);
         match frame.header.code {
             request::HEART_BEAT => {
                 let data = HeartbeatData::decode(&frame.body).unwrap_or_default();
@@ -32,7 +32,7 @@ impl State {
                 }
             }
             request::PULL_MESSAGE => {
-                let number = |key| ext.get(key).and_then(|text| text.parse::<i64>().ok());
+                let number = |key: &str| ext.get(key).and_then(|text| text.parse::<i64>().ok());
                 let id_of_queue = number("queueId").and_then(|id| i32::try_from(id).ok());
                 let (Some(group), Some(topic), Some(queue), Some(offset)) =
                     (group("consumerGroup"), group("topic"), id_of_queue, number("queueOffset"))

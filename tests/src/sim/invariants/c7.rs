@@ -13,17 +13,19 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut spoilt: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     let mut owed: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
+    // Handed out, told of or handed back, ever.
+    let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     let mut places = BTreeMap::new();
-    let mut seen = |owed: &mut BTreeMap<Key, BTreeSet<i64>>, key: &Key, offset: i64| {
-        owed.entry(key.clone()).or_default().remove(&offset);
-    };
     for row in &history.rows {
         match &row.what {
             What::Stored(copy) => {
                 stored.entry(copy.queue.clone()).or_default().insert(copy.offset, copy.tag.clone());
                 places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
             }
-            What::Lost { broker, .. } => owed.retain(|(_, queue), _| queue.broker != *broker),
+            What::Lost { broker, .. } => {
+                owed.retain(|(_, queue), _| queue.broker != *broker);
+                seen.retain(|(_, queue), _| queue.broker != *broker);
+            }
             What::Trimmed { queue, min } => {
                 let of_queue = owed.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, offsets)| *offsets = offsets.split_off(min));
@@ -34,30 +36,41 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 spoilt.entry(key.clone()).or_default().insert(*offset);
                 let setup = history.setup.groups.iter().find(|setup| setup.name == *group);
                 let wanted = |offset: &&i64| {
-                    let tag = stored.get(queue).and_then(|known| known.get(offset));
-                    tag.is_some_and(|tag| queue.topic.starts_with('%') || setup.is_some_and(|setup| setup.wants(tag)))
+                    let tag = stored.get(queue).and_then(|known| known.get(*offset));
+                    let fresh = !seen.get(&key).is_some_and(|seen| seen.contains(*offset));
+                    fresh
+                        && tag.is_some_and(|tag| {
+                            queue.topic.starts_with('%') || setup.is_some_and(|setup| setup.wants(tag))
+                        })
                 };
-                owed.entry(key).or_default().extend(answer.iter().filter(wanted));
+                let wanted: Vec<i64> = answer.iter().filter(wanted).copied().collect();
+                owed.entry(key).or_default().extend(wanted);
             }
             What::Unreadable { group, queue, offset } => {
                 let key = (group.clone(), queue.clone());
                 if !spoilt.get(&key).is_some_and(|offsets| offsets.contains(offset)) {
                     return Err(Broken::new(row.at, format!("{group} cannot read {queue:?} {offset}, which is sound")));
                 }
-                seen(&mut owed, &key, *offset);
+                owed.entry(key.clone()).or_default().remove(offset);
+                seen.entry(key).or_default().insert(*offset);
             }
             What::Delivered { group, queue, offset, .. } => {
-                seen(&mut owed, &(group.clone(), queue.clone()), *offset);
+                let key = (group.clone(), queue.clone());
+                owed.entry(key.clone()).or_default().remove(offset);
+                seen.entry(key).or_default().insert(*offset);
             }
             What::SentBack { group, broker, physical } => {
                 if let Some((queue, offset)) = places.get(&(*broker, *physical)) {
-                    seen(&mut owed, &(group.clone(), queue.clone()), *offset);
+                    let key = (group.clone(), queue.clone());
+                    owed.entry(key.clone()).or_default().remove(offset);
+                    seen.entry(key).or_default().insert(*offset);
                 }
             }
             What::Committed { group, queue, offset, .. } => {
                 let passed = owed.get(&(group.clone(), queue.clone())).and_then(BTreeSet::first);
                 if let Some(passed) = passed.filter(|passed| *passed < offset) {
-                    let text = format!("{group} passed {queue:?} {passed}, which came with a record that it cannot read");
+                    let text =
+                        format!("{group} passed {queue:?} {passed}, which came with a record that it cannot read");
                     return Err(Broken::new(row.at, text));
                 }
             }

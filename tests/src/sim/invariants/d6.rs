@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_first_time() {
-        let rows = vec![(1, opened()), (2, wire(7)), (2, stored(7, 0)), (3, resolved(7, ok(0))), (4, delivered(1, 7, 0))];
+        let rows =
+            vec![(1, opened()), (2, wire(7)), (2, stored(7, 0)), (3, resolved(7, ok(0))), (4, delivered(1, 7, 0))];
         assert_eq!(check(&calm(rows)), Ok(()));
     }
 

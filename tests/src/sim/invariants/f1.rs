@@ -46,13 +46,15 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 runs.entry(key).or_default().done.insert(offset);
             }
             What::Unreadable { group, queue, offset } => {
-                let of_queue = runs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue));
-                of_queue.for_each(|(_, run)| drop(run.done.insert(*offset)));
+                for (_, run) in runs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue)) {
+                    run.done.insert(*offset);
+                }
             }
             What::Pull { host, link, group, queue, offset } => {
                 // What comes over an older link may be of an earlier assignment.
                 let newest = newest.entry((*host, queue.broker)).or_default();
-                if *link < std::mem::replace(newest, (*newest).max(*link)) {
+                *newest = (*newest).max(*link);
+                if link < newest {
                     continue;
                 }
                 let Some(member) = members.get(host) else { continue };

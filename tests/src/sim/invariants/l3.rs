@@ -7,7 +7,7 @@ use std::time::Duration;
 use rocketmq_core::time::Instant;
 
 use super::Broken;
-use crate::sim::history::{History, Queue, Row, What};
+use crate::sim::history::{GroupSetup, History, Queue, Row, What};
 
 /// What is due again and again: a heartbeat to a broker, or a pull.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
             }
             What::Pull { host, group, queue, .. } => {
-                let roomy = |setup: &crate::sim::history::GroupSetup| setup.name == *group && setup.queue_messages >= ROOMY;
+                let roomy = |setup: &GroupSetup| setup.name == *group && setup.queue_messages >= ROOMY;
                 if !history.setup.groups.iter().any(roomy) {
                     continue;
                 }

@@ -1,9 +1,11 @@
 //! Q1: a shutdown is over in its time, leaves neither links, timers nor tasks behind, and brokers have the offset of
 //! every queue as far as it was consumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+use rocketmq_core::time::Instant;
 
 use super::Broken;
 use crate::sim::history::{Change, History, Leftover, Queue, Settled, What};
@@ -11,14 +13,20 @@ use crate::sim::history::{Change, History, Leftover, Queue, Settled, What};
 type Owned = (u32, Arc<str>, Queue);
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    // With faults, the last commit may be lost; after them it may not.
-    let mut reliable = history.setup.steady;
+    // With faults, the last commit may be lost; some time after them it may not.
+    let mut reliable = history.setup.steady.then_some(Instant::ZERO);
+    let mut members = BTreeMap::new();
+    let mut fair = BTreeSet::new();
     // What was handed out of each queue, and whether it was consumed.
     let mut handed: BTreeMap<Owned, BTreeMap<i64, bool>> = BTreeMap::new();
     let mut deliveries = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
-            What::Healed => reliable = true,
+            What::Joined { host, member } => drop(members.insert(*host, *member)),
+            What::Healed => reliable = reliable.or(Some(row.at.after(SETTLING))),
+            What::Leaving { host } if reliable.is_some_and(|since| row.at >= since) => {
+                fair.extend(members.get(host).copied());
+            }
             What::Start { member, group, queue, .. } => {
                 handed.insert((*member, group.clone(), queue.clone()), BTreeMap::new());
             }
@@ -45,7 +53,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Member { member, change: Change::Crashed, .. } => handed.retain(|(of, _, _), _| of != member),
             What::LastOffsets { member, group, stored } => {
                 let of_member = handed.iter().filter(|((of, known, _), _)| (of, known) == (member, group));
-                for ((_, _, queue), handed) in of_member.filter(|_| reliable) {
+                for ((_, _, queue), handed) in of_member.filter(|_| fair.contains(member)) {
                     let first_open = handed.iter().find(|(_, consumed)| !**consumed).map(|(offset, _)| *offset);
                     let progress = first_open.or_else(|| handed.last_key_value().map(|(offset, _)| *offset + 1));
                     let known = stored.iter().find(|(known, _)| known == queue).map(|(_, offset)| *offset);
@@ -58,7 +66,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Shutdown { host, took, within, left } => {
                 if *took > *within + SLACK {
-                    return Err(Broken::new(row.at, format!("the shutdown of host {host} took {took:?} of {within:?}")));
+                    return Err(Broken::new(
+                        row.at,
+                        format!("the shutdown of host {host} took {took:?} of {within:?}"),
+                    ));
                 }
                 if *left != Leftover::default() {
                     return Err(Broken::new(row.at, format!("the shutdown of host {host} left {left:?} behind")));
@@ -70,6 +81,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Until links that were broken are there again.
+const SETTLING: Duration = Duration::from_secs(60);
 /// Late timers and the last round trip.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -85,13 +98,13 @@ mod tests {
     }
 
     fn consumed(stored: Option<i64>, healed: bool) -> History {
-        let mut rows = vec![(2, start(0)), (3, delivered(1, 1, 0)), (3, delivered(2, 2, 1)), (3, delivered(3, 3, 2))];
-        if healed {
-            rows.insert(0, (1, What::Healed));
-        }
+        let mut rows = vec![(1, What::Joined { host: 5, member: 0 })];
+        rows.extend(healed.then_some((1, What::Healed)));
+        rows.extend([(2, start(0)), (3, delivered(1, 1, 0)), (3, delivered(2, 2, 1)), (3, delivered(3, 3, 2))]);
         rows.extend([(4, settled(1, Settled::Ack)), (4, settled(3, Settled::Ack)), (5, settled(2, Settled::Retry))]);
+        rows.push((60_001, What::Leaving { host: 5 }));
         let stored = stored.map(|offset| (queue(0), offset)).into_iter().collect();
-        rows.push((9, What::LastOffsets { member: 0, group: "g0".into(), stored }));
+        rows.push((60_002, What::LastOffsets { member: 0, group: "g0".into(), stored }));
         history(rows)
     }
 

@@ -16,7 +16,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Unstarted { host, left } if *left != Leftover::default() => {
                 if paused.is_none_or(|at| row.at.since(at) > PAUSED) {
-                    return Err(Broken::new(row.at, format!("a client of host {host} did not start and left {left:?}")));
+                    return Err(Broken::new(
+                        row.at,
+                        format!("a client of host {host} did not start and left {left:?}"),
+                    ));
                 }
             }
             _ => {}

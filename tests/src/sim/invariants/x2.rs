@@ -9,17 +9,18 @@ use super::Broken;
 use crate::sim::Fault;
 use crate::sim::history::{Change, History, What};
 
-#[derive(Default)]
+/// A link that is open, as the client sees it.
 struct Link {
     host: usize,
     /// Something happened to it that a client may close it for.
     troubled: bool,
-    /// When bytes that cannot be read got to the client, unless it has closed the link since.
-    hostile: Option<Instant>,
 }
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut links: BTreeMap<u64, Link> = BTreeMap::new();
+    // Links over which bytes came that cannot be read: since when, and of which host.
+    let mut hostile: BTreeMap<u64, (Instant, usize)> = BTreeMap::new();
+    let mut hosts = BTreeMap::new();
     let mut gone = BTreeMap::new();
     let mut paused = None;
     // What each host closed last: when, and whether a guilty and an innocent link were among it.
@@ -32,20 +33,25 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Confused { host, link } => {
                 return Err(Broken::new(row.at, format!("what host {host} wrote on link {link} cannot be read")));
             }
-            What::Opened { host, link, .. } => drop(links.insert(*link, Link { host: *host, ..Link::default() })),
+            What::Joined { host, member } => drop(hosts.insert(*member, *host)),
+            What::Member { member, change: Change::Crashed, .. } => {
+                gone.extend(hosts.get(member).map(|host| (*host, row.at)));
+            }
+            What::Opened { host, link, .. } => drop(links.insert(*link, Link { host: *host, troubled: false })),
             What::Trouble { link } => {
                 if let Some(link) = links.get_mut(link) {
                     link.troubled = true;
                 }
             }
             What::Hostile { link, at } => {
-                if let Some(link) = links.get_mut(link) {
-                    link.hostile.get_or_insert(*at);
+                if let Some(known) = links.get(link) {
+                    hostile.entry(*link).or_insert((*at, known.host));
                 }
             }
             What::Leaving { host } => drop(gone.insert(*host, row.at)),
             What::Ended { host, link, by_client, idle, .. } => {
                 let Some(ended) = links.remove(link) else { continue };
+                let guilty = hostile.remove(link).is_some_and(|(at, _)| at <= row.at);
                 let leaving = gone.get(host).is_some_and(|at| row.at.since(*at) < LEAVING);
                 if !by_client || leaving || *idle > IDLE {
                     continue;
@@ -54,7 +60,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 if row.at.since(last.0) > TICK {
                     *last = (row.at, None, None);
                 }
-                match (ended.hostile.is_some_and(|at| at <= row.at), ended.troubled) {
+                match (guilty, ended.troubled) {
                     (true, _) => last.1 = Some(*link),
                     (false, false) => last.2 = Some(*link),
                     (false, true) => {}
@@ -67,12 +73,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             _ => {}
         }
         let slack = if paused.is_some_and(|at| row.at.since(at) < PAUSED) { PAUSED } else { SOON };
-        let kept = |(_, link): &(&u64, &Link)| {
-            let leaving = gone.contains_key(&link.host);
-            !leaving && link.hostile.is_some_and(|at| row.at > at.after(slack))
-        };
-        if let Some((number, link)) = links.iter().find(kept) {
-            return Err(Broken::new(row.at, format!("host {} keeps link {number}, which it cannot read", link.host)));
+        let kept = |(_, (at, host)): &(&u64, &(Instant, usize))| !gone.contains_key(host) && row.at > at.after(slack);
+        if let Some((link, (_, host))) = hostile.iter().find(kept) {
+            return Err(Broken::new(row.at, format!("host {host} keeps link {link}, which it cannot read")));
         }
     }
     Ok(())
