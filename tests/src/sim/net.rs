@@ -340,42 +340,39 @@ impl State {
             let end = if self.tape.below(Stream::Net, 2) == 0 { End::Fin } else { End::Reset };
             return self.hang_up(id, end);
         }
+        let mut hostile = false;
         if self.roll(Stream::Net, Fault::Garbage) {
             self.count(Fault::Garbage);
             let garbage: Vec<u8> = (0..64).map(|_| self.tape.bits(Stream::Net).to_le_bytes()[0] | 0x80).collect();
             self.transmit(id, Bytes::from(garbage));
-            self.note_hostile(id);
+            hostile = true;
         }
         if self.roll(Stream::Net, Fault::LengthLie) {
             self.count(Fault::LengthLie);
             let lies = [-1, 0, 3, 4, 16_777_213, i32::MAX];
             let lie = self.tape.pick(Stream::Net, &lies).copied().unwrap_or(-1);
             self.transmit(id, Bytes::copy_from_slice(&i32::to_be_bytes(lie)));
-            self.note_hostile(id);
+            hostile = true;
         }
         if loris {
             for at in 0..bytes.len().min(LORIS) {
                 self.transmit(id, bytes.slice(at..=at));
             }
-            return;
+            return self.note(What::Trouble { link: id });
         }
         if let (Some(opaque), Some(link)) = (opaque_of(&bytes), self.net.links.get_mut(&id)) {
             link.pulls.remove(&opaque);
         }
         self.transmit(id, bytes);
+        if let Some(link) = self.net.links.get(&id).filter(|_| hostile) {
+            // By now: some lies are told only by what follows.
+            let at = link.last_said;
+            self.note(What::Hostile { link: id, at });
+        }
         if self.roll(Stream::Net, Fault::Fin) {
             self.count(Fault::Fin);
             self.hang_up(id, End::Fin);
         }
-    }
-
-    /// What was said last cannot be read by any client; on a link that says its bytes one by one it is not even known
-    /// where a frame begins.
-    fn note_hostile(&mut self, id: u64) {
-        let Some(link) = self.net.links.get(&id) else { return };
-        let at = link.last_said;
-        let what = if link.loris { What::Trouble { link: id } } else { What::Hostile { link: id, at } };
-        self.note(what);
     }
 
     fn transmit(&mut self, id: u64, bytes: Bytes) {

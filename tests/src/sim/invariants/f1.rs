@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::Broken;
 use crate::sim::history::{History, Queue, What};
 
-#[derive(Default)]
 struct Run {
     start: i64,
     /// Settled, or unreadable and given to the policy.
@@ -43,7 +42,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Settled { delivery, .. } => {
                 let Some((key, offset)) = deliveries.remove(delivery) else { continue };
-                runs.entry(key).or_default().done.insert(offset);
+                if let Some(run) = runs.get_mut(&key) {
+                    run.done.insert(offset);
+                }
             }
             What::Unreadable { group, queue, offset } => {
                 for (_, run) in runs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue)) {
