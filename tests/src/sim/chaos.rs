@@ -125,6 +125,12 @@ pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
             world.sleep(dice.seconds(30, 120)).await;
             world.with(|state| state.freeze(name_server, false));
         }
+        Fault::HeldPullCut => world.with(|state| {
+            if let Some(link) = state.some_held_pull() {
+                state.count(fault);
+                state.hang_up(link, if dice.range(0, 1) == 0 { End::Fin } else { End::Reset });
+            }
+        }),
         Fault::Partition => {
             let node = if dice.range(0, 2) == 0 { name_server } else { server };
             let time = dice.seconds(1, 90);
@@ -212,7 +218,7 @@ fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 17] = [
+pub(crate) const KINDS: [Fault; 18] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -224,6 +230,7 @@ pub(crate) const KINDS: [Fault; 17] = [
     Fault::MoreQueues,
     Fault::FewerQueues,
     Fault::Retention,
+    Fault::HeldPullCut,
     Fault::NameServerDown,
     Fault::StaleRoute,
     Fault::SplitViews,

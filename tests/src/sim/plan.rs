@@ -7,6 +7,7 @@ use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::Codec;
 use serde::{Deserialize, Serialize};
 
+use super::faults::Swarm;
 use super::history::{GroupSetup, Setup};
 use super::payload::TAGS;
 use super::tape::{Stream, Tape};
@@ -36,6 +37,23 @@ pub struct Plan {
     pub old_brokers: bool,
     /// Whether the phase with faults is long and has fewer of them.
     pub long: bool,
+    /// Requests and bytes that producers may have under way on a link, when that is little.
+    pub narrow: Option<(usize, usize)>,
+    /// What changes in the end, when all is quiet.
+    pub last_change: LastChange,
+}
+
+/// What changes when all is quiet, to see how long it takes until the queues are shared out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum LastChange {
+    /// A member joins.
+    Join,
+    /// A member leaves in good order.
+    Leave,
+    /// A member is gone, and nobody is told.
+    Death,
+    /// A topic gets another queue.
+    Queues,
 }
 
 /// A consumer group of the workload.
@@ -49,8 +67,6 @@ pub struct Group {
     pub members: usize,
     /// Deliveries that each member handles at once.
     pub at_once: usize,
-    /// Redeliveries before a message is dead.
-    pub max_reconsume: u32,
     /// How members encode headers.
     #[serde(with = "CodecName")]
     pub codec: Codec,
@@ -79,12 +95,14 @@ impl Plan {
             let topic = topics[index % topics.len()].clone();
             let tags = if upto(0, 2) == 0 { TAGS[..2].to_vec() } else { Vec::new() };
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
-            let setup = GroupSetup { name: format!("g{index}").into(), topic, tags, queue_messages, pull_batch };
+            let (members, at_once) = (upto(1, 3), upto(1, 8));
+            let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
+            let name = format!("g{index}").into();
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume };
             Group {
                 setup,
-                members: upto(1, 3),
-                at_once: upto(1, 8),
-                max_reconsume: if upto(0, 1) == 0 { 2 } else { 16 },
+                members,
+                at_once,
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
             }
@@ -102,13 +120,15 @@ impl Plan {
             safety: Duration::from_secs(upto(240, 1_500) as u64 * if long { 8 } else { 1 }),
             old_brokers: upto(0, 4) == 0,
             long,
+            narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
+            last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
         }
     }
 
     /// What invariants must know of it.
-    pub(crate) fn setup(&self, calm: bool) -> Setup {
+    pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup { calm, groups, max_reconsume: 0 }
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), groups }
     }
 }
 
@@ -125,20 +145,15 @@ impl Default for Plan {
             safety: Duration::from_secs(120),
             old_brokers: false,
             long: false,
+            narrow: None,
+            last_change: LastChange::Join,
         }
     }
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self {
-            setup: GroupSetup::default(),
-            members: 1,
-            at_once: 1,
-            max_reconsume: 16,
-            codec: Codec::Json,
-            circle: false,
-        }
+        Self { setup: GroupSetup::default(), members: 1, at_once: 1, codec: Codec::Json, circle: false }
     }
 }
 

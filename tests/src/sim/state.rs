@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rocketmq_core::time::{Instant, UnixMillis};
 
 use super::faults::{Counts, Fault, Swarm};
-use super::history::{History, Row, What};
+use super::history::{History, Leftover, Row, What};
 use super::net::{End, Net};
 use super::script::Occasion;
 use super::servers::Servers;
@@ -63,14 +63,16 @@ pub(crate) struct HostState {
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
     /// Timers that are set.
     pub(crate) timers: usize,
+    /// Tasks that are not over.
+    pub(crate) tasks: usize,
 }
 
 /// Something to come.
 pub(crate) enum Event {
     /// A timer.
     Wake(Waker),
-    /// Bytes arrive at a server.
-    ToServer(u64, Vec<u8>),
+    /// Bytes arrive at a server, which the client wrote at that time.
+    ToServer(u64, Vec<u8>, Instant),
     /// Bytes arrive at a client.
     ToClient(u64, Bytes),
     /// A link ended on the client's side.
@@ -88,7 +90,7 @@ pub(crate) enum Event {
 impl State {
     pub(crate) fn new(tape: Tape, swarm: Swarm, script: Option<Vec<Occasion>>, servers: Servers) -> Self {
         let mut history = History::default();
-        history.setup.calm = swarm.is_calm();
+        (history.setup.calm, history.setup.steady) = (swarm.is_calm(), swarm.is_steady());
         Self {
             now: Instant::ZERO,
             seq: 0,
@@ -132,9 +134,9 @@ impl State {
                 self.trace.event(at, 2, seq, &[]);
                 waker.wake();
             }
-            Event::ToServer(link, bytes) => {
+            Event::ToServer(link, bytes, written) => {
                 self.trace.event(at, 3, link, &bytes);
-                self.arrive_at_server(link, &bytes);
+                self.arrive_at_server(link, &bytes, written);
             }
             Event::ToClient(link, bytes) => {
                 self.trace.event(at, 4, link, &bytes);
@@ -244,6 +246,7 @@ impl State {
             parked: Vec::new(),
             files: BTreeMap::new(),
             timers: 0,
+            tasks: 0,
         });
         self.hosts.len() - 1
     }
@@ -306,6 +309,12 @@ impl State {
         state.silent = silent;
         state.parked.clear();
         self.killed.push(host);
+    }
+
+    /// What a host still has of a client.
+    pub(crate) fn left_on(&self, host: usize) -> Leftover {
+        let state = &self.hosts[host];
+        Leftover { links: self.links_of(host), timers: state.timers, tasks: state.tasks }
     }
 
     /// Lets go of everything that holds wakers.

@@ -1,21 +1,23 @@
 //! The workload: producers, members of groups, a phase with faults and one without, and what is noted of it all.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rocketmq_core::config::Strategy;
+use rocketmq_core::config::{LinkConfig, Strategy};
 use rocketmq_core::driver::{Client, PushConsumer};
 use rocketmq_core::time::Instant;
 
 use super::history::{Change, Outcome, Queue, Row, What};
 use super::invariants::{self, ledger::Ledger};
 use super::member;
-use super::plan::Plan;
+use super::memory::Memory;
+use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership};
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -76,10 +78,13 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
+    let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
     report.plan = Some(plan);
+    let at = Instant::ZERO.after(report.time);
+    report.history.rows.extend(memory.used().map(|what| Row { at, what }));
     if options.canary {
-        let (id, at) = (u64::MAX, Instant::ZERO.after(report.time));
+        let id = u64::MAX;
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });
     }
@@ -102,6 +107,8 @@ struct Inner {
     next_delivery: AtomicU64,
     next_member: AtomicU64,
     members: Mutex<Vec<Member>>,
+    /// The most that each host had under way: requests and bytes.
+    loads: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
 
 /// A member of a group, as the run knows it.
@@ -136,11 +143,11 @@ impl Run {
             next_delivery: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
+            loads: Mutex::default(),
         };
         world.with(|state| {
-            let calm = state.swarm.is_calm();
-            state.history.setup = plan.setup(calm);
-            if plan.old_brokers && !calm {
+            state.history.setup = plan.setup(&state.swarm);
+            if plan.old_brokers && !state.swarm.is_calm() {
                 state.count(Fault::OtherVersion);
             }
         });
@@ -173,11 +180,11 @@ impl Run {
             return;
         }
         world.sleep(QUIET).await;
-        self.note_readable();
-        let members = std::mem::take(&mut *lock(&self.inner.members));
-        for member in members {
-            self.leave(member).await;
+        for group in &self.plan.groups {
+            world.note(What::Readable { group: group.setup.name.clone(), queues: self.readable(group) });
         }
+        settle::change_once_more(&self).await;
+        settle::say_goodbye(&self).await;
     }
 
     /// Lets planned faults happen, those of members among them.
@@ -202,6 +209,11 @@ impl Run {
         self.world.with(|state| state.history.setup.calm)
     }
 
+    /// Whether this run has no faults but those of the application.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.world.with(|state| state.history.setup.steady)
+    }
+
     pub(crate) fn next_message(&self) -> u64 {
         self.inner.next_message.fetch_add(1, Ordering::Relaxed)
     }
@@ -217,6 +229,18 @@ impl Run {
     /// A member is to end.
     pub(crate) fn forget(&self, member: &Member) {
         lock(&self.inner.members).retain(|known| known.id != member.id);
+    }
+
+    /// Takes a member out of a group that has others.
+    pub(crate) fn take_one_of_several(&self) -> Option<Member> {
+        let group = (0..self.plan.groups.len()).find(|group| self.size_of(*group) > 1)?;
+        let mut members = lock(&self.inner.members);
+        let at = members.iter().position(|member| member.group == group)?;
+        Some(members.remove(at))
+    }
+
+    pub(crate) fn take_all_members(&self) -> Vec<Member> {
+        std::mem::take(&mut *lock(&self.inner.members))
     }
 
     /// A member joins the group that has the fewest, or any.
@@ -237,12 +261,13 @@ impl Run {
         lock(&self.inner.members).iter().filter(|member| member.group == group).count()
     }
 
-    fn join(&self, group: usize) {
+    pub(crate) fn join(&self, group: usize) {
         let id = u32::try_from(self.inner.next_member.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX);
         let name = self.plan.groups[group].setup.name.clone();
         let host = self.world.host(&format!("10.0.1.{}", id % 250 + 1)).named(&member_name(&name, id));
         let member = Member { id, group, name, host: host.clone(), state: Arc::default() };
         lock(&self.inner.members).push(member.clone());
+        self.world.note(What::Joined { host: host.index, member: id });
         self.world.spawn_on(&host, member::live(self.clone(), member)).detach();
     }
 
@@ -256,29 +281,16 @@ impl Run {
             return world.with(|state| state.reach("a member leaves before it has joined"));
         };
         let twice = world.roll(Fault::BusyShutdown);
-        let (run, of) = (self.clone(), member.clone());
-        let task = world.spawn_on(&member.host, async move {
-            let began = run.world.now();
-            if twice {
-                let second = client.clone();
-                let host = of.host.clone();
-                run.world.spawn_on(&host, async move { second.shutdown().await }).detach();
-            } else {
-                consumer.shutdown().await;
-            }
-            client.shutdown().await;
-            of.note(&run.world, Change::Left);
-            drop((client, consumer));
-            run.world.now().since(began)
-        });
+        let task = world.spawn_on(&member.host, settle::end(self.clone(), member.clone(), (client, consumer), twice));
         let Some(took) = task.await else { return };
+        self.note_last_offsets(&member);
         world.sleep(Duration::from_secs(5)).await;
         world.with(|state| {
             let host = member.host.index;
-            let (links, timers) = (state.links_of(host), state.hosts[host].timers);
+            let left = state.left_on(host);
             // A process that stood still, or whose frames were clogged, takes longer.
             let within = if state.swarm.is_calm() { WITHIN } else { WITHIN * 20 };
-            state.note(What::Shutdown { host, took, within, links, timers });
+            state.note(What::Shutdown { host, took, within, left });
         });
     }
 
@@ -321,22 +333,48 @@ impl Run {
         }
     }
 
-    /// Notes which queues members should share now.
-    fn note_readable(&self) {
-        for group in &self.plan.groups {
-            let name = group.setup.name.clone();
-            let retry: Arc<str> = format!("%RETRY%{name}").into();
-            let queues = self.world.cluster(|cluster| {
-                let mut queues = Vec::new();
-                for (broker, model) in cluster.brokers().enumerate() {
-                    for topic in [&group.setup.topic, &retry] {
-                        let count = model.topic(topic).map_or(0, |config| config.read_queues);
-                        queues.extend((0..count).map(|id| Queue { broker, topic: topic.clone(), id }));
-                    }
+    /// The queues that the members of a group should share now.
+    pub(crate) fn readable(&self, group: &Group) -> Vec<Queue> {
+        let retry: Arc<str> = format!("%RETRY%{}", group.setup.name).into();
+        self.world.cluster(|cluster| {
+            let mut queues = Vec::new();
+            for (broker, model) in cluster.brokers().enumerate() {
+                for topic in [&group.setup.topic, &retry] {
+                    let count = model.topic(topic).map_or(0, |config| config.read_queues);
+                    queues.extend((0..count).map(|id| Queue { broker, topic: topic.clone(), id }));
                 }
-                queues
-            });
-            self.world.note(What::Readable { group: name, queues });
+            }
+            queues
+        })
+    }
+
+    /// Notes which offsets the brokers have of a member's group.
+    fn note_last_offsets(&self, member: &Member) {
+        let group = member.name.clone();
+        let stored = self.world.cluster(|cluster| {
+            let of_broker = |(broker, model): (usize, &crate::cluster::Broker)| {
+                let rows = model.committed(&group);
+                rows.map(|(topic, id, offset)| (Queue { broker, topic: topic.into(), id }, offset)).collect::<Vec<_>>()
+            };
+            cluster.brokers().enumerate().flat_map(of_broker).collect()
+        });
+        self.world.note(What::LastOffsets { member: member.id, group, stored });
+    }
+
+    /// Notes what a producer has under way, when it is more than ever before.
+    pub(crate) fn note_load(&self, host: &Host, client: &Client) {
+        let (most_requests, most_bytes) = self.plan.narrow.unwrap_or_else(|| {
+            let link = LinkConfig::default();
+            (link.max_sends, link.max_queued_bytes)
+        });
+        for (_, load) in client.links() {
+            let (requests, bytes) = (load.requests, load.bytes);
+            let mut loads = lock(&self.inner.loads);
+            let known = loads.entry(host.index).or_default();
+            if requests > known.0 || bytes > known.1 {
+                *known = (requests.max(known.0), bytes.max(known.1));
+                self.world.note(What::Load { host: host.index, requests, bytes, most_requests, most_bytes });
+            }
         }
     }
 }
