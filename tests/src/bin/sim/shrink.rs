@@ -84,16 +84,18 @@ pub(crate) fn shrink(start: Script) -> Result<Script, String> {
     let mut search = Search { until: Instant::now() + TIME, rng: Rng::new(start.seed), start: start.clone() };
     let mut best = if search.fails(&start) { Some(start.clone()) } else { None };
     let small = search.small_world();
-    for _ in 0..ROUNDS {
+    let mut idle = 0;
+    while idle < ROUNDS && !search.is_over() && best.as_ref().is_none_or(|best| !best.faults.is_empty()) {
         let Some(found) = small.as_ref().and_then(|world| search.few_faults(world)).or_else(|| best.clone()) else {
             break;
         };
         let found = search.thin_out(found);
+        idle += 1;
         if best.as_ref().is_none_or(|best| weight(&found) < weight(best)) {
+            if best.as_ref().is_none_or(|best| found.faults.len() < best.faults.len()) {
+                idle = 0;
+            }
             best = Some(found);
-        }
-        if search.is_over() || best.as_ref().is_some_and(|best| best.faults.is_empty()) {
-            break;
         }
     }
     let best = best.ok_or("the failure does not come back as a script, nor with other seeds")?;
@@ -360,8 +362,8 @@ const SEEDS_A_WORLD: u64 = 120;
 const SEEDS_A_STEP: u64 = 30;
 /// Failing seeds of which that with the fewest faults is taken.
 const SAMPLES: usize = 6;
-/// How often the whole is tried, each time with other seeds and in another order.
-const ROUNDS: usize = 8;
+/// How often other seeds and another order are tried in vain before it is enough.
+const ROUNDS: usize = 2;
 /// Faults are so much more likely than in a sweep.
 const MORE_OFTEN: u32 = 3;
 /// Seeds that are easy to read.
