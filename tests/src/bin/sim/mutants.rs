@@ -23,6 +23,9 @@ pub(crate) struct Mutants {
     /// Where those scripts are written
     #[arg(long, requires = "shrink")]
     out: Option<PathBuf>,
+    /// The time that one script may take
+    #[arg(long, default_value_t = shrink::SECONDS)]
+    seconds: u64,
     /// Ends with one line of figures
     #[arg(long)]
     json: bool,
@@ -94,7 +97,7 @@ impl Mutants {
     fn shrink(&self, mutant: &Mutant, seed: u64, by: &str) -> Result<(usize, Duration), String> {
         let begun = Instant::now();
         let start = shrink::of_seed(seed, by, mutant.number)?;
-        let mut script = shrink::shrink(start)?;
+        let mut script = shrink::shrink(start, Duration::from_secs(self.seconds));
         let took = begun.elapsed();
         println!("      {} faults after {took:.1?}", script.faults.len());
         script.faults.iter().for_each(|fault| println!("      {fault}"));
