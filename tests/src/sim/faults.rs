@@ -315,7 +315,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::WriteZero => 20,
         Fault::LateAnswer | Fault::Reordered | Fault::NoResponse | Fault::Garbled => 300,
         Fault::OddOffsets | Fault::DeepJson | Fault::HugeRoute => 1_000,
-        Fault::Bomb => 100,
+        Fault::Bomb => 300,
         Fault::ErrorCode => 1_500,
         Fault::WeakStore | Fault::DoubleAppend => 2_000,
         Fault::StaleRoute | Fault::EmptyRoute | Fault::SplitViews => 10_000,
