@@ -91,7 +91,10 @@ pub(crate) fn shrink(start: Script, time: Duration) -> Script {
     let mut idle = 0;
     while idle < ROUNDS && !search.is_over() && !best.faults.is_empty() {
         let sample = world.as_ref().and_then(|world| search.few_faults(world));
-        let Some(found) = sample.or_else(|| Some(best.clone()).filter(|best| search.fails(best))) else { break };
+        let Some(found) = sample.or_else(|| Some(best.clone()).filter(|best| search.fails(best))) else {
+            idle += 1;
+            continue;
+        };
         let found = search.thin_out(found);
         idle = if found.faults.len() < best.faults.len() { 0 } else { idle + 1 };
         if weight(&found) < weight(&best) {
@@ -134,6 +137,9 @@ impl Search {
         let mut fewest: Option<Script> = None;
         for _ in 0..SAMPLES {
             let Some(found) = self.some_seed(world, SEEDS_A_WORLD) else { break };
+            if !self.is_clean(&found) {
+                continue;
+            }
             if fewest.as_ref().is_none_or(|fewest| weight(&found) < weight(fewest)) {
                 fewest = Some(found);
             }
@@ -161,7 +167,7 @@ impl Search {
             script.mutant = self.start.mutant;
             self.breaks(&script).then_some(script)
         });
-        found.map(|(_, script)| script).filter(|script| self.is_clean(script))
+        found.map(|(_, script)| script)
     }
 
     /// Leaves out what is not needed: faults, then parts of the topology, until nothing more can go.
