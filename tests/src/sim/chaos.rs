@@ -124,6 +124,17 @@ async fn happen(run: &Run, fault: Fault) {
             world.pause(&member.host, time);
         }
         Fault::Join => run.join_one(true),
+        Fault::Visit => {
+            let before = run.members();
+            run.join_one(false);
+            if run.members() > before {
+                world.with(|state| state.count(fault));
+                world.sleep(seconds(Stream::Time, 2, 9)).await;
+                if let Some(member) = run.take_newest_member() {
+                    run.leave(member).await;
+                }
+            }
+        }
         Fault::Leave => {
             if let Some(member) = run.take_member() {
                 world.with(|state| state.count(fault));
@@ -216,7 +227,7 @@ fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
 }
 
 /// The faults that this plan makes happen.
-const PLANNED: [Fault; 24] = [
+const PLANNED: [Fault; 25] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -237,6 +248,7 @@ const PLANNED: [Fault; 24] = [
     Fault::Pause,
     Fault::Zombie,
     Fault::Join,
+    Fault::Visit,
     Fault::Leave,
     Fault::MemberCrash,
     Fault::SilentCrash,
