@@ -121,6 +121,8 @@ faults! {
     ClockSkew = "time.4",
     /// A member joins.
     Join = "mem.1",
+    /// A member joins, and leaves soon: its queues go there and back.
+    Visit = "mem.1b",
     /// A member leaves in good order.
     Leave = "mem.2",
     /// A member crashes, and its links are reset.

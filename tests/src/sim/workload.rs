@@ -233,6 +233,10 @@ impl Run {
         lock(&self.inner.members).retain(|known| known.id != member.id);
     }
 
+    pub(crate) fn take_newest_member(&self) -> Option<Member> {
+        lock(&self.inner.members).pop()
+    }
+
     /// Takes a member out of a group that has others.
     pub(crate) fn take_one_of_several(&self) -> Option<Member> {
         let group = (0..self.plan.groups.len()).find(|group| self.size_of(*group) > 1)?;

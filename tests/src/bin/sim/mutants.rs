@@ -159,7 +159,7 @@ pub(crate) fn activate(_: u32) {}
 const MUTANTS: &[Mutant] = &[
     Mutant { number: 1, what: "a failed message is settled before the broker has it", by: &["C3", "C1"] },
     Mutant { number: 2, what: "the end of the last settled message is committed", by: &["C3"] },
-    Mutant { number: 3, what: "the pull of an earlier assignment counts", by: &["R4", "C6", "C1"] },
+    Mutant { number: 3, what: "the pull of an earlier assignment counts", by: &["R4", "C5", "C6", "C1"] },
     Mutant { number: 4, what: "an offset that could not be asked is 0", by: &["C4", "C5"] },
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
     Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C7"] },
