@@ -244,7 +244,10 @@ impl Corpora {
         }
         self.keep("header_rmq", whole(&[&good[..], &pair(b"", b"")].concat()));
         self.keep("header_rmq", whole(&[&pair(b"", b"x"), &good[..]].concat()));
-        self.keep("header_rmq", whole(&[pair(b"a", b"1"), pair(b"b", b""), pair(b"a", b""), pair(b"a", b"2")].concat()));
+        self.keep(
+            "header_rmq",
+            whole(&[pair(b"a", b"1"), pair(b"b", b""), pair(b"a", b""), pair(b"a", b"2")].concat()),
+        );
         self.keep("header_rmq", whole(&pair(b"\xff\xfe", b"x")));
         self.keep("header_rmq", whole(&pair(b"k", b"\xff\xfe")));
         self.keep("header_rmq", whole(&pair(&[b'k'; 256], b"x")));

@@ -4,6 +4,8 @@
 //! committed corpus of its target alone; with `fuzz DIRECTORY`, where `cargo fuzz build` left its programs, by libFuzzer
 //! from that corpus, for at most a minute each.
 
+#![allow(clippy::arithmetic_side_effects, reason = "it counts to ten")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};

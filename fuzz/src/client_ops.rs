@@ -62,7 +62,14 @@ impl Run {
         // Nobody knows the id of that command, and nothing is to be said of it here.
         world.listen();
         world.events.clear();
-        Self { world, under_way: BTreeMap::new(), consumers: Vec::new(), held: Vec::new(), open: Vec::new(), stop: None }
+        Self {
+            world,
+            under_way: BTreeMap::new(),
+            consumers: Vec::new(),
+            held: Vec::new(),
+            open: Vec::new(),
+            stop: None,
+        }
     }
 
     fn operation(&mut self, from: &mut Unstructured<'_>) -> arbitrary::Result<()> {
@@ -158,10 +165,8 @@ impl Run {
         }
         let body = if from.arbitrary()? { some_bytes(from, 400)? } else { b"" };
         let preamble = Preamble { flags, ..Preamble::response(code, codec) };
-        let frame = preamble.encode(
-            |out| fields.iter().for_each(|(key, value)| out.text(key, value)),
-            Bytes::copy_from_slice(body),
-        );
+        let frame = preamble
+            .encode(|out| fields.iter().for_each(|(key, value)| out.text(key, value)), Bytes::copy_from_slice(body));
         self.world.send(conn, &frame.to_bytes(opaque));
         if from.arbitrary()? {
             self.world.read(conn, usize::MAX);

@@ -347,7 +347,8 @@ impl Iterator for Walk<'_> {
             let announced = i32::from_be_bytes(*word);
             let magic = magic_of(rest);
             let min = if magic == Some(MAGIC_BLANK) { MIN_BLANK } else { MIN_RECORD };
-            let Some(len) = usize::try_from(announced).ok().filter(|len| *len > min || (*len == min && !mutant!(102))) else {
+            let Some(len) = usize::try_from(announced).ok().filter(|len| *len > min || (*len == min && !mutant!(102)))
+            else {
                 return Some(self.lost(LostReason::Size(announced)));
             };
             let Some(bytes) = rest.get(..len) else {
