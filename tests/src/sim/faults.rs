@@ -121,6 +121,8 @@ faults! {
     ClockSkew = "time.4",
     /// A member joins.
     Join = "mem.1",
+    /// A member joins, and leaves soon: its queues go there and back.
+    Visit = "mem.1b",
     /// A member leaves in good order.
     Leave = "mem.2",
     /// A member crashes, and its links are reset.
@@ -315,7 +317,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::WriteZero => 20,
         Fault::LateAnswer | Fault::Reordered | Fault::NoResponse | Fault::Garbled => 300,
         Fault::OddOffsets | Fault::DeepJson | Fault::HugeRoute => 1_000,
-        Fault::Bomb => 100,
+        Fault::Bomb => 300,
         Fault::ErrorCode => 1_500,
         Fault::WeakStore | Fault::DoubleAppend => 2_000,
         Fault::StaleRoute | Fault::EmptyRoute | Fault::SplitViews => 10_000,

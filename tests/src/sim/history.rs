@@ -355,7 +355,7 @@ pub enum What {
         by_client: bool,
         /// For how long nothing had gone over it.
         idle: Duration,
-        /// The pulls under way on it: group, queue, and when they arrived.
+        /// The pulls under way on it: group, queue, and when they were written.
         pulls: Vec<(Arc<str>, Queue, Instant)>,
     },
     /// Something happened to a link that a client may close it for.

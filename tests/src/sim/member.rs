@@ -19,6 +19,13 @@ use super::{Host, World, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
+    let state = member.state.clone();
+    state.living.store(true, Ordering::Relaxed);
+    consume(run, member).await;
+    state.living.store(false, Ordering::Relaxed);
+}
+
+async fn consume(run: Run, member: Member) {
     let plan = &run.plan.groups[member.group];
     let leaving = || member.state.leaving.load(Ordering::Relaxed);
     let client = loop {

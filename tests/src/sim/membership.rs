@@ -19,6 +19,17 @@ pub(crate) async fn happen(run: Run, fault: Fault, dice: Dice) {
             world.pause(&member.host, time);
         }
         Fault::Join => run.join_one(true),
+        Fault::Visit => {
+            let before = run.members().len();
+            run.join_one(false);
+            if run.members().len() > before {
+                world.with(|state| state.count(fault));
+                world.sleep(dice.seconds(2, 9)).await;
+                if let Some(member) = run.take_newest_member() {
+                    run.leave(member).await;
+                }
+            }
+        }
         Fault::Leave => {
             if let Some(member) = take(&run, &dice) {
                 world.with(|state| state.count(fault));
@@ -61,5 +72,12 @@ fn take(run: &Run, dice: &Dice) -> Option<Member> {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 6] =
-    [Fault::Zombie, Fault::Join, Fault::Leave, Fault::MemberCrash, Fault::SilentCrash, Fault::RollingRestart];
+pub(crate) const KINDS: [Fault; 7] = [
+    Fault::Zombie,
+    Fault::Join,
+    Fault::Visit,
+    Fault::Leave,
+    Fault::MemberCrash,
+    Fault::SilentCrash,
+    Fault::RollingRestart,
+];

@@ -59,7 +59,7 @@ pub(crate) struct Link {
     /// When the client last wrote, and when it wrote what arrives now.
     wrote: Instant,
     pub(crate) written: Instant,
-    /// Pulls that are not answered, by opaque: group, queue, and when they arrived.
+    /// Pulls that are not answered, by opaque: group, queue, and when they were written.
     pub(crate) pulls: BTreeMap<i32, (Arc<str>, Queue, Instant)>,
     /// Requests of the server that are not answered.
     pub(crate) asked: BTreeMap<i32, i32>,
@@ -212,10 +212,10 @@ impl State {
         if host.dead && host.silent {
             return;
         }
-        if !host.dead && link.server_open && link.end.is_none() {
+        if !host.dead && link.end.is_none() {
             let idle = now.since(link.wrote.max(link.last_said.min(now)));
             let pulls = std::mem::take(&mut link.pulls).into_values().collect();
-            let ended = What::Ended { host: link.host, link: id, by_client: true, idle, pulls };
+            let ended = What::Ended { host: link.host, link: id, by_client: link.server_open, idle, pulls };
             self.note(ended);
         }
         let Some(link) = self.net.links.get_mut(&id) else { return };
@@ -280,8 +280,10 @@ impl State {
 
     pub(crate) fn end_at_client(&mut self, id: u64, end: End) {
         let Some(link) = self.net.links.get_mut(&id) else { return };
-        if link.client_open && link.end.is_none() && !self.hosts[link.host].paused {
-            let pulls = std::mem::take(&mut link.pulls).into_values().collect();
+        if link.client_open && link.end.is_none() {
+            // A process that stands still hears of it later.
+            let mut pulls: Vec<_> = std::mem::take(&mut link.pulls).into_values().collect();
+            pulls.retain(|_| !self.hosts[link.host].paused);
             let idle = self.now.since(link.wrote.max(link.last_said.min(self.now)));
             let ended = What::Ended { host: link.host, link: id, by_client: false, idle, pulls };
             self.note(ended);

@@ -40,10 +40,10 @@ impl State {
                     return;
                 };
                 let queue = Queue { broker, topic, id: queue };
-                let (now, opaque) = (self.now, frame.header.opaque.0);
+                let opaque = frame.header.opaque.0;
                 if let Some(link) = self.net.links.get_mut(&id) {
                     link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
-                    link.pulls.insert(opaque, (group.clone(), queue.clone(), now));
+                    link.pulls.insert(opaque, (group.clone(), queue.clone(), written));
                 }
                 self.note(What::Pull { host, link: id, group, queue, offset });
             }

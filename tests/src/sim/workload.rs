@@ -125,6 +125,8 @@ pub(crate) struct Member {
 #[derive(Default)]
 pub(crate) struct MemberState {
     pub(crate) leaving: AtomicBool,
+    /// Its own task goes on: a listener may be slow to end.
+    pub(crate) living: AtomicBool,
     /// A queue stopped at a record that nobody can read: somebody has to look.
     pub(crate) stuck: AtomicBool,
     pub(crate) handles: Mutex<Option<(Client, PushConsumer)>>,
@@ -231,6 +233,10 @@ impl Run {
         lock(&self.inner.members).retain(|known| known.id != member.id);
     }
 
+    pub(crate) fn take_newest_member(&self) -> Option<Member> {
+        lock(&self.inner.members).pop()
+    }
+
     /// Takes a member out of a group that has others.
     pub(crate) fn take_one_of_several(&self) -> Option<Member> {
         let group = (0..self.plan.groups.len()).find(|group| self.size_of(*group) > 1)?;
@@ -287,7 +293,8 @@ impl Run {
         world.sleep(Duration::from_secs(5)).await;
         world.with(|state| {
             let host = member.host.index;
-            let left = state.left_on(host);
+            let mut left = state.left_on(host);
+            left.tasks -= usize::from(member.state.living.load(Ordering::Relaxed));
             // A process that stood still, or whose frames were clogged, takes longer.
             let within = if state.swarm.is_calm() { WITHIN } else { WITHIN * 20 };
             state.note(What::Shutdown { host, took, within, left });

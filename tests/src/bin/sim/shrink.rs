@@ -3,6 +3,7 @@
 //! The search goes by seeds first: any seed that fails by the same invariant is as good, so that small topologies and
 //! few kinds of faults are tried with many. What is left is then thinned out fault by fault.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -86,14 +87,19 @@ pub(crate) fn of_seed(seed: u64, invariant: &str, mutant: u32) -> Result<Script,
 pub(crate) fn shrink(start: Script, time: Duration) -> Script {
     let mut search = Search { until: Instant::now() + time, rng: Rng::new(start.seed), start: start.clone() };
     let mut best = start;
-    let small = search.small_world();
+    let mut world = search.small_world();
     let mut idle = 0;
     while idle < ROUNDS && !search.is_over() && !best.faults.is_empty() {
-        let sample = small.as_ref().and_then(|world| search.few_faults(world));
-        let Some(found) = sample.or_else(|| Some(best.clone()).filter(|best| search.fails(best))) else { break };
+        let sample = world.as_ref().and_then(|world| search.few_faults(world));
+        let Some(found) = sample.or_else(|| Some(best.clone()).filter(|best| search.fails(best))) else {
+            idle += 1;
+            continue;
+        };
         let found = search.thin_out(found);
         idle = if found.faults.len() < best.faults.len() { 0 } else { idle + 1 };
         if weight(&found) < weight(&best) {
+            // Other seeds may do with even less of what is left.
+            world = Some(World { plan: found.topology.clone(), kinds: kinds_of(&found) });
             best = found;
         }
     }
@@ -101,7 +107,6 @@ pub(crate) fn shrink(start: Script, time: Duration) -> Script {
 }
 
 /// A topology and the kinds of faults that happen in it.
-#[derive(Clone)]
 struct World {
     plan: Plan,
     kinds: Vec<Fault>,
@@ -114,55 +119,17 @@ struct Search {
 }
 
 impl Search {
-    /// A small topology with few kinds of faults in which some seed fails.
+    /// A small topology in which some seed fails, without faults if need be.
     fn small_world(&mut self) -> Option<World> {
-        let mut kinds: Vec<Fault> = self.start.faults.iter().map(Occasion::fault).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let whole = self.start.topology.clone();
-        let mut world = CAPS.iter().find_map(|cap| {
+        let (kinds, whole) = (kinds_of(&self.start), self.start.topology.clone());
+        CAPS.iter().find_map(|cap| {
             let plan = capped(&whole, cap);
             let calm = World { plan: plan.clone(), kinds: Vec::new() };
             let world = World { plan, kinds: kinds.clone() };
             let tries = [(calm, SEEDS_OF_CALM), (world, SEEDS_A_WORLD)];
             let found = tries.into_iter().find(|(world, seeds)| self.some_seed(world, *seeds).is_some());
             found.map(|(world, _)| world)
-        })?;
-        world = self.fewer_kinds(world);
-        while let Some(smaller) = self.smaller(&world) {
-            world = smaller;
-        }
-        Some(self.fewer_kinds(world))
-    }
-
-    /// The same with fewer kinds of faults.
-    fn fewer_kinds(&mut self, mut world: World) -> World {
-        let mut part = world.kinds.len().div_ceil(2).max(1);
-        loop {
-            world.kinds = self.shuffled(world.kinds);
-            let mut at = 0;
-            while at < world.kinds.len() {
-                let end = (at + part).min(world.kinds.len());
-                let kinds = [&world.kinds[..at], &world.kinds[end..]].concat();
-                let without = World { kinds, ..world.clone() };
-                if self.some_seed(&without, SEEDS_A_STEP).is_some() {
-                    world = without;
-                } else {
-                    at = end;
-                }
-            }
-            if part == 1 || self.is_over() {
-                return world;
-            }
-            part = part.div_ceil(2);
-        }
-    }
-
-    /// The same with one thing less.
-    fn smaller(&mut self, world: &World) -> Option<World> {
-        let plans = self.shuffled(smaller_plans(&world.plan));
-        let mut worlds = plans.into_iter().map(|plan| World { plan, ..world.clone() });
-        worlds.find(|world| self.some_seed(world, SEEDS_A_STEP).is_some())
+        })
     }
 
     /// Of many seeds of a world the script with the fewest faults.
@@ -170,6 +137,9 @@ impl Search {
         let mut fewest: Option<Script> = None;
         for _ in 0..SAMPLES {
             let Some(found) = self.some_seed(world, SEEDS_A_WORLD) else { break };
+            if !self.is_clean(&found) {
+                continue;
+            }
             if fewest.as_ref().is_none_or(|fewest| weight(&found) < weight(fewest)) {
                 fewest = Some(found);
             }
@@ -197,7 +167,7 @@ impl Search {
             script.mutant = self.start.mutant;
             self.breaks(&script).then_some(script)
         });
-        found.map(|(_, script)| script).filter(|script| self.is_clean(script))
+        found.map(|(_, script)| script)
     }
 
     /// Leaves out what is not needed: faults, then parts of the topology, until nothing more can go.
@@ -220,10 +190,7 @@ impl Search {
 
     /// Leaves out kinds of faults, then ever smaller parts.
     fn fewer_faults(&mut self, mut script: Script) -> Script {
-        let mut kinds: Vec<Fault> = script.faults.iter().map(Occasion::fault).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        for kind in self.shuffled(kinds) {
+        for kind in self.shuffled(kinds_of(&script)) {
             let faults = script.faults.iter().filter(|fault| fault.fault() != kind).cloned().collect();
             let without = Script { faults, ..script.clone() };
             if self.fails(&without) {
@@ -294,6 +261,12 @@ impl Search {
         }
         all
     }
+}
+
+/// The kinds of faults in a script.
+fn kinds_of(script: &Script) -> Vec<Fault> {
+    let kinds: BTreeSet<Fault> = script.faults.iter().map(Occasion::fault).collect();
+    kinds.into_iter().collect()
 }
 
 /// What counts: faults, then everything else.
@@ -372,8 +345,6 @@ const CAPS: [Cap; 5] = [
 const SEEDS_A_WORLD: u64 = 80;
 /// The same in one without faults, where seeds differ little.
 const SEEDS_OF_CALM: u64 = 8;
-/// The same for a step from one that fails.
-const SEEDS_A_STEP: u64 = 24;
 /// Failing seeds of which that with the fewest faults is taken.
 const SAMPLES: usize = 6;
 /// How often other seeds and another order are tried in vain before it is enough.

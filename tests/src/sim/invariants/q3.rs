@@ -14,13 +14,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Fault(Fault::Pause | Fault::Zombie) | What::Member { change: Change::Paused, .. } => {
                 paused = Some(row.at);
             }
-            What::Unstarted { host, left } if *left != Leftover::default() => {
-                if paused.is_none_or(|at| row.at.since(at) > PAUSED) {
-                    return Err(Broken::new(
-                        row.at,
-                        format!("a client of host {host} did not start and left {left:?}"),
-                    ));
-                }
+            What::Unstarted { host, left }
+                if *left != Leftover::default() && paused.is_none_or(|at| row.at.since(at) > PAUSED) =>
+            {
+                return Err(Broken::new(row.at, format!("a client of host {host} did not start and left {left:?}")));
             }
             _ => {}
         }
