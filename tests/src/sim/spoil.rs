@@ -147,7 +147,7 @@ fn bomb_of(record: &Bytes) -> Option<Bytes> {
     let (draft, place) = Draft::read(record)?;
     let sys_flag = SysFlags(draft.sys_flag).with_compression(CompressionKind::Zstd).0;
     let draft = Draft { body: bomb.clone(), sys_flag, ..draft };
-    draft.record(draft.encoded_properties().ok()?, &place).ok()
+    draft.record(draft.properties.encode().ok()?, &place).ok()
 }
 
 /// Levels of nested JSON, enough to overflow the stack of a reader that goes down into each.
