@@ -264,6 +264,8 @@ pub enum What {
     Committed {
         /// The index of the host that committed it.
         host: usize,
+        /// When it wrote that: of an older link, it may arrive after a later one.
+        written: Instant,
         /// The group.
         group: Arc<str>,
         /// The queue.

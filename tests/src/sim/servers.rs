@@ -193,7 +193,7 @@ impl State {
     /// A request arrived whole.
     pub(crate) fn on_frame(&mut self, id: u64, frame: Frame) {
         let Some(link) = self.net.links.get(&id) else { return };
-        let (node, host) = (link.node, link.host);
+        let (node, host, written) = (link.node, link.host, link.written);
         let message = self.send_of(node, &frame);
         self.watch(id, node, host, &frame);
         let link = self.net.links.get(&id);
@@ -233,7 +233,7 @@ impl State {
             && self.servers.cluster.broker(broker).topic(&topic).is_some()
         {
             let queue = Queue { broker, topic: topic.into(), id: queue };
-            self.note(What::Committed { host, group: group.into(), queue, offset });
+            self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
         self.serve_asked(Some((&asked, topic)));
         if message.is_none() && code == request::SEND_MESSAGE_V2 {

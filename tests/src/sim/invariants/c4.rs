@@ -16,6 +16,8 @@ struct Line {
     /// Values with their times.
     values: Vec<(Instant, i64)>,
     host: Option<usize>,
+    /// When the last one was written.
+    written: Instant,
     /// Something allows the next value to be smaller.
     excused: bool,
 }
@@ -26,8 +28,14 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     for row in &history.rows {
         match &row.what {
             What::Fault(Fault::Pause | Fault::Zombie) => window = PAUSED,
-            What::Committed { host, group, queue, offset } => {
+            What::Committed { host, written, group, queue, offset } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
+                let late = line.host == Some(*host) && *written < line.written;
+                if late {
+                    line.values.push((row.at, *offset));
+                    continue;
+                }
+                line.written = *written;
                 let last = line.values.last().map(|(_, value)| *value);
                 let back = last.is_some_and(|last| *offset < last);
                 if back && !line.excused && line.host == Some(*host) {
@@ -96,6 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn an_older_one_that_arrives_late() {
+        let at = |millis: u64, offset: i64| {
+            let written = Instant::from_millis(millis);
+            What::Committed { host: 9, written, group: "g0".into(), queue: queue(0), offset }
+        };
+        assert_eq!(check(&history(vec![(20, at(19, 5)), (21, at(10, 4)), (22, at(21, 5))])), Ok(()));
+        assert!(check(&history(vec![(20, at(19, 5)), (21, at(20, 4))])).is_err());
+    }
+
+    #[test]
     fn started_from_an_old_answer_after_a_pause() {
         let rows = vec![
             (1, committed(1)),
@@ -117,7 +135,7 @@ mod tests {
     fn back_after_a_move_or_by_another_member() {
         let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: 1 };
         assert_eq!(check(&history(vec![(2, committed(5)), (3, moved), (4, start(1)), (5, committed(2))])), Ok(()));
-        let other = What::Committed { host: 9, group: "g0".into(), queue: queue(0), offset: 4 };
+        let other = What::Committed { host: 9, written: Instant::FAR, group: "g0".into(), queue: queue(0), offset: 4 };
         assert_eq!(check(&history(vec![(2, committed(5)), (3, other)])), Ok(()));
     }
 }

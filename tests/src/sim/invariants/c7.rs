@@ -66,7 +66,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     seen.entry(key).or_default().insert(*offset);
                 }
             }
-            What::Committed { host, group, queue, offset } => {
+            What::Committed { host, group, queue, offset, .. } => {
                 let key = (group.clone(), queue.clone());
                 committed.insert(key.clone(), *offset);
                 let passed = owed.get(&key).and_then(|owed| owed.range(..offset).find(|(_, by)| *by == host));
@@ -86,6 +86,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 mod tests {
     use super::super::synthetic::*;
     use super::*;
+    use rocketmq_core::time::Instant;
 
     fn spoilt(offset: i64) -> What {
         What::Spoilt { host: 0, group: "g0".into(), queue: queue(0), offset, answer: vec![0, 1, 2] }
@@ -125,7 +126,7 @@ mod tests {
         rows.extend(three());
         rows.push((5, committed(4)));
         assert_eq!(check(&history(rows)), Ok(()));
-        let other = What::Committed { host: 9, group: "g0".into(), queue: queue(0), offset: 3 };
+        let other = What::Committed { host: 9, written: Instant::FAR, group: "g0".into(), queue: queue(0), offset: 3 };
         let mut rows = three();
         rows.push((5, other));
         assert_eq!(check(&history(rows)), Ok(()));

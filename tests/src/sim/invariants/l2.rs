@@ -53,8 +53,8 @@ fn rounds(history: &History) -> Result<(), Broken> {
 
 /// The time over which connects are counted.
 const WINDOW: Duration = Duration::from_secs(20);
-/// Less than the pause between two rounds, for what a write may wait.
-const ROUND: Duration = Duration::from_millis(500);
+/// Far less than the pause between two rounds, for what a write may wait.
+const ROUND: Duration = Duration::from_millis(200);
 /// Questions of one round: one a topic, the retry topic included.
 const TOPICS: usize = 2;
 /// One a second after the third, and what was under way.

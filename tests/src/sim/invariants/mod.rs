@@ -190,7 +190,7 @@ pub(crate) mod synthetic {
     }
 
     pub(crate) fn committed(offset: i64) -> What {
-        What::Committed { host: 0, group: "g0".into(), queue: queue(0), offset }
+        What::Committed { host: 0, written: Instant::FAR, group: "g0".into(), queue: queue(0), offset }
     }
 
     pub(crate) fn assigned(member: u32, added: &[i32], revoked: &[i32]) -> What {

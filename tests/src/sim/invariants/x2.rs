@@ -51,7 +51,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Leaving { host } => drop(gone.insert(*host, row.at)),
             What::Ended { host, link, by_client, idle, .. } => {
                 let Some(ended) = links.remove(link) else { continue };
-                let guilty = hostile.remove(link).is_some_and(|(at, _)| at <= row.at);
+                // Some lies are seen through before what follows them is there.
+                let known = hostile.remove(link);
+                let (guilty, early) = (known.is_some_and(|(at, _)| at <= row.at), known.is_some());
                 let leaving = gone.get(host).is_some_and(|at| row.at.since(*at) < LEAVING);
                 if !by_client || leaving || *idle > IDLE {
                     continue;
@@ -60,7 +62,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 if row.at.since(last.0) > TICK {
                     *last = (row.at, None, None);
                 }
-                match (guilty, ended.troubled) {
+                match (guilty, ended.troubled || early) {
                     (true, _) => last.1 = Some(*link),
                     (false, false) => last.2 = Some(*link),
                     (false, true) => {}

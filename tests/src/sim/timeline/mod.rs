@@ -151,7 +151,7 @@ fn shown(what: &What, report: &Report, members: &mut Members) -> Option<(&'stati
             let text = format!("stores {} at {}/{} @{}", message(&copy.id), queue.topic, queue.id, copy.offset);
             ("stored", broker(queue.broker), text)
         }
-        What::Committed { host, group, queue, offset } => {
+        What::Committed { host, group, queue, offset, .. } => {
             let by = report.hosts.get(*host).map_or("?", String::as_str);
             let text = format!("{group} is at {}/{} @{offset}, says {by}", queue.topic, queue.id);
             ("committed", broker(queue.broker), text)
