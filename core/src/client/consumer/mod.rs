@@ -1,6 +1,7 @@
 //! One push consumer: its start and stop, its queues, and what failed.
 
 mod commit;
+mod lock;
 mod pull;
 mod queue;
 mod send_back;
@@ -29,6 +30,7 @@ use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
 use crate::wire::subscription::SubscriptionData;
 use commit::{Lane, LastOffsets};
+use lock::Locks;
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -46,6 +48,7 @@ pub(crate) struct Consumer {
     queues: BTreeMap<MessageQueue, Assigned>,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
+    locks: Locks,
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     send_backs: BTreeMap<u64, SendBack>,
@@ -62,6 +65,8 @@ enum State {
     Draining { op: OpId, deadline: Instant },
     /// The last offsets are on their way.
     Committing { op: OpId, unsettled: u64 },
+    /// Locks are being given back.
+    Unlocking { op: OpId, unsettled: u64 },
     /// Leaving the group at every broker.
     Leaving { op: OpId, unsettled: u64 },
 }
@@ -119,6 +124,7 @@ impl Consumer {
             rebalance,
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            locks: Locks::default(),
             lanes: BTreeMap::new(),
             send_backs: BTreeMap::new(),
             turn,
@@ -148,7 +154,7 @@ impl Consumer {
                 }
                 return false;
             }
-            State::Committing { .. } | State::Leaving { .. } => return false,
+            State::Committing { .. } | State::Unlocking { .. } | State::Leaving { .. } => return false,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         self.rebalance.stop(fx);
@@ -158,6 +164,7 @@ impl Consumer {
         arm_stop(&group, deadline, fx);
         self.state = State::Draining { op, deadline };
         fx.output(Output::StopIntake { group });
+        self.end_suspensions(fx);
         true
     }
 
@@ -172,7 +179,11 @@ impl Consumer {
     pub(crate) fn on_stop_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         match self.state {
             State::Draining { op, deadline } => self.commit_last(op, deadline, at, fx),
-            State::Committing { op, unsettled } => self.leave(op, unsettled, fx),
+            State::Committing { op, unsettled } => {
+                self.unlock(op, unsettled, at, fx);
+                self.on_stop_deadline(at, fx);
+            }
+            State::Unlocking { op, unsettled } => self.leave(op, unsettled, fx),
             State::Starting { .. } | State::Running | State::Leaving { .. } => {}
         }
     }
@@ -195,7 +206,9 @@ impl Consumer {
             State::Draining { op, .. } => {
                 fx.complete(op, CommandResult::Stopped(Drained { unsettled: outstanding }));
             }
-            State::Committing { op, unsettled } | State::Leaving { op, unsettled } => {
+            State::Committing { op, unsettled }
+            | State::Unlocking { op, unsettled }
+            | State::Leaving { op, unsettled } => {
                 fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
             }
         }
@@ -336,10 +349,16 @@ impl Consumer {
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            if self.config.is_orderly() {
+                self.want_lock(queue, fx);
+            }
             if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {
                 continue;
             }
             self.locate(queue, at, fx);
+        }
+        if self.config.is_orderly() {
+            self.ask_locks(at, fx);
         }
         if !revoked.is_empty() || !added.is_empty() {
             let (group, topic) = (self.config.group.clone(), allocation.topic);
@@ -353,14 +372,29 @@ impl Consumer {
         fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
         fx.disarm(&TimerKey::Commit(self.config.group.clone()));
         self.commit(at, fx);
-        self.after_commit(fx);
+        self.after_commit(at, fx);
     }
 
-    /// Leaves the group once every offset is with its broker.
-    fn after_commit(&mut self, fx: &mut Effects) {
+    /// Gives locks back and leaves the group once every offset is with its broker.
+    fn after_commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Committing { op, unsettled } = self.state
             && self.leaving.is_empty()
             && self.queues.values().all(|assigned| !assigned.is_committing())
+        {
+            self.unlock(op, unsettled, at, fx);
+        }
+    }
+
+    fn unlock(&mut self, op: OpId, unsettled: u64, at: Siblings<'_>, fx: &mut Effects) {
+        self.state = State::Unlocking { op, unsettled };
+        self.unlock_all(at, fx);
+        self.after_unlock(fx);
+    }
+
+    /// Leaves the group once every lock is with its broker: whoever gets a queue next has not to wait for it.
+    fn after_unlock(&mut self, fx: &mut Effects) {
+        if let State::Unlocking { op, unsettled } = self.state
+            && self.locks.is_empty()
         {
             self.leave(op, unsettled, fx);
         }
@@ -373,6 +407,7 @@ impl Consumer {
             assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
+        self.drop_locks(fx);
         for id in core::mem::take(&mut self.send_backs).into_keys() {
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
             fx.disarm(&TimerKey::Republish(group.clone(), id));
