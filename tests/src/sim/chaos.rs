@@ -62,6 +62,11 @@ async fn happen(run: &Run, fault: Fault) {
             world.sleep(down).await;
             world.start(server);
         }
+        Fault::LostLocks => world.with(|state| {
+            state.count(fault);
+            state.servers.cluster.broker_mut(broker).lose_locks();
+            state.note(What::LocksLost { broker });
+        }),
         Fault::LostClients => world.with(|state| {
             state.count(fault);
             let now = state.now;
@@ -209,12 +214,13 @@ fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
 }
 
 /// The faults that this plan makes happen.
-const PLANNED: [Fault; 23] = [
+const PLANNED: [Fault; 24] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
     Fault::OldOffsets,
     Fault::OtherAddress,
+    Fault::LostLocks,
     Fault::LostClients,
     Fault::SlowBroker,
     Fault::ReadOnly,

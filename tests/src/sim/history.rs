@@ -39,6 +39,16 @@ pub struct GroupSetup {
     pub queue_messages: u32,
     /// Messages of one pull.
     pub pull_batch: u32,
+    /// Whether it consumes its queues in order.
+    pub orderly: bool,
+}
+
+impl Setup {
+    /// Whether the group consumes its queues in order.
+    #[must_use]
+    pub fn is_orderly(&self, group: &str) -> bool {
+        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
+    }
 }
 
 impl GroupSetup {
@@ -229,6 +239,38 @@ pub enum What {
         /// The offset.
         offset: i64,
     },
+    /// A broker locked a queue for a client, or renewed that.
+    Locked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A client gave a lock back.
+    Unlocked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A broker forgot all locks.
+    LocksLost {
+        /// The index of the broker.
+        broker: usize,
+    },
+    /// A member found a lock lost, or gave it up at the end of its time.
+    LockGone {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
     /// Something else than a client changed a committed offset, or told clients another one.
     Moved {
         /// The group.
@@ -271,6 +313,13 @@ pub enum What {
         /// Queues it gave up.
         revoked: Vec<Queue>,
     },
+    /// A member lives on a host.
+    Lives {
+        /// The member.
+        member: u32,
+        /// The index of the host.
+        host: usize,
+    },
     /// A member began, ended or failed.
     Member {
         /// The member.
@@ -310,6 +359,8 @@ pub enum What {
         links: usize,
         /// Timers still set.
         timers: usize,
+        /// Locks that brokers still keep for it.
+        locks: usize,
     },
     /// No fault happens any more.
     Healed,

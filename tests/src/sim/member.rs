@@ -33,6 +33,7 @@ pub(crate) async fn live(run: Run, member: Member) {
         run.world.sleep(Duration::from_secs(10)).await;
     };
     let events = client.events();
+    run.world.note(What::Lives { member: member.id, host: member.host.index });
     run.world.spawn_on(&member.host, listen(run.clone(), member.clone(), events)).detach();
     let consumer = loop {
         if leaving() {
@@ -43,7 +44,8 @@ pub(crate) async fn live(run: Run, member: Member) {
         let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
         let builder = client.push_consumer(&*setup.name).subscribe(&*setup.topic, tags);
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
-        let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
+        let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch).suspend(plan.suspend);
+        let builder = if setup.orderly { builder.orderly() } else { builder };
         match builder.max_reconsume(plan.max_reconsume).start().await {
             Ok(consumer) => break consumer,
             Err(_) => run.world.reach("a consumer does not start at once"),
@@ -100,10 +102,13 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
     let hopeless = max < 4 && id.is_some_and(|id| id % 20 == 7);
     let hopeless = hopeless && !run.is_calm();
     if hopeless || world.roll(Fault::FailingListener) {
-        if world.choose(2) == 0 {
-            delivery.retry_at(DelayLevel::S1);
-        } else {
-            delivery.retry();
+        match world.choose(2) {
+            0 if run.plan.groups[member.group].setup.orderly => {
+                let pause = world.choose(40_000);
+                delivery.suspend(Duration::from_millis(pause));
+            }
+            0 => delivery.retry_at(DelayLevel::S1),
+            _ => delivery.retry(),
         }
         settled(Settled::Retry);
     } else if world.roll(Fault::PanickingListener) {
@@ -152,6 +157,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 world.reach("an unreadable record");
                 let queue = queue_of(&world, &queue);
                 world.note(What::Unreadable { group: name(&group), queue, offset: offset.to_wire() });
+            }
+            ClientEvent::LockLost { group, queue, handling } => {
+                world.reach(if handling { "a lock is lost while a handler runs" } else { "a lock is lost" });
+                let queue = queue_of(&world, &queue);
+                world.note(What::LockGone { member: member.id, group: name(&group), queue });
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");

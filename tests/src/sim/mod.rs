@@ -26,6 +26,7 @@ pub mod faults;
 pub mod history;
 mod host;
 pub mod invariants;
+mod locks;
 mod member;
 mod net;
 mod payload;

@@ -34,6 +34,8 @@ pub(crate) struct Group {
     pub(crate) max_reconsume: u32,
     pub(crate) codec: Codec,
     pub(crate) circle: bool,
+    /// How long a queue in order waits for a message that failed.
+    pub(crate) suspend: Duration,
 }
 
 impl Plan {
@@ -46,7 +48,9 @@ impl Plan {
             let topic = topics[index % topics.len()].clone();
             let tags = if upto(0, 2) == 0 { TAGS[..2].to_vec() } else { Vec::new() };
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
-            let setup = GroupSetup { name: format!("g{index}").into(), topic, tags, queue_messages, pull_batch };
+            let orderly = upto(0, 2) == 0;
+            let name = format!("g{index}").into();
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, orderly };
             Group {
                 setup,
                 members: upto(1, 3),
@@ -54,6 +58,7 @@ impl Plan {
                 max_reconsume: if upto(0, 1) == 0 { 2 } else { 16 },
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
+                suspend: Duration::from_millis(if upto(0, 1) == 0 { 1_000 } else { upto(10, 30_000) as u64 }),
             }
         });
         let groups = groups.collect();

@@ -247,6 +247,7 @@ impl Run {
             // It is not up yet; it sees that it is to leave.
             return world.with(|state| state.reach("a member leaves before it has joined"));
         };
+        let id = client.client_id().to_string();
         let twice = world.roll(Fault::BusyShutdown);
         let (run, of) = (self.clone(), member.clone());
         let task = world.spawn_on(&member.host, async move {
@@ -268,9 +269,13 @@ impl Run {
         world.with(|state| {
             let host = member.host.index;
             let (links, timers) = (state.links_of(host), state.hosts[host].timers);
+            let now = state.now;
+            // With faults about, giving back may fail.
+            let calm = state.swarm.is_calm();
+            let locks = state.servers.cluster.brokers().filter(|_| calm).map(|broker| broker.locks_of(now, &id)).sum();
             // A process that stood still, or whose frames were clogged, takes longer.
             let within = if state.swarm.is_calm() { WITHIN } else { WITHIN * 20 };
-            state.note(What::Shutdown { host, took, within, links, timers });
+            state.note(What::Shutdown { host, took, within, links, timers, locks });
         });
     }
 

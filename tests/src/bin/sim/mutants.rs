@@ -96,6 +96,14 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 4, what: "an offset that could not be asked is 0", by: &["C4", "C5"] },
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
     Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C6", "C1"] },
+    Mutant {
+        number: 9,
+        what: "a queue in order that waits for long is dropped and begun again",
+        by: &["O3", "C5", "C4"],
+    },
+    Mutant { number: 10, what: "a lock that was granted is not taken for ours", by: &["L1"] },
+    Mutant { number: 11, what: "a lock is not given back", by: &["Q1"] },
+    Mutant { number: 12, what: "the lease of a lock is not looked at", by: &["O2"] },
     Mutant { number: 15, what: "a queue added later is never pulled", by: &["R1", "L1"] },
     Mutant { number: 16, what: "a throttled queue is never pulled again", by: &["L1"] },
     Mutant { number: 18, what: "no answer counts as not stored", by: &["P4"] },
@@ -104,4 +112,5 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 22, what: "of two frames in one read the second is lost", by: &["P3", "L1", "C1"] },
     Mutant { number: 27, what: "tags are compared by their hash", by: &["C2"] },
     Mutant { number: 32, what: "every member takes all queues", by: &["R1"] },
+    Mutant { number: 37, what: "a message that failed lets the next of its queue pass", by: &["O4", "O3"] },
 ];

@@ -1,4 +1,4 @@
-//! Q1: a shutdown is over in its time, and leaves neither links nor timers behind.
+//! Q1: a shutdown is over in its time, and leaves neither links nor timers nor locks behind.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     for row in &history.rows {
-        let What::Shutdown { host, took, within, links, timers } = &row.what else { continue };
+        let What::Shutdown { host, took, within, links, timers, locks } = &row.what else { continue };
         if *took > *within + SLACK {
             return Err(Broken::new(row.at, format!("the shutdown of host {host} took {took:?} of {within:?}")));
         }
-        if *links + *timers > 0 {
-            let text = format!("the shutdown of host {host} left {links} links and {timers} timers behind");
+        if *links + *timers + *locks > 0 {
+            let text =
+                format!("the shutdown of host {host} left {links} links, {timers} timers and {locks} locks behind");
             return Err(Broken::new(row.at, text));
         }
     }
@@ -28,8 +29,12 @@ mod tests {
     use super::*;
 
     fn shutdown(took: u64, links: usize, timers: usize) -> History {
+        left(took, links, timers, 0)
+    }
+
+    fn left(took: u64, links: usize, timers: usize, locks: usize) -> History {
         let (took, within) = (Duration::from_secs(took), Duration::from_secs(30));
-        history(vec![(1, What::Shutdown { host: 1, took, within, links, timers })])
+        history(vec![(1, What::Shutdown { host: 1, took, within, links, timers, locks })])
     }
 
     #[test]
@@ -42,6 +47,7 @@ mod tests {
         assert!(check(&shutdown(33, 0, 0)).is_err());
         assert!(check(&shutdown(3, 1, 0)).is_err());
         assert!(check(&shutdown(3, 0, 1)).is_err());
+        assert!(check(&left(3, 0, 0, 1)).is_err());
     }
 
     #[test]
