@@ -406,6 +406,7 @@ impl ClientMachine {
                 if self.routes.is_broker(&endpoint) {
                     let data = self.heartbeat_data();
                     self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
+                    self.each_consumer(|consumer, at, fx| consumer.on_broker_link(&endpoint, at, fx));
                 }
             }
             Signal::LinkDown(endpoint) => {

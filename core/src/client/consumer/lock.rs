@@ -166,6 +166,20 @@ impl Consumer {
         self.after_unlock(fx);
     }
 
+    /// A link to a broker is up: one that was restarted has forgotten its locks, so they are renewed at once.
+    pub(crate) fn on_broker_link(&mut self, endpoint: &Endpoint, at: Siblings<'_>, fx: &mut Effects) {
+        if self.locks.is_empty() {
+            return;
+        }
+        for (queue, lock) in &mut self.locks.0 {
+            let there = at.routes.view().master(&queue.broker) == Some(endpoint);
+            if there && matches!(lock.state, LockState::Held { .. } | LockState::Wanted { .. }) {
+                lock.due = fx.now;
+            }
+        }
+        self.ask_locks(at, fx);
+    }
+
     /// Asks for what is due: renewals of one broker travel together.
     pub(super) fn ask_locks(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         self.note_lapses(fx);

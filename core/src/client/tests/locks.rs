@@ -346,6 +346,16 @@ fn the_answer_to_a_lock_of_a_consumer_that_is_gone_counts_for_nothing() {
 }
 
 #[test]
+fn a_broker_that_was_restarted_is_asked_at_once() {
+    let mut world = orderly(1);
+    world.advance(5_000);
+    world.held.insert(LOCK);
+    world.hang_up("b:1");
+    world.advance(2_000);
+    assert_eq!(ids(&world.take(LOCK)), [0], "it has forgotten its locks");
+}
+
+#[test]
 fn a_broker_that_is_gone_is_asked_every_few_seconds() {
     let mut world = orderly(1);
     world.dead.insert("b:1".into());

@@ -9,6 +9,8 @@ use crate::sim::history::{History, What};
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     // What came of each queue, or could not be read when it was to come.
     let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
+    // What is where in the brokers' logs.
+    let mut places = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Delivered { group, queue, offset, .. } if history.setup.is_orderly(group) => {
@@ -24,9 +26,16 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Unreadable { group, queue, offset } => {
                 seen.entry((group.clone(), queue.clone())).or_default().insert(*offset);
             }
+            What::Stored(copy) => {
+                places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
+            }
             // Offsets that are lost are given again.
-            What::Lost { broker, .. } => seen.retain(|(_, queue), _| queue.broker != *broker),
-            What::Moved { queue, .. } | What::Illegal { queue, .. } => seen.retain(|(_, known), _| known != queue),
+            What::Lost { broker, end } => {
+                for (_, (queue, offset)) in places.range((*broker, *end)..(*broker + 1, i64::MIN)) {
+                    let of_queue = seen.iter_mut().filter(|((_, known), _)| known == queue);
+                    of_queue.for_each(|(_, seen)| drop(seen.split_off(offset)));
+                }
+            }
             _ => {}
         }
     }
@@ -62,8 +71,9 @@ mod tests {
         let unreadable = What::Unreadable { group: "g0".into(), queue: queue(0), offset: 0 };
         let rows = vec![(1, unreadable), (2, delivered_to(0, 1, 1, 0)), (3, delivered_to(1, 2, 0, 0))];
         assert_eq!(check(&orderly(rows)), Ok(()));
-        let lost = What::Lost { broker: 0, end: 0 };
-        let rows = vec![(1, delivered_to(0, 1, 1, 0)), (2, lost), (3, delivered_to(0, 2, 0, 0))];
-        assert_eq!(check(&orderly(rows)), Ok(()));
+        let lost = |end| vec![(0, stored(1, 1)), (1, delivered_to(0, 1, 1, 0)), (2, What::Lost { broker: 0, end })];
+        let rows = |end| lost(end).into_iter().chain([(3, delivered_to(0, 2, 0, 0))]).collect();
+        assert_eq!(check(&orderly(rows(100))), Ok(()));
+        assert!(check(&orderly(rows(101))).is_err(), "another was lost");
     }
 }

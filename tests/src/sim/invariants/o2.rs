@@ -2,7 +2,7 @@
 //! member's own view of the lock, 30 s, lasts. A handler that outlives the lock at the broker, 60 s, does not count: that
 //! cannot be prevented.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut hosts: BTreeMap<u32, usize> = BTreeMap::new();
     // When each host was last given a lock.
     let mut granted: BTreeMap<(usize, Key), Instant> = BTreeMap::new();
+    // Those of them that a broker has forgotten since.
+    let mut forgotten: BTreeSet<(usize, Key)> = BTreeSet::new();
     let mut running: BTreeMap<u64, Running> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
@@ -32,9 +34,12 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 hosts.insert(*member, *host);
             }
             What::Locked { host, group, queue } => {
-                granted.insert((*host, (group.clone(), queue.clone())), row.at);
+                let key = (*host, (group.clone(), queue.clone()));
+                forgotten.remove(&key);
+                granted.insert(key, row.at);
             }
             What::LocksLost { broker } => {
+                forgotten.extend(granted.keys().filter(|(_, (_, queue))| queue.broker == *broker).cloned());
                 running.values_mut().filter(|one| one.queue.broker == *broker).for_each(|one| one.unlocked = true);
             }
             What::LockGone { member, group, queue } => {
@@ -66,8 +71,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     );
                     return Err(Broken::new(row.at, text));
                 }
+                let unlocked = hosts.get(member).is_some_and(|host| forgotten.contains(&(*host, key.clone())));
                 let (group, queue) = key;
-                running.insert(*delivery, Running { member: *member, group, queue, unlocked: false });
+                running.insert(*delivery, Running { member: *member, group, queue, unlocked });
             }
             _ => {}
         }
@@ -135,5 +141,12 @@ mod tests {
             let more = vec![(2, delivered_to(0, 1, 0, 0)), (3, over), (6, locked(11)), (7, delivered_to(1, 2, 0, 0))];
             assert_eq!(check(&rows(more)), Ok(()));
         }
+        let forgotten = vec![
+            (2, What::LocksLost { broker: 0 }),
+            (3, delivered_to(0, 1, 0, 0)),
+            (4, locked(11)),
+            (5, delivered_to(1, 2, 0, 0)),
+        ];
+        assert_eq!(check(&rows(forgotten)), Ok(()));
     }
 }
