@@ -101,7 +101,14 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
     let max = run.plan.groups[member.group].max_reconsume;
     let hopeless = max < 4 && id.is_some_and(|id| id % 20 == 7);
     let hopeless = hopeless && !run.is_calm();
-    if hopeless || world.roll(Fault::FailingListener) {
+    // And some of a queue in order fail for minutes, so that it waits for longer than a pull may take.
+    let setup = &run.plan.groups[member.group].setup;
+    let stubborn = setup.orderly && max > 4 && id.is_some_and(|id| id % 40 == 13) && message.reconsume_times() < 7;
+    if stubborn && !run.is_calm() && !run.is_healed() {
+        world.reach("a queue waits for minutes");
+        delivery.suspend(Duration::from_secs(30));
+        settled(Settled::Retry);
+    } else if hopeless || world.roll(Fault::FailingListener) {
         match world.choose(2) {
             0 if run.plan.groups[member.group].setup.orderly => {
                 let pause = world.choose(40_000);

@@ -4,16 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Broken;
 use super::ledger::Key;
-use crate::sim::history::{History, What};
+use crate::sim::history::{History, Queue, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     // What came of each queue, or could not be read when it was to come.
     let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     // What is where in the brokers' logs.
     let mut places = BTreeMap::new();
+    // Offsets below this may be those of other messages by now.
+    let mut reused: BTreeMap<Queue, i64> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Delivered { group, queue, offset, .. } if history.setup.is_orderly(group) => {
+                if reused.get(queue).is_some_and(|end| offset < end) {
+                    continue;
+                }
                 let seen = seen.entry((group.clone(), queue.clone())).or_default();
                 if let Some(last) = seen.last().filter(|last| **last > *offset)
                     && !seen.contains(offset)
@@ -32,8 +37,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // Offsets that are lost are given again.
             What::Lost { broker, end } => {
                 for (_, (queue, offset)) in places.range((*broker, *end)..(*broker + 1, i64::MIN)) {
-                    let of_queue = seen.iter_mut().filter(|((_, known), _)| known == queue);
-                    of_queue.for_each(|(_, seen)| drop(seen.split_off(offset)));
+                    let reused = reused.entry(queue.clone()).or_default();
+                    *reused = (*reused).max(*offset + 1);
                 }
             }
             _ => {}
