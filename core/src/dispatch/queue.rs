@@ -298,7 +298,7 @@ impl Queue {
 
     /// Whether a message that is out bars those after it.
     fn is_occupied(&self) -> bool {
-        self.order.is_some() && self.outstanding > 0 && !mutant!(37)
+        self.order.is_some() && self.outstanding > 0 && !mutant!(43)
     }
 
     fn has_next(&self) -> bool {

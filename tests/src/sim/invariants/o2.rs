@@ -30,7 +30,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut running: BTreeMap<u64, Running> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
-            What::Lives { member, host } => {
+            What::Joined { host, member } => {
                 hosts.insert(*member, *host);
             }
             What::Locked { host, group, queue } => {
@@ -98,7 +98,7 @@ mod tests {
 
     /// Two members on hosts 10 and 11; the first has the lock from 1 on.
     fn rows(more: Vec<(u64, What)>) -> History {
-        let lives = |member, host| What::Lives { member, host };
+        let lives = |member, host| What::Joined { host, member };
         let rows = vec![(0, lives(0, 10)), (0, lives(1, 11)), (1, locked(10))];
         orderly(rows.into_iter().chain(more).collect())
     }
