@@ -36,7 +36,14 @@ pub fn bodies(data: &[u8]) {
         0 => comes_back(body, ConsumerList::decode, ConsumerList::encode),
         1 => comes_back(body, LockQueues::decode, LockQueues::encode),
         2 => comes_back(body, LockedQueues::decode, LockedQueues::encode),
-        3 => comes_back(body, HeartbeatData::decode, HeartbeatData::encode),
+        3 => {
+            comes_back(body, HeartbeatData::decode, HeartbeatData::encode);
+            if let Ok(read) = HeartbeatData::decode(body) {
+                let other = HeartbeatData { client_id: "another".into(), ..read.clone() };
+                assert_eq!(read.fingerprint(), other.fingerprint());
+                assert_eq!(HeartbeatData::decode(&read.light().encode()), Ok(read.light()));
+            }
+        }
         4 => comes_back(body, ResetOffsets::decode, ResetOffsets::encode),
         _ => comes_back(body, ConsumerStatus::decode, ConsumerStatus::encode),
     }

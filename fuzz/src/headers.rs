@@ -1,11 +1,17 @@
 //! Headers in both codecs.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
+use rocketmq_core::wire::codes::request;
 use rocketmq_core::wire::header::{self, HeaderLimits, Language, Preamble};
+use rocketmq_core::wire::request::{
+    Empty, Fields, NotifyConsumerIdsChanged, PullMessage, PullMessageResponse, QueryConsumerOffsetResponse,
+    QueueOffsetRequest, QueueOffsetResponse, SendMessage, SendMessageResponse,
+};
 use rocketmq_core::wire::{Codec, ExtFields, Frame, Header, frame};
 use serde_json::Value;
 
@@ -111,6 +117,23 @@ fn comes_back(read: &Header) {
     // A language without a name is a number in the binary codec only.
     let language = if read.codec == Codec::Json { Language::from_name(read.language.name()) } else { read.language };
     assert_eq!(again, Header { language, ..read.clone() });
+    typed::<PullMessage>(&read.ext);
+    typed::<PullMessageResponse>(&read.ext);
+    typed::<QueryConsumerOffsetResponse>(&read.ext);
+    typed::<QueueOffsetRequest<{ request::GET_MAX_OFFSET }>>(&read.ext);
+    typed::<QueueOffsetResponse>(&read.ext);
+    typed::<SendMessage>(&read.ext);
+    typed::<SendMessageResponse>(&read.ext);
+    typed::<NotifyConsumerIdsChanged>(&read.ext);
+    typed::<Empty>(&read.ext);
+}
+
+/// Fields that are those of a command are read as the same once they were written.
+fn typed<T: Fields + PartialEq + Debug>(fields: &ExtFields) {
+    if let Ok(read) = T::read(fields) {
+        let frame = read.response(0, Some("why"), Codec::Json, Bytes::new());
+        assert_eq!(T::read(&whole(&frame.to_bytes(Opaque(1))).header.ext), Ok(read));
+    }
 }
 
 fn whole(bytes: &[u8]) -> Frame {

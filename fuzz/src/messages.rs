@@ -52,6 +52,11 @@ fn fillers(mut gap: &[u8]) {
 }
 
 fn written_back(record: &Record, data: &[u8]) {
+    let id = record.offset_msg_id();
+    assert_eq!(id.to_string().parse(), Ok(id));
+    let (flags, transaction) = (record.sys_flag, record.sys_flag.transaction());
+    assert_eq!(flags.with_transaction(transaction), flags);
+    assert!(!flags.without_compression().compressed());
     let raw = &data[record.start..record.start + record.len];
     let version = if raw[7] == 0xAB { RecordVersion::V2 } else { RecordVersion::V1 };
     let message = stored(record, data);

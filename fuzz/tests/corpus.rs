@@ -51,8 +51,9 @@ fn every_golden_and_captured_frame_passes_every_target() {
     let captured = golden::captures().expect("captures").into_iter().map(|frame| frame.bytes);
     let inputs: Vec<_> = golden.chain(bodies).chain(captured).collect();
     assert!(inputs.len() >= 500);
-    // A run of the simulator takes as long as a thousand decoders do.
-    for (name, target) in TARGETS.into_iter().filter(|(name, _)| *name != "sim_tape") {
+    // To some targets bytes are choices, one as good as another.
+    let of_choices = ["client_ops", "server_request", "sim_tape"];
+    for (name, target) in TARGETS.into_iter().filter(|(name, _)| !of_choices.contains(name)) {
         for input in &inputs {
             run(target, name, input);
             run(target, name, input.get(8..).unwrap_or_default());

@@ -242,6 +242,8 @@ pub enum What {
     },
     /// A record of an answer to a pull was spoilt on its way.
     Spoilt {
+        /// The index of the host that asked.
+        host: usize,
         /// The group.
         group: Arc<str>,
         /// The queue.

@@ -116,7 +116,8 @@ impl State {
         self.count(fault);
         if let Some((group, queue)) = asked.pull.clone() {
             let offsets = records.iter().map(|record| record.queue_offset.to_wire()).collect();
-            self.note(What::Spoilt { group, queue, offset: record.queue_offset.to_wire(), answer: offsets });
+            let Some(host) = self.net.links.get(&asked.link).map(|link| link.host) else { return bytes };
+            self.note(What::Spoilt { host, group, queue, offset: record.queue_offset.to_wire(), answer: offsets });
         }
         rewritten(asked, &read, read.header.code, body.into(), |_, value| value.to_owned())
     }

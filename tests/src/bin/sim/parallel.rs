@@ -22,7 +22,7 @@ pub(crate) fn first<T: Send>(count: u64, find: impl Fn(u64) -> Option<T> + Sync)
             }
         }
     };
-    std::thread::scope(|scope| (0..processors()).for_each(|_| drop(scope.spawn(&work))));
+    std::thread::scope(|scope| (0..processors()).for_each(|_| drop(scope.spawn(work))));
     best.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -9,9 +9,9 @@ use crate::sim::history::{History, Queue, What};
 type Key = (Arc<str>, Queue);
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    // What answers with a spoilt record held, and which of these a client may not pass before it has seen them.
+    // What answers with a spoilt record held, and what of it which host may not pass before it was seen.
     let mut spoilt: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
-    let mut owed: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
+    let mut owed: BTreeMap<Key, BTreeMap<i64, usize>> = BTreeMap::new();
     let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
     // Handed out, told of or handed back, ever.
     let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
@@ -24,16 +24,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 stored.entry(copy.queue.clone()).or_default().insert(copy.offset, copy.tag.clone());
                 places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
             }
-            What::Lost { broker, .. } => {
-                owed.retain(|(_, queue), _| queue.broker != *broker);
-                seen.retain(|(_, queue), _| queue.broker != *broker);
-            }
+            What::Lost { broker, .. } => owed.retain(|(_, queue), _| queue.broker != *broker),
             What::Trimmed { queue, min } => {
                 let of_queue = owed.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, offsets)| *offsets = offsets.split_off(min));
             }
             What::Moved { queue, .. } | What::Illegal { queue, .. } => owed.retain(|(_, known), _| known != queue),
-            What::Spoilt { group, queue, offset, answer } => {
+            What::Spoilt { host, group, queue, offset, answer } => {
                 let key = (group.clone(), queue.clone());
                 spoilt.entry(key.clone()).or_default().insert(*offset);
                 let passed = committed.get(&key).copied().unwrap_or(0);
@@ -46,8 +43,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                             queue.topic.starts_with('%') || setup.is_some_and(|setup| setup.wants(tag))
                         })
                 };
-                let wanted: Vec<i64> = answer.iter().filter(|at| **at >= passed).filter(wanted).copied().collect();
-                owed.entry(key).or_default().extend(wanted);
+                let fresh: Vec<i64> = answer.iter().filter(|at| **at >= passed).filter(wanted).copied().collect();
+                owed.entry(key).or_default().extend(fresh.into_iter().map(|at| (at, *host)));
             }
             What::Unreadable { group, queue, offset } => {
                 let key = (group.clone(), queue.clone());
@@ -69,11 +66,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     seen.entry(key).or_default().insert(*offset);
                 }
             }
-            What::Committed { group, queue, offset, .. } => {
+            What::Committed { host, group, queue, offset } => {
                 let key = (group.clone(), queue.clone());
                 committed.insert(key.clone(), *offset);
-                let passed = owed.get(&key).and_then(BTreeSet::first);
-                if let Some(passed) = passed.filter(|passed| *passed < offset) {
+                let passed = owed.get(&key).and_then(|owed| owed.range(..offset).find(|(_, by)| *by == host));
+                if let Some((passed, _)) = passed {
                     let text =
                         format!("{group} passed {queue:?} {passed}, which came with a record that it cannot read");
                     return Err(Broken::new(row.at, text));
@@ -91,7 +88,7 @@ mod tests {
     use super::*;
 
     fn spoilt(offset: i64) -> What {
-        What::Spoilt { group: "g0".into(), queue: queue(0), offset, answer: vec![0, 1, 2] }
+        What::Spoilt { host: 0, group: "g0".into(), queue: queue(0), offset, answer: vec![0, 1, 2] }
     }
 
     fn unreadable(offset: i64) -> What {
@@ -123,10 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn of_an_old_pull_whose_offsets_were_passed_before() {
+    fn of_an_old_pull_whose_offsets_were_passed_before_or_passed_by_another_member() {
         let mut rows = vec![(1, committed(3))];
         rows.extend(three());
         rows.push((5, committed(4)));
+        assert_eq!(check(&history(rows)), Ok(()));
+        let other = What::Committed { host: 9, group: "g0".into(), queue: queue(0), offset: 3 };
+        let mut rows = three();
+        rows.push((5, other));
         assert_eq!(check(&history(rows)), Ok(()));
     }
 
