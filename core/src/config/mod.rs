@@ -9,7 +9,8 @@ mod producer;
 use alloc::string::String;
 
 pub use client::{ClientConfig, parse_name_servers};
-pub use consumer::{ConsumerConfig, StartFrom, Strategy};
+pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
+pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use host::{HostInfo, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;

@@ -72,6 +72,8 @@ pub struct Group {
     pub codec: Codec,
     /// Whether queues are dealt out by circle.
     pub circle: bool,
+    /// How long a queue in order waits for a message that failed, milliseconds.
+    pub suspend_ms: u64,
 }
 
 impl Plan {
@@ -97,14 +99,16 @@ impl Plan {
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
             let (members, at_once) = (upto(1, 3), upto(1, 8));
             let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
+            let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
-            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume };
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly };
             Group {
                 setup,
                 members,
                 at_once,
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
+                suspend_ms: if upto(0, 1) == 0 { 1_000 } else { upto(10, 30_000) as u64 },
             }
         });
         let groups = groups.collect();
@@ -153,7 +157,14 @@ impl Default for Plan {
 
 impl Default for Group {
     fn default() -> Self {
-        Self { setup: GroupSetup::default(), members: 1, at_once: 1, codec: Codec::Json, circle: false }
+        Self {
+            setup: GroupSetup::default(),
+            members: 1,
+            at_once: 1,
+            codec: Codec::Json,
+            circle: false,
+            suspend_ms: 1_000,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One push consumer: its start and stop, its queues, and what failed.
 
 mod commit;
+mod lock;
 mod pull;
 mod queue;
 mod send_back;
@@ -29,6 +30,7 @@ use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
 use crate::wire::subscription::SubscriptionData;
 use commit::{Lane, LastOffsets};
+use lock::Locks;
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -48,6 +50,7 @@ pub(crate) struct Consumer {
     queues: BTreeMap<MessageQueue, Assigned>,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
+    locks: Locks,
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     commit_rounds: u32,
@@ -65,6 +68,8 @@ enum State {
     Draining { deadline: Instant },
     /// The last offsets are on their way.
     Committing { unsettled: u64 },
+    /// Locks are being given back.
+    Unlocking { unsettled: u64 },
     /// Leaving the group at every broker.
     Leaving { unsettled: u64 },
 }
@@ -123,6 +128,7 @@ impl Consumer {
             rebalance,
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            locks: Locks::default(),
             lanes: BTreeMap::new(),
             commit_rounds: 0,
             send_backs: BTreeMap::new(),
@@ -153,7 +159,7 @@ impl Consumer {
                 }
                 return;
             }
-            State::Committing { .. } | State::Leaving { .. } => return,
+            State::Committing { .. } | State::Unlocking { .. } | State::Leaving { .. } => return,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         self.rebalance.stop(fx);
@@ -163,6 +169,7 @@ impl Consumer {
         arm_stop(&group, deadline, fx);
         self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
+        self.end_suspensions(fx);
     }
 
     /// Everything handed out is settled.
@@ -176,7 +183,11 @@ impl Consumer {
     pub(crate) fn on_stop_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         match self.state {
             State::Draining { deadline } => self.commit_last(deadline, at, fx),
-            State::Committing { unsettled } => self.leave(unsettled, fx),
+            State::Committing { unsettled } => {
+                self.unlock(unsettled, at, fx);
+                self.on_stop_deadline(at, fx);
+            }
+            State::Unlocking { unsettled } => self.leave(unsettled, fx),
             State::Starting { .. } | State::Running | State::Leaving { .. } => {}
         }
     }
@@ -196,7 +207,9 @@ impl Consumer {
             State::Starting { op, .. } => fx.complete(op, CommandResult::Started(Err(StartError::Closed))),
             State::Running => {}
             State::Draining { .. } => self.stopped(self.outstanding(), fx),
-            State::Committing { unsettled } | State::Leaving { unsettled } => self.stopped(unsettled, fx),
+            State::Committing { unsettled } | State::Unlocking { unsettled } | State::Leaving { unsettled } => {
+                self.stopped(unsettled, fx);
+            }
         }
     }
 
@@ -335,10 +348,16 @@ impl Consumer {
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            if self.config.is_orderly() {
+                self.want_lock(queue, fx);
+            }
             if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {
                 continue;
             }
             self.locate(queue, at, fx);
+        }
+        if self.config.is_orderly() {
+            self.ask_locks(at, fx);
         }
         if !revoked.is_empty() || !added.is_empty() {
             let (group, topic) = (self.config.group.clone(), allocation.topic);
@@ -353,14 +372,29 @@ impl Consumer {
         if !mutant!(31) {
             self.commit(true, at, fx);
         }
-        self.after_commit(fx);
+        self.after_commit(at, fx);
     }
 
-    /// Leaves the group once every offset is with its broker.
-    fn after_commit(&mut self, fx: &mut Effects) {
+    /// Gives locks back and leaves the group once every offset is with its broker.
+    fn after_commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
             && self.queues.values().all(|assigned| !assigned.is_committing())
+        {
+            self.unlock(unsettled, at, fx);
+        }
+    }
+
+    fn unlock(&mut self, unsettled: u64, at: Siblings<'_>, fx: &mut Effects) {
+        self.state = State::Unlocking { unsettled };
+        self.unlock_all(at, fx);
+        self.after_unlock(fx);
+    }
+
+    /// Leaves the group once every lock is with its broker: whoever gets a queue next has not to wait for it.
+    fn after_unlock(&mut self, fx: &mut Effects) {
+        if let State::Unlocking { unsettled } = self.state
+            && self.locks.is_empty()
         {
             self.leave(unsettled, fx);
         }
@@ -373,6 +407,7 @@ impl Consumer {
             assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
+        self.drop_locks(fx);
         for id in core::mem::take(&mut self.send_backs).into_keys() {
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
             fx.disarm(&TimerKey::Republish(group.clone(), id));

@@ -54,6 +54,8 @@ pub(super) struct Assigned {
 /// What happens to a queue next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Orderly: its lock is not ours, or a handler of an earlier assignment still runs.
+    Locking,
     /// The broker is being asked where to start.
     Locating,
     /// A pull is under way since then, at the master or a slave.
@@ -125,6 +127,10 @@ impl Assigned {
         self.committing
     }
 
+    pub(super) fn settled_to(&self) -> Option<QueueOffset> {
+        self.settled_to
+    }
+
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -150,13 +156,39 @@ impl Assigned {
 impl Consumer {
     /// Asks the broker where to start.
     pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let open = self.is_open(queue, fx.now);
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
         let epoch = assigned.epoch;
-        assigned.phase = Phase::Locating;
+        assigned.phase = if open { Phase::Locating } else { Phase::Locking };
+        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        if open && !self.ask_offset(queue, reply_to, at, fx) {
+            self.wait(queue, NO_BROKER_PAUSE, fx);
+        }
+    }
+
+    /// The lock of a queue is ours: goes on where it waited for that.
+    pub(super) fn on_open(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        match self.queues.get(queue) {
+            Some(assigned) if assigned.phase == Phase::Locking && assigned.settled_to.is_none() => {
+                self.locate(queue, at, fx);
+            }
+            Some(assigned) if assigned.phase == Phase::Locking => self.pull_on(queue, at, fx),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Asks for the stored offset; `false` when no address of the broker is known.
+    pub(super) fn ask_offset(
+        &self,
+        queue: &MessageQueue,
+        reply_to: ReplyTo,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) -> bool {
         let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-            return self.wait(queue, NO_BROKER_PAUSE, fx);
+            return false;
         };
         let request = QueryConsumerOffset {
             group: self.config.group.clone(),
@@ -165,8 +197,8 @@ impl Consumer {
             set_zero_if_not_found: None,
             broker: Some(queue.broker.clone()),
         };
-        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
         fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+        true
     }
 
     /// The stored offset, or that there is none, or that it could not be asked: three different things.
@@ -245,7 +277,7 @@ impl Consumer {
         let (since, from_slave) = match assigned.phase {
             Phase::Pulling { since, from_slave } => (since, from_slave),
             _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
-            Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
+            Phase::Locking | Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
         };
         if assigned.epoch != epoch && !mutant!(3) {
             return;
@@ -314,10 +346,15 @@ impl Consumer {
         if !matches!(self.state, State::Running) {
             return;
         }
+        let open = self.is_open(queue, fx.now);
         let config = &self.config;
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
+        if !open {
+            assigned.phase = Phase::Locking;
+            return;
+        }
         let full = assigned.cached() > u64::from(config.queue_messages)
             || assigned.pinned() > u64::from(config.queue_mib).saturating_mul(MIB);
         if full && !mutant!(25) {
@@ -326,7 +363,8 @@ impl Consumer {
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
-        if span > u64::from(config.queue_span) || fx.pinned > self.client.cache_bytes {
+        let wide = span > u64::from(config.queue_span) && !config.is_orderly();
+        if wide || fx.pinned > self.client.cache_bytes {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -373,6 +411,7 @@ impl Consumer {
             assigned.stop(&group, queue, fx);
             assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
+            self.leave_lock(queue, assigned.epoch);
             let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
             fx.output(Output::Revoke { group, queue: queue.clone(), epoch: assigned.epoch });
@@ -435,26 +474,30 @@ impl Consumer {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
         let next = if mutant!(5) { QueueOffset::ZERO } else { next };
-        assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
-        let old = assigned.epoch;
-        fx.event(ClientEvent::OffsetIllegal {
-            group: group.clone(),
-            queue: queue.clone(),
-            asked,
-            next,
-            min: bounds.0,
-            max: bounds.1,
-        });
-        self.drop_send_backs(queue, old, fx);
-        fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
-        let epoch = Epoch(fx.fresh_id());
-        let mut assigned = Assigned::new(queue, epoch);
-        assigned.next = next;
-        assigned.settled_to = Some(next);
-        self.queues.insert(queue.clone(), assigned);
+        let (min, max) = bounds;
+        fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
+        self.restart_at(queue, next, fx);
         self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
+    }
+
+    /// Goes on elsewhere in a queue, as a new assignment: what was pulled under the old one counts no more.
+    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: QueueOffset, fx: &mut Effects) {
+        let Some(mut assigned) = self.queues.remove(queue) else {
+            return;
+        };
+        let (group, old) = (self.config.group.clone(), assigned.epoch);
+        assigned.stop(&group, queue, fx);
+        assigned.unpin(fx);
+        self.drop_send_backs(queue, old, fx);
+        self.leave_lock(queue, old);
+        fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
+        let epoch = Epoch(fx.fresh_id());
+        let running = matches!(self.state, State::Running);
+        let phase = if running { Phase::Locking } else { Phase::Stopped };
+        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
+        self.queues.insert(queue.clone(), fresh);
     }
 
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
@@ -492,7 +535,12 @@ impl Consumer {
             let requests = fx.replies().filter(of_queue).count();
             let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
             let causes = (requests, timer);
+            self.check_lock(queue, fx);
             match assigned.phase {
+                Phase::Locking => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(self.config.is_orderly() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
+                }
                 Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
                 Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
                 Phase::Throttled => {
