@@ -83,8 +83,8 @@ pub(crate) enum ReplyTo {
     Members { group: Group, topic: Topic, round: u64 },
     /// The stored offset of a queue.
     Offset { group: Group, queue: MessageQueue, epoch: Epoch },
-    /// The end of a queue without stored offset.
-    EndOffset { group: Group, queue: MessageQueue, epoch: Epoch },
+    /// The start of a queue without stored offset.
+    StartOffset { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A pull.
     Pull { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A commit.

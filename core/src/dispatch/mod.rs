@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::config::ConsumerConfig;
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::wire::body::MessageModel;
 use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
 
@@ -55,10 +56,14 @@ impl DispatchConfig {
     #[must_use]
     pub fn of(config: &ConsumerConfig) -> Self {
         Self {
-            on_poison: config.on_poison,
+            on_poison: match (config.model, config.on_poison) {
+                // There is nobody to hand it back to.
+                (MessageModel::Broadcasting, PoisonPolicy::SendBack) => PoisonPolicy::Skip,
+                (_, policy) => policy,
+            },
             low_messages: u64::from(config.queue_messages) / 2,
             low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
-            drop_failed: false,
+            drop_failed: config.model == MessageModel::Broadcasting,
         }
     }
 }
@@ -66,7 +71,8 @@ impl DispatchConfig {
 /// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoisonPolicy {
-    /// Hand it back to the broker by its physical offset; a refusal stops the queue.
+    /// Hand it back to the broker by its physical offset; a refusal stops the queue. In broadcasting, where nothing is
+    /// handed back, it is passed over as by `Skip`.
     #[default]
     SendBack,
     /// Stop handing out this queue at the record.
@@ -166,6 +172,13 @@ pub enum DispatchEvent {
         reason: PoisonCause,
         /// What is done about it.
         policy: PoisonPolicy,
+    },
+    /// A failed message of a broadcasting group was passed over.
+    Dropped {
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset in the queue.
+        offset: QueueOffset,
     },
 }
 
@@ -293,7 +306,12 @@ impl Dispatch {
             Outcome::Done | Outcome::Failed { .. } => {
                 let crossed_low = queue.settle(taken.span, taken.index, &config);
                 queue.mark_dirty(taken.slot, &mut self.dirty);
-                self.urgent |= crossed_low || !self.open;
+                let dropped = outcome != Outcome::Done;
+                if dropped {
+                    let offset = taken.item().map_or(taken.batch.from, |item| item.offset);
+                    self.events.push_back(DispatchEvent::Dropped { queue: (*taken.batch.queue).clone(), offset });
+                }
+                self.urgent |= crossed_low || dropped || !self.open;
             }
         }
         Settled::Applied

@@ -57,6 +57,9 @@ impl Consumer {
     }
 
     pub(super) fn commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+        if self.local.is_some() {
+            return self.save(fx);
+        }
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
             Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit()? })
         };
@@ -80,6 +83,9 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
+        if self.local.is_some() {
+            return self.keep_last(queue, epoch, last);
+        }
         let key = (queue.clone(), epoch);
         let Some(known) = self.leaving.get(&key).copied() else {
             return;

@@ -6,6 +6,7 @@
     reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
 )]
 
+mod broadcasts;
 mod commits;
 mod heartbeats;
 mod links;
@@ -89,6 +90,14 @@ struct World {
     members: Vec<ClientId>,
     stored: BTreeMap<(Topic, i32), u64>,
     version: i32,
+    /// What is on the disk.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Reads and writes under way.
+    disk: Vec<Output>,
+    /// Paths that can be neither read nor written.
+    broken: BTreeSet<String>,
+    /// Reads and writes are left under way.
+    slow_disk: bool,
 }
 
 impl World {
@@ -121,6 +130,10 @@ impl World {
             members: alloc::vec![ME.into()],
             stored: BTreeMap::new(),
             version: 493,
+            files: BTreeMap::new(),
+            disk: Vec::new(),
+            broken: BTreeSet::new(),
+            slow_disk: false,
         }
     }
 
@@ -223,6 +236,7 @@ impl World {
             Output::CloseDispatch(group) => {
                 self.dispatches.remove(&group);
             }
+            Output::Load { .. } | Output::Save { .. } => self.disk.push(output),
             Output::Routes(view) => self.views.push(view),
             Output::Event(event) => self.events.push(event),
             Output::Closed => self.closed += 1,
@@ -267,6 +281,11 @@ impl World {
     }
 
     fn run_once(&mut self) -> bool {
+        if !self.slow_disk && !self.disk.is_empty() {
+            let output = self.disk.remove(0);
+            self.on_disk(output);
+            return true;
+        }
         if let Some(at) = self.connecting.iter().position(|(_, to)| !self.silent.contains(to)) {
             let (conn, to) = self.connecting.remove(at);
             if self.dead.contains(&to) {
@@ -285,6 +304,24 @@ impl World {
         let frame = self.usual(&asked);
         self.reply(asked, frame);
         true
+    }
+
+    fn on_disk(&mut self, output: Output) {
+        match output {
+            Output::Load { op, path } => {
+                let broken = self.broken.contains(&path);
+                let result = if broken { Err(no_disk()) } else { Ok(self.files.get(&path).cloned()) };
+                self.input(Input::Loaded { op, result });
+            }
+            Output::Save { op, path, .. } if self.broken.contains(&path) => {
+                self.input(Input::Saved { op, result: Err(no_disk()) });
+            }
+            Output::Save { op, path, bytes } => {
+                self.files.insert(path, bytes);
+                self.input(Input::Saved { op, result: Ok(()) });
+            }
+            other => panic!("nothing for a disk: {other:?}"),
+        }
     }
 
     /// What a healthy cluster answers.
@@ -306,6 +343,9 @@ impl World {
                 Some(offset) => answer(0, |out| out.int("offset", i64::try_from(*offset).unwrap()), []),
                 None => refusal(response::QUERY_NOT_FOUND),
             },
+            request::SEARCH_OFFSET_BY_TIMESTAMP => {
+                answer(0, |out| out.int("offset", asked.field("timestamp").parse().unwrap()), [])
+            }
             request::GET_MAX_OFFSET => answer(0, |out| out.int("offset", 500), []),
             request::SEND_MESSAGE_V2 => answer(
                 0,
@@ -450,6 +490,10 @@ fn answer(code: i32, fields: impl FnOnce(&mut ExtWriter<'_>), body: impl Into<Ve
 
 fn refusal(code: i32) -> Frame {
     decoded(&Preamble { remark: Some("no"), ..Preamble::response(code, Codec::Json) }.encode(|_| (), Bytes::new()))
+}
+
+fn no_disk() -> IoFailure {
+    IoFailure::new(IoKind::Other, "no space left on device")
 }
 
 fn refused() -> IoFailure {
