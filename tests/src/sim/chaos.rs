@@ -130,6 +130,7 @@ async fn happen(run: &Run, fault: Fault) {
                     state.kill(member.host.index, fault == Fault::SilentCrash);
                 });
                 member.note(world, Change::Crashed);
+                run.over(&member);
                 world.sleep(seconds(Stream::Time, 0, 20)).await;
                 run.join_one(false);
             }

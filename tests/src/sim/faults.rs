@@ -154,6 +154,16 @@ faults! {
     Unsolicited = "hos.9",
     /// A record that cannot be read among others.
     CorruptRecord = "hos.10",
+    /// A file cannot be written or read.
+    DiskError = "disk.1",
+    /// A disk is full.
+    DiskFull = "disk.2",
+    /// A file lost its end while its process was down.
+    TornFile = "disk.3",
+    /// An old version of a file was restored while its process was down.
+    OldFile = "disk.4",
+    /// Bytes of a file changed while its process was down.
+    ChangedFile = "disk.5",
 }
 
 impl Fault {
@@ -268,6 +278,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,
         Fault::CancelledSend | Fault::OddBody => 5_000,
         Fault::Burst => 2_000,
+        Fault::DiskError | Fault::DiskFull => 10_000,
         _ => 50_000,
     }
 }

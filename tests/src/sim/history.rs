@@ -39,6 +39,9 @@ pub struct GroupSetup {
     pub queue_messages: u32,
     /// Messages of one pull.
     pub pull_batch: u32,
+    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
+    /// fails is passed over.
+    pub broadcast: bool,
 }
 
 impl GroupSetup {

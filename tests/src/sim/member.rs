@@ -23,7 +23,7 @@ pub(crate) async fn live(run: Run, member: Member) {
     let leaving = || member.state.leaving.load(Ordering::Relaxed);
     let client = loop {
         if leaving() {
-            return;
+            return run.over(&member);
         }
         match Client::builder().codec(plan.codec).connect_on(&member.host).await {
             Ok(client) => break client,
@@ -37,13 +37,14 @@ pub(crate) async fn live(run: Run, member: Member) {
     let consumer = loop {
         if leaving() {
             client.shutdown().await;
-            return;
+            return run.over(&member);
         }
         let setup = &plan.setup;
         let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
-        let builder = client.push_consumer(&*setup.name).subscribe(&*setup.topic, tags);
+        let builder = client.push_consumer(&*plan.consumer).subscribe(&*setup.topic, tags);
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
+        let builder = if setup.broadcast { builder.broadcasting() } else { builder };
         match builder.max_reconsume(plan.max_reconsume).start().await {
             Ok(consumer) => break consumer,
             Err(_) => run.world.reach("a consumer does not start at once"),
@@ -54,6 +55,7 @@ pub(crate) async fn live(run: Run, member: Member) {
     if leaving() {
         run.world.reach("a member leaves while it joins");
         client.shutdown().await;
+        run.over(&member);
         return member.note(&run.world, Change::Left);
     }
     *lock(&member.state.handles) = Some((client.clone(), consumer.clone()));
@@ -122,36 +124,37 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
 async fn listen(run: Run, member: Member, mut events: EventStream) {
     let world = run.world.clone();
     while let Some(event) = events.next().await {
-        let name = |group: &rocketmq_core::ids::Group| -> Arc<str> { group.as_str().into() };
+        let name = || member.name.clone();
         match event {
-            ClientEvent::Rebalanced { group, added, revoked, members, .. } => {
+            ClientEvent::Rebalanced { added, revoked, members, .. } => {
                 world.reach(if members > 1 { "a group has several members" } else { "a group has one member" });
                 if !revoked.is_empty() {
                     world.reach("queues are given up");
                 }
                 let queues = |queues: &[MessageQueue]| queues.iter().map(|queue| queue_of(&world, queue)).collect();
                 let (added, revoked) = (queues(&added), queues(&revoked));
-                world.note(What::Assigned { member: member.id, group: name(&group), added, revoked });
+                world.note(What::Assigned { member: member.id, group: name(), added, revoked });
             }
-            ClientEvent::StartPosition { group, queue, offset, reason } => {
+            ClientEvent::StartPosition { queue, offset, reason, .. } => {
                 world.reach(match reason {
                     StartReason::Stored => "a queue starts at its stored offset",
+                    StartReason::File => "a queue starts where a file says",
                     StartReason::First => "a queue starts at its beginning",
                     _ => "a queue starts elsewhere",
                 });
                 let queue = queue_of(&world, &queue);
-                world.note(What::Start { member: member.id, group: name(&group), queue, offset: offset.to_wire() });
+                world.note(What::Start { member: member.id, group: name(), queue, offset: offset.to_wire() });
             }
-            ClientEvent::OffsetIllegal { group, queue, next, min, max, .. } => {
+            ClientEvent::OffsetIllegal { queue, next, min, max, .. } => {
                 world.reach("an offset is outside its queue");
                 let queue = queue_of(&world, &queue);
                 let (next, bounds) = (next.to_wire(), (min, max));
-                world.note(What::Illegal { group: name(&group), queue, next, bounds });
+                world.note(What::Illegal { group: name(), queue, next, bounds });
             }
-            ClientEvent::Poison { group, event: DispatchEvent::Poison { queue, offset, .. } } => {
+            ClientEvent::Poison { event: DispatchEvent::Poison { queue, offset, .. }, .. } => {
                 world.reach("an unreadable record");
                 let queue = queue_of(&world, &queue);
-                world.note(What::Unreadable { group: name(&group), queue, offset: offset.to_wire() });
+                world.note(What::Unreadable { group: name(), queue, offset: offset.to_wire() });
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");
@@ -166,6 +169,10 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
     match event {
         ClientEvent::PullFailed { .. } => "a pull fails",
         ClientEvent::SendBackFailed { .. } => "a message can neither be handed back nor republished",
+        ClientEvent::Dropped { .. } => "a failed message of a broadcasting group is dropped",
+        ClientEvent::OffsetsUnreadable { .. } => "a file of offsets cannot be used",
+        ClientEvent::OffsetsLost { .. } => "no file of offsets can be used",
+        ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::LinkUp(_) => "a link is up",

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(crate) setup: GroupSetup,
+    /// The name that brokers know. Each member of a broadcasting group counts as a group of its own.
+    pub(crate) consumer: Arc<str>,
     pub(crate) members: usize,
     pub(crate) at_once: usize,
     pub(crate) max_reconsume: u32,
@@ -46,8 +48,9 @@ impl Plan {
             let topic = topics[index % topics.len()].clone();
             let tags = if upto(0, 2) == 0 { TAGS[..2].to_vec() } else { Vec::new() };
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
-            let setup = GroupSetup { name: format!("g{index}").into(), topic, tags, queue_messages, pull_batch };
+            let setup = group(&format!("g{index}"), topic, tags, queue_messages, pull_batch);
             Group {
+                consumer: setup.name.clone(),
                 setup,
                 members: upto(1, 3),
                 at_once: upto(1, 8),
@@ -56,9 +59,9 @@ impl Plan {
                 circle: upto(0, 1) == 0,
             }
         });
-        let groups = groups.collect();
+        let groups: Vec<_> = groups.collect();
         let long = upto(0, 49) == 0;
-        Self {
+        let mut plan = Self {
             name_servers: upto(1, 3),
             brokers: upto(1, 3),
             queues: i32::try_from(upto(1, 4)).unwrap_or(1),
@@ -69,7 +72,21 @@ impl Plan {
             safety: Duration::from_secs(upto(240, 1_500) as u64 * if long { 8 } else { 1 }),
             old_brokers: upto(0, 4) == 0,
             long,
+        };
+        let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
+        for index in 0..broadcasting {
+            let setup = group(&format!("b0.{index}"), plan.topics[0].clone(), Vec::new(), 1_000, 32);
+            plan.groups.push(Group {
+                setup: GroupSetup { broadcast: true, ..setup },
+                consumer: "b0".into(),
+                members: 1,
+                at_once: upto(1, 4),
+                max_reconsume: 16,
+                codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
+                circle: false,
+            });
         }
+        plan
     }
 
     /// What invariants must know of it.
@@ -77,6 +94,10 @@ impl Plan {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         Setup { calm, groups, max_reconsume: 0 }
     }
+}
+
+fn group(name: &str, topic: Arc<str>, tags: Vec<&'static str>, queue_messages: u32, pull_batch: u32) -> GroupSetup {
+    GroupSetup { name: name.into(), topic, tags, queue_messages, pull_batch, broadcast: false }
 }
 
 /// The plan has nothing to do with the tape of the same seed.

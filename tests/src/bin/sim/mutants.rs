@@ -96,6 +96,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 4, what: "an offset that could not be asked is 0", by: &["C4", "C5"] },
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
     Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C6", "C1"] },
+    Mutant { number: 8, what: "a broadcasting member forgets where it was in a queue that goes", by: &["C8"] },
     Mutant { number: 15, what: "a queue added later is never pulled", by: &["R1", "L1"] },
     Mutant { number: 16, what: "a throttled queue is never pulled again", by: &["L1"] },
     Mutant { number: 18, what: "no answer counts as not stored", by: &["P4"] },

@@ -13,6 +13,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     // What was consumed: by (member, group, queue) in this assignment, and by (group, message) ever.
     let mut consumed: BTreeMap<_, BTreeSet<i64>> = BTreeMap::new();
     let mut ever = BTreeSet::new();
+    // In broadcasting what failed does not come again either.
+    let is_broadcast = |group: &str| history.setup.groups.iter().any(|of| of.broadcast && *of.name == *group);
     for row in &history.rows {
         match &row.what {
             What::Delivered { delivery, member, group, queue, offset, id, .. } => {
@@ -29,7 +31,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Settled { delivery, how } => {
                 let Some((key, offset, id, of)) = deliveries.remove(delivery) else { continue };
-                if *how == Settled::Ack {
+                if *how == Settled::Ack || is_broadcast(&key.1) {
                     ever.insert((key.1.clone(), id));
                     if epochs.get(&key).copied().unwrap_or(0) == of {
                         consumed.entry(key).or_default().insert(offset);
@@ -44,10 +46,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     epochs.insert(key, epoch);
                 }
             }
-            What::Moved { queue, .. } | What::Illegal { queue, .. } => {
+            What::Moved { group, queue, .. } | What::Illegal { group, queue, .. } => {
                 epoch += 1;
-                consumed.retain(|(_, _, known), _| known != queue);
-                epochs.iter_mut().filter(|((_, _, known), _)| known == queue).for_each(|(_, of)| *of = epoch);
+                consumed.retain(|(_, of, known), _| (of, known) != (group, queue));
+                let moved = epochs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue));
+                moved.for_each(|(_, of)| *of = epoch);
             }
             What::Lost { broker, .. } => {
                 epoch += 1;
@@ -88,6 +91,12 @@ mod tests {
         assert_eq!(check(&calm), Ok(()));
         calm.setup.calm = true;
         assert!(check(&calm).is_err());
+    }
+
+    #[test]
+    fn failed_comes_again_to_a_broadcasting_member() {
+        let rows = vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Retry)), (4, delivered(2, 1, 0))];
+        assert!(check(&broadcast(rows)).is_err());
     }
 
     #[test]

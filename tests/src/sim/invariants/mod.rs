@@ -6,6 +6,7 @@ mod c3;
 mod c4;
 mod c5;
 mod c6;
+mod c8;
 mod l1;
 mod l2;
 pub(crate) mod ledger;
@@ -69,6 +70,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "C4", says: "committed offsets do not go back", check: c4::check },
     Invariant { id: "C5", says: "every redelivery has a cause", check: c5::check },
     Invariant { id: "C6", says: "no message is skipped within an assignment", check: c6::check },
+    Invariant { id: "C8", says: "a broadcasting member sees all, and goes on from its file", check: c8::check },
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
     Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
@@ -97,9 +99,22 @@ pub(crate) mod synthetic {
 
     pub(crate) fn history(rows: Vec<(u64, What)>) -> History {
         let rows = rows.into_iter().map(|(at, what)| Row { at: Instant::from_millis(at), what }).collect();
-        let group =
-            GroupSetup { name: "g0".into(), topic: "t0".into(), tags: vec!["new"], queue_messages: 2, pull_batch: 2 };
+        let group = GroupSetup {
+            name: "g0".into(),
+            topic: "t0".into(),
+            tags: vec!["new"],
+            queue_messages: 2,
+            pull_batch: 2,
+            broadcast: false,
+        };
         History { rows, setup: Setup { calm: false, groups: vec![group], max_reconsume: 2 } }
+    }
+
+    /// The same of a member of a broadcasting group.
+    pub(crate) fn broadcast(rows: Vec<(u64, What)>) -> History {
+        let mut history = history(rows);
+        history.setup.groups[0].broadcast = true;
+        history
     }
 
     pub(crate) fn queue(id: i32) -> Queue {
