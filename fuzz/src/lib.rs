@@ -12,12 +12,14 @@
 mod bodies;
 mod headers;
 mod messages;
+mod offsets;
 mod split;
 mod text;
 
 pub use bodies::{bodies, route_json};
 pub use headers::{command_structured, header_json, header_rmq};
 pub use messages::{inflate, inner_batch, message_structured, properties, pull_body};
+pub use offsets::offset_file;
 pub use split::frame_split;
 pub use text::text;
 
@@ -25,7 +27,7 @@ pub use text::text;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("frame_split", frame_split),
     ("header_rmq", header_rmq),
     ("header_json", header_json),
@@ -38,4 +40,5 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("route_json", route_json),
     ("bodies", bodies),
     ("text", text),
+    ("offset_file", offset_file),
 ];

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
+use rocketmq_core::wire::body::OffsetFile;
 use rocketmq_testkit::real::golden;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -89,6 +90,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         put("text", text.into());
     }
+    let table = "{\"brokerName\":\"b\",\"queueId\":0,\"topic\":\"t\"}";
+    for offsets in ["-1", "7.5", "\"7\"", "null", "9223372036854775807", "9223372036854775808", "{}", "[]", "07"] {
+        corpora
+            .entry("offset_file")
+            .or_default()
+            .push(offset_file(0, &format!("{{\"offsetTable\":{{{table}:{offsets}}}}}")));
+    }
+    for text in [
+        "",
+        "{}",
+        "{\"offsetTable\":{}}",
+        "{\"offsetTable\":null}",
+        "{offsetTable:{{topic:\"t\"}:1}}",
+        "{\"offsetTable\":{{\"topic\":\"t\"}:1,{\"topic\":\"t\"}:2}}",
+        "{\"offsetTable\":{{}:1}}",
+        "{\"offsetTable\":{{\"$ref\":\"$\"}:1},\"crc32\":null}",
+        "{\"offsetTable\":{},\"crc32\":2745614147}  ",
+        "{\"offsetTable\":{},\"crc32\":2745614148}",
+    ] {
+        corpora.entry("offset_file").or_default().push(offset_file(9, text));
+    }
+    for (damage, file) in (0..).zip(golden::offset_files()?) {
+        let ours = OffsetFile::decode(file.text.as_bytes())?.encode();
+        let inputs = corpora.entry("offset_file").or_default();
+        inputs.push(offset_file(damage, &file.text));
+        inputs.push(offset_file(damage * 37, &String::from_utf8(ours)?));
+    }
     let batches = corpora.entry("inner_batch").or_default();
     for batch in batches.clone() {
         batches.push(batch.repeat(2));
@@ -110,6 +138,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// The input of the target of offset files: where to damage the file, how, and the file.
+fn offset_file(damage: u8, text: &str) -> Vec<u8> {
+    [&[0, damage, damage ^ 1], text.as_bytes()].concat()
 }
 
 fn remove_seeds(dir: &Path) -> std::io::Result<()> {
