@@ -29,6 +29,7 @@ pub(crate) fn is_trouble(event: &ClientEvent) -> bool {
             | ClientEvent::OffsetIllegal { .. }
             | ClientEvent::Poison { .. }
             | ClientEvent::QueueStopped { .. }
+            | ClientEvent::AllocateFailed { .. }
             | ClientEvent::LinkDown(_)
     )
 }
