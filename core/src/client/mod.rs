@@ -204,10 +204,9 @@ impl ClientMachine {
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
             Command::StopConsumer { group, start, deadline } => {
                 let fx = &mut self.fx;
-                let known = self.consumers.get_mut(&group).filter(|known| known.is_started_by(start));
-                let stopping = known.is_some_and(|known| known.on_stop(op, deadline, fx));
-                if !stopping {
-                    self.fx.complete(op, CommandResult::Stopped(Drained::default()));
+                match self.consumers.get_mut(&group).filter(|known| known.is_started_by(start)) {
+                    Some(known) => known.on_stop(op, deadline, fx),
+                    None => fx.complete(op, CommandResult::Stopped(Drained::default())),
                 }
             }
             Command::Call { to, frame, timeout } => match to {

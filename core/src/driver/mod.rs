@@ -18,6 +18,7 @@ pub mod runtime;
 mod shared;
 #[cfg(feature = "tracing")]
 mod trace;
+mod workers;
 
 pub use events::EventStream;
 pub use handle::{

@@ -45,6 +45,8 @@ pub(crate) struct Consumer {
     subscriptions: BTreeMap<Topic, Arc<SubscriptionData>>,
     retry_topic: Topic,
     state: State,
+    /// The operations that stop it: each of them is told the end.
+    stops: Vec<OpId>,
     rebalance: Rebalance,
     queues: BTreeMap<MessageQueue, Assigned>,
     /// Where queues start that have not been assigned yet.
@@ -66,11 +68,11 @@ enum State {
     /// Pulling.
     Running,
     /// Handed-out messages may still be settled.
-    Draining { op: OpId, deadline: Instant },
+    Draining { deadline: Instant },
     /// The last offsets are on their way.
-    Committing { op: OpId, unsettled: u64 },
+    Committing { unsettled: u64 },
     /// Leaving the group at every broker.
-    Leaving { op: OpId, unsettled: u64 },
+    Leaving { unsettled: u64 },
 }
 
 /// What a consumer may read of its siblings.
@@ -127,6 +129,7 @@ impl Consumer {
             subscriptions,
             retry_topic,
             state: State::Starting { op, heartbeat_sent: false, trouble: None },
+            stops: Vec::new(),
             rebalance,
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -144,23 +147,23 @@ impl Consumer {
 
     /// Stops: nothing more is handed out, what is out may be settled until the deadline.
     ///
-    /// Returns `false` when it is stopping already.
-    pub(crate) fn on_stop(&mut self, op: OpId, deadline: Instant, fx: &mut Effects) -> bool {
+    /// Whoever stops it while it is stopping waits for the same end, and may only bring it forward.
+    pub(crate) fn on_stop(&mut self, op: OpId, deadline: Instant, fx: &mut Effects) {
         let group = self.config.group.clone();
+        self.stops.push(op);
         match &self.state {
             State::Starting { op: starter, .. } => {
                 fx.complete(*starter, CommandResult::Started(Err(StartError::Closed)))
             }
             State::Running => {}
-            State::Draining { op, deadline: known } => {
-                // The client ends before this consumer was to: whoever stopped it gets what time there is.
+            State::Draining { deadline: known } => {
                 if deadline < *known {
-                    self.state = State::Draining { op: *op, deadline };
+                    self.state = State::Draining { deadline };
                     arm_stop(&group, deadline, fx);
                 }
-                return false;
+                return;
             }
-            State::Committing { .. } | State::Leaving { .. } => return false,
+            State::Committing { .. } | State::Leaving { .. } => return,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         self.rebalance.stop(fx);
@@ -168,48 +171,42 @@ impl Consumer {
             assigned.stop(&group, queue, fx);
         }
         arm_stop(&group, deadline, fx);
-        self.state = State::Draining { op, deadline };
+        self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
-        true
     }
 
     /// Everything handed out is settled.
     pub(crate) fn on_drained(&mut self, at: Siblings<'_>, fx: &mut Effects) {
-        if let State::Draining { op, deadline } = self.state {
-            self.commit_last(op, deadline, at, fx);
+        if let State::Draining { deadline } = self.state {
+            self.commit_last(deadline, at, fx);
         }
     }
 
     /// A stage of stopping took too long.
     pub(crate) fn on_stop_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         match self.state {
-            State::Draining { op, deadline } => self.commit_last(op, deadline, at, fx),
-            State::Committing { op, unsettled } => self.leave(op, unsettled, fx),
+            State::Draining { deadline } => self.commit_last(deadline, at, fx),
+            State::Committing { unsettled } => self.leave(unsettled, fx),
             State::Starting { .. } | State::Running | State::Leaving { .. } => {}
         }
     }
 
     /// The group has left: the consumer is no more, unless it was not the one that was leaving.
     pub(crate) fn on_left(&mut self, fx: &mut Effects) -> bool {
-        let State::Leaving { op, unsettled } = self.state else {
+        let State::Leaving { unsettled } = self.state else {
             return false;
         };
-        fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
+        self.stopped(unsettled, fx);
         true
     }
 
     /// The client ends now: who waits for the start or the stop learns how far it got.
     pub(crate) fn on_abandon(&mut self, fx: &mut Effects) {
-        let outstanding = self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum));
         match self.state {
             State::Starting { op, .. } => fx.complete(op, CommandResult::Started(Err(StartError::Closed))),
             State::Running => {}
-            State::Draining { op, .. } => {
-                fx.complete(op, CommandResult::Stopped(Drained { unsettled: outstanding }));
-            }
-            State::Committing { op, unsettled } | State::Leaving { op, unsettled } => {
-                fx.complete(op, CommandResult::Stopped(Drained { unsettled }));
-            }
+            State::Draining { .. } => self.stopped(self.outstanding(), fx),
+            State::Committing { unsettled } | State::Leaving { unsettled } => self.stopped(unsettled, fx),
         }
     }
 
@@ -376,9 +373,8 @@ impl Consumer {
         }
     }
 
-    fn commit_last(&mut self, op: OpId, deadline: Instant, at: Siblings<'_>, fx: &mut Effects) {
-        let unsettled = self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum));
-        self.state = State::Committing { op, unsettled };
+    fn commit_last(&mut self, deadline: Instant, at: Siblings<'_>, fx: &mut Effects) {
+        self.state = State::Committing { unsettled: self.outstanding() };
         fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
         fx.disarm(&TimerKey::Commit(self.config.group.clone()));
         self.commit(at, fx);
@@ -387,16 +383,16 @@ impl Consumer {
 
     /// Leaves the group once every offset is with its broker.
     fn after_commit(&mut self, fx: &mut Effects) {
-        if let State::Committing { op, unsettled } = self.state
+        if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
             && !self.local.as_ref().is_some_and(LocalOffsets::is_writing)
             && self.queues.values().all(|assigned| !assigned.is_committing())
         {
-            self.leave(op, unsettled, fx);
+            self.leave(unsettled, fx);
         }
     }
 
-    fn leave(&mut self, op: OpId, unsettled: u64, fx: &mut Effects) {
+    fn leave(&mut self, unsettled: u64, fx: &mut Effects) {
         let group = self.config.group.clone();
         fx.disarm(&TimerKey::StopDeadline(group.clone()));
         for (queue, assigned) in core::mem::take(&mut self.queues) {
@@ -407,8 +403,20 @@ impl Consumer {
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
             fx.disarm(&TimerKey::Republish(group.clone(), id));
         }
-        self.state = State::Leaving { op, unsettled };
+        self.state = State::Leaving { unsettled };
         fx.raise(Signal::Unregister(Leaving::Consumer(group)));
+    }
+
+    /// Tells everybody who stopped it.
+    fn stopped(&self, unsettled: u64, fx: &mut Effects) {
+        for op in &self.stops {
+            fx.complete(*op, CommandResult::Stopped(Drained { unsettled }));
+        }
+    }
+
+    /// Messages handed out and not settled.
+    fn outstanding(&self) -> u64 {
+        self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum))
     }
 }
 

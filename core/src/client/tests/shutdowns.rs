@@ -176,3 +176,20 @@ fn a_stopped_consumer_leaves_the_others_alone() {
     world.run();
     assert!(matches!(world.result(again), CommandResult::Started(Ok(()))));
 }
+
+#[test]
+fn who_stops_a_consumer_that_is_stopping_waits_for_the_same_end() {
+    let mut world = World::consuming(1, |_| ());
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    world.dispatch(&"g".into(), |dispatch| assert!(dispatch.take().is_some()));
+    world.run();
+    let (late, early) = (world.now.after(Duration::from_secs(60)), world.now.after(Duration::from_secs(8)));
+    let stops = [world.stop("g", late), world.stop("g", early), world.stop("g", late)];
+    world.advance(5_000);
+    assert!(stops.iter().all(|op| !world.is_done(*op)), "a message may still be settled");
+    world.advance(3_000);
+    for op in stops {
+        assert!(matches!(world.result(op), CommandResult::Stopped(Drained { unsettled: 1 })));
+    }
+}

@@ -2,7 +2,6 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -16,6 +15,7 @@ use crate::client::{Command, CommandResult, Drained, StartError};
 use crate::config::{ConsumerConfig, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
+use crate::driver::workers::Workers;
 use crate::ids::{Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::wire::body::MessageModel;
 
@@ -182,16 +182,11 @@ impl PushConsumer {
                 let _ = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
             }
         };
-        let mut workers: Vec<_> = (0..at_once.max(1)).map(|_| Worker::new(worker())).collect();
-        poll_fn(|cx| {
-            workers.retain_mut(|task| task.poll(cx).is_pending());
-            if workers.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        Workers::new((0..at_once.max(1)).map(|_| worker())).await;
     }
 
     /// Stops: every `next` gives `None` at once, messages handed out may still be settled for up to 30 s, offsets are
-    /// committed, the group is left.
+    /// committed, the group is left. Called again meanwhile, it waits for the same end.
     pub async fn shutdown(&self) -> Drained {
         self.shutdown_within(SHUTDOWN_TIMEOUT).await
     }
@@ -255,19 +250,6 @@ fn poll_delivery(turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Delivery>
         if let Some(delivery) = Delivery::open(taken, turn.intake()) {
             return Poll::Ready(Some(delivery));
         }
-    }
-}
-
-/// One of the handlers of [`PushConsumer::run`].
-struct Worker<F>(Pin<alloc::boxed::Box<F>>);
-
-impl<F: Future<Output = ()>> Worker<F> {
-    fn new(future: F) -> Self {
-        Self(alloc::boxed::Box::pin(future))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
     }
 }
 
