@@ -125,10 +125,10 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
             L::block_on(codec::scenario::<L>(world));
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
+        job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
         job("ladder", |world| {
             L::block_on(ladder::scenario::<L>(world));
-            L::block_on(offsets::scenario::<L>(world));
             L::block_on(names::scenario::<L>(world));
         }),
     ]
