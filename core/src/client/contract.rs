@@ -406,6 +406,15 @@ pub enum ClientEvent {
         /// The file.
         path: String,
     },
+    /// Somebody else changed the file of offsets of a broadcasting group: two members that have one file overwrite what
+    /// the other has saved, and may pass over messages when they start again. Each needs an instance name or a file of
+    /// its own.
+    OffsetsShared {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+    },
     /// The offsets of a broadcasting group could not be saved; it is tried again with the next commit.
     OffsetsNotSaved {
         /// The group.

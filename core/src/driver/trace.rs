@@ -33,6 +33,9 @@ pub(super) fn event(event: &ClientEvent) {
             tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets cannot be read");
         }
         ClientEvent::OffsetsLost { group, path } => tracing::error!(%group, path, "offsets are lost"),
+        ClientEvent::OffsetsShared { group, path } => {
+            tracing::error!(%group, path, "offsets are written by others too")
+        }
         ClientEvent::OffsetsNotSaved { group, path, why } => {
             tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets not saved");
         }

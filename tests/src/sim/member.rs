@@ -172,6 +172,7 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::Dropped { .. } => "a failed message of a broadcasting group is dropped",
         ClientEvent::OffsetsUnreadable { .. } => "a file of offsets cannot be used",
         ClientEvent::OffsetsLost { .. } => "no file of offsets can be used",
+        ClientEvent::OffsetsShared { .. } => "a file of offsets is changed by somebody else",
         ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",

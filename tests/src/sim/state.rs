@@ -53,6 +53,8 @@ pub(crate) struct HostState {
     parked: Vec<Waker>,
     /// The index of its disk.
     pub(crate) disk: usize,
+    /// Whether it has written a file.
+    pub(crate) has_saved: bool,
     /// The broadcasting member that lives in it.
     pub(crate) member: Option<Arc<str>>,
     /// Timers that are set.
@@ -230,6 +232,7 @@ impl State {
             silent: false,
             parked: Vec::new(),
             disk,
+            has_saved: false,
             member: None,
             timers: 0,
         });

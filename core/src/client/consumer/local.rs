@@ -24,8 +24,10 @@ pub(super) struct LocalOffsets {
     path: String,
     /// Of all queues it ever had: one that is gone may come back.
     offsets: OffsetFile,
-    /// The file as it is, once it was read or written.
+    /// The file as it is, once it was read or written, if nobody else writes it.
     file: Option<Vec<u8>>,
+    /// Whether it can be used, and may take the place of the one before it.
+    sound: bool,
     state: Disk,
     /// Offsets are to be saved when what is under way is done.
     again: bool,
@@ -40,6 +42,11 @@ enum Disk {
         which: Which,
         /// A file was there and could not be read.
         trouble: bool,
+    },
+    /// Before these bytes are written, the file is looked at.
+    Checking {
+        op: FileOp,
+        bytes: Vec<u8>,
     },
     Writing {
         op: FileOp,
@@ -61,7 +68,8 @@ impl LocalOffsets {
             MessageModel::Clustering => return None,
             MessageModel::Broadcasting => offset_file(client, config)?,
         };
-        let mut local = Self { path, offsets: OffsetFile::default(), file: None, state: Disk::Idle, again: false };
+        let mut local =
+            Self { path, offsets: OffsetFile::default(), file: None, sound: false, state: Disk::Idle, again: false };
         local.read(&config.group, Which::Main, false, fx);
         Some(local)
     }
@@ -70,8 +78,8 @@ impl LocalOffsets {
         !matches!(self.state, Disk::Reading { .. })
     }
 
-    pub(super) fn is_writing(&self) -> bool {
-        matches!(self.state, Disk::Writing { .. })
+    pub(super) fn is_saving(&self) -> bool {
+        matches!(self.state, Disk::Checking { .. } | Disk::Writing { .. })
     }
 
     pub(super) fn of(&self, queue: &MessageQueue) -> Option<QueueOffset> {
@@ -92,21 +100,30 @@ impl LocalOffsets {
         result: Result<Option<Vec<u8>>, IoFailure>,
         fx: &mut Effects,
     ) -> Result<(), String> {
-        let Disk::Reading { op: known, which, mut trouble } = core::mem::replace(&mut self.state, Disk::Idle) else {
-            return Ok(());
+        let (known, which, mut trouble) = match core::mem::replace(&mut self.state, Disk::Idle) {
+            Disk::Reading { op: known, which, trouble } if known == *op => (known, which, trouble),
+            Disk::Checking { op: known, bytes } if known == *op => {
+                self.on_checked(op, result, bytes, fx);
+                return Ok(());
+            }
+            other => {
+                self.state = other;
+                return Ok(());
+            }
         };
-        if known != *op {
-            self.state = Disk::Reading { op: known, which, trouble };
-            return Ok(());
-        }
         match result.map(|bytes| bytes.map(|bytes| (OffsetFile::decode(&bytes), bytes))) {
             Ok(Some((Ok(offsets), bytes))) => {
                 self.offsets = offsets;
-                self.file = (which == Which::Main).then_some(bytes);
+                if which == Which::Main {
+                    (self.file, self.sound) = (Some(bytes), true);
+                }
                 return Ok(());
             }
-            Ok(Some((Err(why), _))) => {
+            Ok(Some((Err(why), bytes))) => {
                 trouble = true;
+                if which == Which::Main {
+                    self.file = Some(bytes);
+                }
                 let path = self.path_of(which);
                 fx.event(ClientEvent::OffsetsUnreadable { group: op.group.clone(), path, why });
             }
@@ -130,16 +147,28 @@ impl LocalOffsets {
     fn save(&mut self, group: &Group, fx: &mut Effects) {
         // Before it was read there is nothing to be saved.
         if !matches!(self.state, Disk::Idle) {
-            self.again = self.is_writing();
+            self.again = self.is_saving();
             return;
         }
         let bytes = self.offsets.encode();
-        match self.file.clone() {
-            None if self.offsets.0.is_empty() => {}
-            None => self.write(group, Which::Main, bytes, fx),
-            Some(known) if known == bytes => {}
-            Some(_) => self.write(group, Which::Backup, bytes, fx),
+        let saved = match &self.file {
+            Some(known) => *known == bytes,
+            None => self.offsets.0.is_empty(),
+        };
+        if !saved {
+            let op = FileOp { group: group.clone(), id: fx.fresh_id() };
+            fx.output(Output::Load { op: op.clone(), path: self.path_of(Which::Main) });
+            self.state = Disk::Checking { op, bytes };
         }
+    }
+
+    /// Two members with one file overwrite what the other has saved: that is told at least.
+    fn on_checked(&mut self, op: &FileOp, now: Result<Option<Vec<u8>>, IoFailure>, bytes: Vec<u8>, fx: &mut Effects) {
+        if now.is_ok_and(|now| now != self.file) {
+            fx.event(ClientEvent::OffsetsShared { group: op.group.clone(), path: self.path.clone() });
+        }
+        let first = if self.sound { Which::Backup } else { Which::Main };
+        self.write(&op.group, first, bytes, fx);
     }
 
     fn write(&mut self, group: &Group, which: Which, bytes: Vec<u8>, fx: &mut Effects) {
@@ -168,7 +197,7 @@ impl LocalOffsets {
         match which {
             Which::Backup => self.write(&op.group, Which::Main, bytes, fx),
             Which::Main if saved => {
-                self.file = Some(bytes);
+                (self.file, self.sound) = (Some(bytes), true);
                 if core::mem::take(&mut self.again) {
                     self.save(&op.group, fx);
                 }

@@ -385,7 +385,7 @@ impl Consumer {
     fn after_commit(&mut self, fx: &mut Effects) {
         if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
-            && !self.local.as_ref().is_some_and(LocalOffsets::is_writing)
+            && !self.local.as_ref().is_some_and(LocalOffsets::is_saving)
             && self.queues.values().all(|assigned| !assigned.is_committing())
         {
             self.leave(unsettled, fx);

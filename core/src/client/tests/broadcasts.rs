@@ -214,6 +214,26 @@ fn a_file_that_the_system_does_not_give_is_not_taken_for_none() {
 }
 
 #[test]
+fn a_file_that_somebody_else_writes_is_told() {
+    let shared = |world: &World| world.count(|event| matches!(event, ClientEvent::OffsetsShared { .. }));
+    let mut world = started();
+    consume(&mut world, 0..5, Outcome::Done);
+    world.advance(5_000);
+    consume(&mut world, 0..5, Outcome::Done);
+    world.advance(5_000);
+    assert_eq!(shared(&world), 0);
+    world.files.insert(FILE.into(), file(&[(0, 90)]));
+    world.advance(5_000);
+    assert_eq!(shared(&world), 0, "nothing is to be saved");
+    consume(&mut world, 5..6, Outcome::Done);
+    world.advance(5_000);
+    assert_eq!((shared(&world), on_disk(&world, FILE)), (1, alloc::vec![(0, 6), (1, 5)]));
+    consume(&mut world, 5..6, Outcome::Done);
+    world.advance(5_000);
+    assert_eq!(shared(&world), 1);
+}
+
+#[test]
 fn a_disk_that_is_full_is_told_and_tried_again() {
     let mut world = started();
     world.broken.insert(FILE.into());

@@ -46,7 +46,7 @@ impl Delivery {
     }
 
     /// Failed: it comes again later, after a delay that grows with each time, and goes to the dead-letter queue when
-    /// it has come often enough.
+    /// it has come often enough. In broadcasting it is dropped, as in every other way to fail.
     pub fn retry(mut self) {
         self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
     }
