@@ -35,11 +35,14 @@ struct Slot {
 }
 
 impl Cluster {
-    /// A cluster with all its servers running.
+    /// A cluster with all its servers running; the name servers are of the release of the first broker.
     #[must_use]
     pub fn new(name_servers: usize, brokers: Vec<BrokerConfig>, now: Instant) -> Self {
         let slot = |cfg| Slot { broker: Broker::new(cfg, now), up: true, announced: 0 };
-        let name_servers = (0..name_servers).map(|_| (NameServer::default(), true)).collect();
+        let release = brokers.first().map(|cfg| (cfg.version, cfg.reply_codec));
+        let name_server =
+            || release.map_or_else(NameServer::default, |(version, codec)| NameServer::new(version, codec));
+        let name_servers = (0..name_servers).map(|_| (name_server(), true)).collect();
         let mut cluster = Self { name_servers, brokers: brokers.into_iter().map(slot).collect() };
         cluster.announce();
         cluster

@@ -35,6 +35,9 @@ pub struct BrokerConfig {
     pub auto_create_topics: bool,
     /// Queues of the template topic TBW102.
     pub default_topic_queues: i32,
+    /// Whether sends to a topic that may not be written are refused. Brokers do not look, as clients do not send where
+    /// the route forbids it; access control answers in the same way.
+    pub refuse_read_only: bool,
     /// Whether a group that was never heard of exists.
     pub auto_create_groups: bool,
     /// The delay of each level, from level 1.
@@ -71,6 +74,19 @@ pub struct BrokerConfig {
     pub seed: u64,
 }
 
+impl BrokerConfig {
+    /// The settings with which the model is a 4.9.7 broker.
+    #[must_use]
+    pub fn v4_9_7() -> Self {
+        Self { version: VERSION_4_9_7, reply_codec: ReplyCodec::AsRequest, heartbeat_v2: false, ..Self::default() }
+    }
+
+    /// Whether it is a broker of the releases 4.x.
+    pub(crate) fn is_v4(&self) -> bool {
+        self.version < VERSION_5_0_0
+    }
+}
+
 impl Default for BrokerConfig {
     fn default() -> Self {
         Self {
@@ -84,6 +100,7 @@ impl Default for BrokerConfig {
             trace_on: true,
             auto_create_topics: true,
             default_topic_queues: 8,
+            refuse_read_only: false,
             auto_create_groups: true,
             delay_levels: DELAY_LEVELS.map(Duration::from_secs).to_vec(),
             long_polling: true,
@@ -107,5 +124,9 @@ impl Default for BrokerConfig {
 
 /// The wire version of 5.4.0.
 pub(crate) const VERSION_5_4_0: i32 = 493;
+/// The wire version of 5.0.0.
+pub(crate) const VERSION_5_0_0: i32 = 413;
+/// The wire version of 4.9.7.
+const VERSION_4_9_7: i32 = 407;
 /// Seconds of the delay levels 1 to 18.
 const DELAY_LEVELS: [u64; 18] = [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::wire::message::properties;
 use rocketmq_core::wire::message::{
-    EncodeError, Entry, RecordLimits, RecordVersion, StoredMessage, SysFlags, encode_record, walk,
+    EncodeError, Entry, RecordLimits, RecordVersion, StoredMessage, SysFlags, TransactionKind, encode_record, walk,
 };
 
 /// The properties of a message, in order; setting one again keeps its place.
@@ -34,6 +34,17 @@ impl Properties {
             Some((_, known)) => value.clone_into(known),
             None => self.0.push((key.to_owned(), value.to_owned())),
         }
+    }
+
+    /// Removes `key` when it has this value.
+    pub(crate) fn remove_if(&mut self, key: &str, value: &str) {
+        self.0.retain(|pair| (pair.0.as_str(), pair.1.as_str()) != (key, value));
+    }
+
+    /// As they are stored; they may be too long for a record.
+    pub(crate) fn encode(&self) -> Result<Bytes, EncodeError> {
+        let text = properties::encode(self.iter()).map_err(|_| EncodeError::Properties)?;
+        Ok(Bytes::from(text))
     }
 
     /// All pairs.
@@ -66,10 +77,9 @@ pub(crate) struct Place {
 }
 
 impl Draft {
-    /// The properties as they are stored; they may be too long for a record.
-    pub(crate) fn encoded_properties(&self) -> Result<Bytes, EncodeError> {
-        let text = properties::encode(self.properties.iter()).map_err(|_| EncodeError::Properties)?;
-        Ok(Bytes::from(text))
+    /// Whether consumers may see it: half messages and their withdrawals are in the log only.
+    pub(crate) fn is_visible(&self) -> bool {
+        matches!(SysFlags(self.sys_flag).transaction(), TransactionKind::None | TransactionKind::Commit)
     }
 
     /// The record of the message.

@@ -8,6 +8,7 @@ mod broker;
 mod composition;
 mod config;
 mod deframer;
+mod fields;
 mod message;
 mod name_server;
 mod oracle;

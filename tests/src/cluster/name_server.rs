@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rocketmq_core::wire::Frame;
 use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 use rocketmq_core::wire::codes::{request, response};
-use rocketmq_core::wire::header::FieldError;
 
 use super::broker::Broker;
-use super::config::{ReplyCodec, VERSION_5_4_0};
+use super::config::{ReplyCodec, VERSION_5_0_0, VERSION_5_4_0};
+use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
 use super::store::TopicConfig;
 
@@ -16,6 +16,7 @@ use super::store::TopicConfig;
 #[derive(Debug)]
 pub struct NameServer {
     out: Outbox,
+    answers_unknown: bool,
     brokers: BTreeMap<String, BrokerData>,
     topics: BTreeMap<String, BTreeMap<String, TopicConfig>>,
     order: BTreeMap<String, String>,
@@ -28,11 +29,13 @@ impl Default for NameServer {
 }
 
 impl NameServer {
-    /// A name server that announces this wire version and answers in this codec.
+    /// A name server that announces this wire version and answers in this codec; one of 4.x leaves requests that it
+    /// does not know unanswered.
     #[must_use]
     pub fn new(version: i32, codec: ReplyCodec) -> Self {
         let out = Outbox::new(version, codec);
-        Self { out, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
+        let answers_unknown = version >= VERSION_5_0_0;
+        Self { out, answers_unknown, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
     }
 
     /// A frame arrived.
@@ -43,13 +46,13 @@ impl NameServer {
         }
         let reply = match header.code {
             request::GET_ROUTEINFO_BY_TOPIC => self.route(frame),
-            request::GET_BROKER_CLUSTER_INFO => Ok(Reply::ok().body(self.cluster_info())),
+            request::GET_BROKER_CLUSTER_INFO => Reply::ok().body(self.cluster_info()),
+            _ if !self.answers_unknown => return,
             code => {
                 let error = format!(" request type {code} not supported");
-                Ok(Reply::error(response::REQUEST_CODE_NOT_SUPPORTED, error))
+                Reply::error(response::REQUEST_CODE_NOT_SUPPORTED, error)
             }
         };
-        let reply = reply.unwrap_or_else(|error| Reply::error(response::SYSTEM_ERROR, error.to_string()));
         self.out.reply(ReplyTo::request(session, header), &reply);
     }
 
@@ -110,14 +113,15 @@ impl NameServer {
         });
     }
 
-    fn route(&self, frame: &Frame) -> Result<Reply, FieldError> {
+    fn route(&self, frame: &Frame) -> Reply {
         let ext = &frame.header.ext;
-        let topic: String = ext.field("topic")?;
-        let standard = ext.field::<Option<bool>>("acceptStandardJsonOnly")?.unwrap_or(false);
+        // A Java server says of a field that is missing that it is null.
+        let topic = ext.get("topic").unwrap_or("null");
+        let standard = flag(ext, "acceptStandardJsonOnly").unwrap_or(false);
         let standard = standard || frame.header.version >= STANDARD_JSON_SINCE;
         let form = if standard { JsonForm::Standard } else { JsonForm::Fastjson };
-        Ok(match self.topics.get(&topic) {
-            Some(rows) => Reply::ok().body(self.route_json(&topic, rows, form)),
+        match self.topics.get(topic) {
+            Some(rows) => Reply::ok().body(self.route_json(topic, rows, form)),
             None => Reply::error(
                 response::TOPIC_NOT_EXIST,
                 format!(
@@ -125,7 +129,7 @@ impl NameServer {
                      See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
                 ),
             ),
-        })
+        }
     }
 
     fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, form: JsonForm) -> Vec<u8> {

@@ -32,6 +32,22 @@ impl TopicConfig {
         Self { read_queues: queues, write_queues: queues, perm: PERM_READ | PERM_WRITE, sys_flag: 0, order: false }
     }
 
+    /// How a broker writes it in a remark.
+    pub(crate) fn text(&self, topic: &str, v4: bool) -> String {
+        let bit = |bit, letter| if self.perm & bit != 0 { letter } else { '-' };
+        let perm = [bit(PERM_READ, 'R'), bit(PERM_WRITE, 'W'), bit(PERM_INHERIT, 'X')];
+        format!(
+            "TopicConfig [topicName={topic}, readQueueNums={}, writeQueueNums={}, perm={}, \
+             topicFilterType=SINGLE_TAG, topicSysFlag={}, order={}{}]",
+            self.read_queues,
+            self.write_queues,
+            String::from_iter(perm),
+            self.sys_flag,
+            self.order,
+            if v4 { "" } else { ", attributes={}" }
+        )
+    }
+
     pub(crate) fn readable(&self) -> bool {
         self.perm & PERM_READ != 0
     }
@@ -107,7 +123,7 @@ impl Store {
         host: SocketAddr,
         draft: &Draft,
     ) -> Result<Appended, EncodeError> {
-        self.append_with(now, wall, host, draft, draft.encoded_properties()?)
+        self.append_with(now, wall, host, draft, draft.properties.encode()?)
     }
 
     /// The same with the encoded properties given: a batch stores the client's own.
@@ -122,9 +138,13 @@ impl Store {
         let (index, physical) = (self.log.len(), self.end);
         let tags_code = draft.properties.get("TAGS").map_or(0, java_hash);
         let queue = self.queue_mut(&draft.topic, draft.queue_id);
-        let place = Place { queue_offset: queue.max_offset(), physical, stored_ms: wall.0, store_host };
+        let visible = draft.is_visible();
+        let queue_offset = if visible { queue.max_offset() } else { 0 };
+        let place = Place { queue_offset, physical, stored_ms: wall.0, store_host };
         let record = draft.record(properties, &place)?;
-        queue.entries.push(Entry { index, tags_code, stored_ms: wall.0, stored_at: now });
+        if visible {
+            queue.entries.push(Entry { index, tags_code, stored_ms: wall.0, stored_at: now });
+        }
         self.end += to_offset(record.len());
         self.log.push((physical, record));
         Ok(Appended { place, tags_code })

@@ -255,6 +255,8 @@ impl Sim {
             name: format!("broker-{}", char::from(b'a' + u8::try_from(index % 26).unwrap_or(0))),
             address: broker_address(index),
             seed: self.seed.wrapping_add(index as u64),
+            // So that clients meet the answer at all; they must get along with it.
+            refuse_read_only: true,
             ..self.config.clone()
         };
         let mut cluster = Cluster::new(self.name_servers, (0..self.brokers).map(config).collect(), Instant::ZERO);

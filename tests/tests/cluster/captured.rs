@@ -156,6 +156,8 @@ fn groups_and_locks_are_answered_as_by_a_broker() {
     }
     lab.same_whole("unlock_42");
     lab.same("unregister_35");
+    let session = lab.session;
+    lab.talk.heartbeat(session, "A", "CG_n2", &[("CapTopic", "*")]);
     lab.same("heartbeat_34_v2_full");
     lab.same("heartbeat_34_v2_light");
     lab.same("heartbeat_34_v2_light_stale");
@@ -168,6 +170,7 @@ fn offsets_are_answered_as_by_a_broker() {
     lab.talk.send(lab.session, "CapTopic", 0, "TagA");
     lab.same("query_offset_14_notfound");
     lab.same("query_offset_14_young");
+    lab.same("heartbeat_34");
     lab.same("update_offset_15");
     assert_eq!(lab.talk.broker.committed("CG_cap").collect::<Vec<_>>(), [("CapTopic", 0, 1)]);
     lab.same("min_offset_31");

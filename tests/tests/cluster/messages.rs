@@ -31,7 +31,8 @@ fn a_send_creates_its_topic_after_the_template() {
 
 #[test]
 fn sends_that_break_rules_are_refused_with_the_trace_fields() {
-    let mut talk = Talk::new(BrokerConfig { auto_create_topics: false, ..BrokerConfig::default() });
+    let mut talk =
+        Talk::new(BrokerConfig { auto_create_topics: false, refuse_read_only: true, ..BrokerConfig::default() });
     talk.broker.put_topic("T", TopicConfig::new(2));
     talk.broker.put_topic("ReadOnly", TopicConfig { perm: 4, ..TopicConfig::new(2) });
     let cases = [
@@ -224,6 +225,8 @@ fn offsets_travel_with_pulls_and_by_themselves() {
     assert_eq!(ask(&mut talk, 32, &queue), (0, Some(first.stored_ms)));
     assert_eq!(ask(&mut talk, 30, &unknown), (0, Some(0)));
     assert_eq!(ask(&mut talk, 32, &unknown), (0, Some(-1)));
+    let commit = [("consumerGroup", "never-heard-of"), ("topic", "T"), ("queueId", "0"), ("commitOffset", "1")];
+    assert_eq!(ask(&mut talk, 15, &commit).0, response::SUBSCRIPTION_GROUP_NOT_EXIST);
     let commit = [("consumerGroup", "G"), ("topic", "U"), ("queueId", "0"), ("commitOffset", "1")];
     assert_eq!(ask(&mut talk, 15, &commit).0, response::TOPIC_NOT_EXIST);
     let view = ask(&mut talk, 33, &[("topic", "T"), ("offset", leak(first.physical_offset))]);
@@ -261,7 +264,7 @@ fn answers_can_follow_the_codec_of_the_request() {
     let mut talk = Talk::new(BrokerConfig { reply_codec: ReplyCodec::AsRequest, ..BrokerConfig::default() });
     let session = talk.connect();
     for codec in [Codec::Json, Codec::Rocketmq] {
-        let reply = talk.ask(session, &message("T", 0, &[]).encode(codec, Bytes::new()));
+        let reply = talk.ask(session, &message("T", 0, &[]).encode(codec, Bytes::from_static(b"body")));
         assert_eq!((reply.header.code, reply.header.codec), (0, codec));
     }
 }
@@ -291,7 +294,7 @@ fn the_same_script_gives_the_same_bytes() {
             let session = sessions[round % 2];
             let mut send = message("T", -1, &[("TAGS", "a")]);
             send.properties = None;
-            said.push(talk.ask(session, &send.encode(Codec::Json, Bytes::new())));
+            said.push(talk.ask(session, &send.encode(Codec::Json, Bytes::from_static(b"body"))));
             said.push(talk.heartbeat(session, "c", "G", &[("T", "*")]));
             talk.advance(Duration::from_secs(9));
         }

@@ -24,7 +24,8 @@ fn delayed_messages_come_in_time_and_keep_their_properties() {
     let mut talk = talk();
     let session = talk.connect();
     for level in ["2", "99", "1"] {
-        let send = message("T", 1, &[("DELAY", level), ("TAGS", level)]).encode(Codec::Json, Bytes::new());
+        let send =
+            message("T", 1, &[("DELAY", level), ("TAGS", level)]).encode(Codec::Json, Bytes::from_static(b"body"));
         let reply = talk.ask(session, &send);
         assert_eq!(reply.header.ext.get("queueOffset"), Some("0"), "that of the level's own queue");
     }
@@ -97,7 +98,7 @@ fn republishing_dies_only_above_the_limit() {
             max_reconsume_times: Some(max),
             ..message("%RETRY%G", 0, &[("DELAY", "1"), ("RETRY_TOPIC", "T")])
         };
-        let reply = talk.ask(session, &send.encode(Codec::Json, Bytes::new()));
+        let reply = talk.ask(session, &send.encode(Codec::Json, Bytes::from_static(b"body")));
         assert_eq!(reply.header.code, 0, "{:?}", reply.header.remark);
     };
     republish(&mut talk, 2, 2);
@@ -112,7 +113,7 @@ fn republishing_dies_only_above_the_limit() {
 fn delays_survive_a_restart() {
     let mut talk = talk();
     let session = talk.connect();
-    talk.ask(session, &message("T", 0, &[("DELAY", "3")]).encode(Codec::Json, Bytes::new()));
+    talk.ask(session, &message("T", 0, &[("DELAY", "3")]).encode(Codec::Json, Bytes::from_static(b"body")));
     talk.broker.stop(talk.now);
     talk.advance(Duration::from_secs(3));
     assert_eq!(stored(&talk, "T").len(), 1);

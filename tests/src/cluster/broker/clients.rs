@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::ExtWriter;
-use rocketmq_core::wire::body::{ConsumerList, HeartbeatData};
+use rocketmq_core::wire::body::{ConsumerList, HeartbeatData, MessageModel};
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::subscription::{ExpressionType, SubscriptionData};
 use serde::Deserialize;
 
 use super::topics::retry_topic;
-use super::{Answer, Broker, Call};
+use super::{Answer, Broker, Call, Failure};
 use crate::cluster::config::BrokerConfig;
 use crate::cluster::output::{Reply, SessionId};
 
@@ -26,6 +26,7 @@ pub(crate) struct Client {
 /// A consumer group with members.
 #[derive(Debug, Default)]
 pub(crate) struct GroupInfo {
+    model: MessageModel,
     pub(crate) members: BTreeMap<SessionId, Client>,
     pub(crate) subscriptions: BTreeMap<String, SubscriptionData>,
 }
@@ -96,8 +97,14 @@ impl Clients {
     }
 
     /// Registers a consumer and says whether the members or the topics of the group changed.
-    fn join(&mut self, group: &str, session: SessionId, client: Client, topics: Option<Vec<SubscriptionData>>) -> bool {
+    fn join(
+        &mut self,
+        (group, model): (&str, MessageModel),
+        (session, client): (SessionId, Client),
+        topics: Option<Vec<SubscriptionData>>,
+    ) -> bool {
         let info = self.consumers.entry(group.to_owned()).or_default();
+        info.model = model;
         let joined = info.members.insert(session, client).is_none();
         let Some(topics) = topics else { return joined };
         let wanted: BTreeSet<String> = topics.iter().map(|sub| sub.topic.as_str().to_owned()).collect();
@@ -123,25 +130,25 @@ impl Clients {
 impl Broker {
     pub(super) fn heartbeat(&mut self, call: &Call<'_>, body: &[u8]) -> Answer {
         let Ok(beat) = HeartbeatData::decode(body) else {
-            return Ok(Some(Reply::error(response::SYSTEM_ERROR, "the heartbeat cannot be parsed")));
+            return Err("the heartbeat cannot be parsed".into());
         };
         let session = call.to.session();
         let client = || Client { id: beat.client_id.clone(), version: call.header.version, seen: call.now };
-        let light = self.cfg.heartbeat_v2 && beat.without_sub && beat.heartbeat_fingerprint != 0;
-        let mut changed = !light;
+        let fingerprint = beat.heartbeat_fingerprint;
+        let second = self.cfg.heartbeat_v2 && fingerprint != 0;
+        let mut changed = !second;
         for consumer in beat.consumers {
             let group = consumer.group.as_str().to_owned();
-            if self.group_exists(&group) {
-                self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
+            let before = self.clients.fingerprints.insert(group.clone(), fingerprint);
+            changed |= before.is_some_and(|before| before != fingerprint);
+            if !self.find_group(&group) {
+                continue;
             }
+            self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
+            let light = second && beat.without_sub;
             let topics = (!light).then(|| stamped(consumer.subscriptions, call.wall));
-            if self.clients.join(&group, session, client(), topics) {
+            if self.clients.join((&group, consumer.message_model), (session, client()), topics) {
                 self.notify_members(&group);
-            }
-            if light {
-                changed |= self.clients.fingerprints.get(&group) != Some(&beat.heartbeat_fingerprint);
-            } else {
-                self.clients.fingerprints.insert(group, beat.heartbeat_fingerprint);
             }
         }
         for producer in beat.producers {
@@ -155,7 +162,6 @@ impl Broker {
     }
 
     pub(super) fn unregister(&mut self, call: &Call<'_>) -> Answer {
-        let _client: String = call.header.ext.field("clientID")?;
         let session = call.to.session();
         if let Some(group) = call.header.ext.get("producerGroup")
             && let Some(members) = self.clients.producers.get_mut(group)
@@ -183,21 +189,28 @@ impl Broker {
     }
 
     pub(super) fn check_client(&mut self, body: &[u8]) -> Answer {
-        let kind = serde_json::from_slice::<CheckClient>(body).map(|check| check.subscription_data.expression_type);
-        Ok(Some(match kind {
-            Ok(kind @ ExpressionType::Sql92) if !self.cfg.property_filter => {
+        if body.is_empty() && !self.cfg.is_v4() {
+            return Ok(Some(Reply::ok()));
+        }
+        let check: CheckClient =
+            serde_json::from_slice(body).map_err(|_| Failure::from("the body cannot be parsed"))?;
+        Ok(Some(match check.subscription_data.expression_type {
+            kind @ ExpressionType::Sql92 if !self.cfg.property_filter => {
                 Reply::error(response::SYSTEM_ERROR, no_filter(kind.name()))
             }
-            _ => Reply::ok(),
+            ExpressionType::Sql92 | ExpressionType::Tag => Reply::ok(),
         }))
     }
 
-    /// Tells all members of a group that it changed.
+    /// Tells all members of a group that it changed, unless each gets all messages anyhow.
     pub(super) fn notify_members(&mut self, group: &str) {
         if !self.cfg.notify_members {
             return;
         }
         let Some(info) = self.clients.consumers.get(group) else { return };
+        if info.model == MessageModel::Broadcasting && !self.cfg.is_v4() {
+            return;
+        }
         for session in info.members.keys() {
             let fields = |out: &mut ExtWriter<'_>| out.text("consumerGroup", group);
             self.out.oneway(*session, request::NOTIFY_CONSUMER_IDS_CHANGED, fields);

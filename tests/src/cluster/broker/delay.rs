@@ -60,6 +60,9 @@ impl Broker {
         level: i32,
     ) -> Result<Appended, EncodeError> {
         let levels = i32::try_from(self.cfg.delay_levels.len()).unwrap_or(i32::MAX);
+        if level > levels {
+            draft.properties.set("DELAY", &levels.to_string());
+        }
         let level = level.min(levels);
         if level > 0 {
             let queue_id = draft.queue_id.to_string();

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
 use rocketmq_core::wire::body::{LockQueues, LockedQueues};
-use rocketmq_core::wire::codes::response;
 
 use super::{Answer, Broker, Call};
 use crate::cluster::output::Reply;
@@ -37,7 +36,7 @@ impl Locks {
 
 impl Broker {
     pub(super) fn lock(&mut self, call: &Call<'_>, body: &[u8]) -> Answer {
-        let Ok(request) = LockQueues::decode(body) else { return Ok(Some(bad_body())) };
+        let Ok(request) = LockQueues::decode(body) else { return Err(BAD_BODY.into()) };
         let queues = self.locks.held.entry(request.group.as_str().to_owned()).or_default();
         let until = call.now.after(self.cfg.lock_lease);
         let mut locked = LockedQueues { queues: request.queues };
@@ -53,7 +52,7 @@ impl Broker {
     }
 
     pub(super) fn unlock(&mut self, _: &Call<'_>, body: &[u8]) -> Answer {
-        let Ok(request) = LockQueues::decode(body) else { return Ok(Some(bad_body())) };
+        let Ok(request) = LockQueues::decode(body) else { return Err(BAD_BODY.into()) };
         if let Some(queues) = self.locks.held.get_mut(request.group.as_str()) {
             for queue in request.queues {
                 let key = (queue.topic.as_str().to_owned(), queue.id);
@@ -72,6 +71,4 @@ impl Broker {
     }
 }
 
-fn bad_body() -> Reply {
-    Reply::error(response::SYSTEM_ERROR, "the body cannot be parsed")
-}
+const BAD_BODY: &str = "the body cannot be parsed";

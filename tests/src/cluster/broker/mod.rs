@@ -9,7 +9,7 @@ mod send;
 mod send_back;
 mod topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use rocketmq_core::rng::Rng;
@@ -37,6 +37,7 @@ pub struct Broker {
     rng: Rng,
     out: Outbox,
     store: Store,
+    groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
     sessions: BTreeMap<SessionId, SocketAddr>,
@@ -56,7 +57,23 @@ struct Call<'a> {
 }
 
 /// What becomes of a request: an answer now, or (`None`) later.
-type Answer = Result<Option<Reply>, FieldError>;
+type Answer = Result<Option<Reply>, Failure>;
+
+/// What a broker did not expect: its handler throws, and the answer is a system error without fields.
+#[derive(Debug)]
+struct Failure(String);
+
+impl From<&str> for Failure {
+    fn from(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 impl Broker {
     /// A broker with nothing but its system topics.
@@ -66,6 +83,7 @@ impl Broker {
             rng: Rng::new(cfg.seed),
             out: Outbox::new(cfg.version, cfg.reply_codec),
             store: Store::default(),
+            groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
             sessions: BTreeMap::new(),
@@ -102,7 +120,8 @@ impl Broker {
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
-            request::PULL_MESSAGE | LITE_PULL_MESSAGE => self.on_pull(&call),
+            request::PULL_MESSAGE => self.on_pull(&call),
+            LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
             request::UPDATE_CONSUMER_OFFSET => self.update_offset(&call),
             request::UPDATE_AND_CREATE_TOPIC => self.create_topic(&call),
@@ -126,7 +145,7 @@ impl Broker {
         match answer {
             Ok(Some(reply)) => self.out.reply(call.to, &reply),
             Ok(None) => {}
-            Err(error) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, error.to_string())),
+            Err(Failure(why)) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, why)),
         }
         self.answer_woken(now);
     }
@@ -210,8 +229,16 @@ impl Broker {
     /// Stores the message and wakes the pulls that wait for it.
     fn append(&mut self, now: Instant, wall: UnixMillis, draft: &Draft) -> Result<Appended, EncodeError> {
         let appended = self.store.append(now, wall, self.cfg.address, draft)?;
+        if !draft.is_visible() {
+            return Ok(appended);
+        }
         self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
         Ok(appended)
+    }
+
+    /// The code of a parameter that cannot be: 4.x has none of its own.
+    fn invalid_parameter(&self) -> i32 {
+        if self.cfg.is_v4() { response::SYSTEM_ERROR } else { response::INVALID_PARAMETER }
     }
 
     /// The id of the message at this place in the log.
@@ -219,15 +246,20 @@ impl Broker {
         OffsetMsgId { host: self.cfg.address, physical_offset }.to_string()
     }
 
-    /// Whether the group exists or may be created.
-    fn group_exists(&self, group: &str) -> bool {
-        self.cfg.auto_create_groups && group.len() <= MAX_GROUP
+    /// Whether the group exists, or is created now.
+    fn find_group(&mut self, group: &str) -> bool {
+        let may_be = self.cfg.auto_create_groups && (group.len() <= MAX_GROUP || self.cfg.is_v4());
+        let created = may_be && !self.groups.contains(group);
+        if created {
+            self.groups.insert(group.to_owned());
+        }
+        created || self.groups.contains(group)
     }
 }
 
 /// Pull, as the pulling consumer calls it.
 const LITE_PULL_MESSAGE: i32 = 361;
-/// The longest name of a group.
+/// The longest name of a group (5.x).
 const MAX_GROUP: usize = 120;
 /// What the broker adds to errors that have a page in its documentation.
 const FAQ: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";

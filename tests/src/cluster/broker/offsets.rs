@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rocketmq_core::wire::codes::response;
 
-use super::{Answer, Broker, Call, FAQ};
+use super::{Answer, Broker, Call};
+use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
 use crate::cluster::store::Queue;
 
@@ -60,13 +61,18 @@ impl Broker {
 
     pub(super) fn query_offset(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
-        let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
+        let group = ext.get("consumerGroup").unwrap_or_default();
+        let topic: String = ext.field("topic")?;
         let queue_id = ext.field("queueId")?;
-        let zero_allowed = ext.field::<Option<bool>>("setZeroIfNotFound")?.unwrap_or(true);
-        if let Some(offset) = self.offsets.committed(&group, &topic, queue_id) {
+        let zero_allowed = flag(ext, "setZeroIfNotFound").unwrap_or(true);
+        if let Some(offset) = self.offsets.committed(group, &topic, queue_id).filter(|offset| *offset >= 0) {
             return Ok(Some(Reply::ok().field("offset", offset)));
         }
-        let young = self.store.queue(&topic, queue_id).is_some_and(|queue| queue.min_offset() == 0);
+        let queue = self.store.queue(&topic, queue_id);
+        if self.cfg.is_v4() && queue.is_none_or(|queue| queue.min_offset() == 0) {
+            return Ok(Some(Reply::ok().field("offset", 0)));
+        }
+        let young = queue.is_some_and(|queue| queue.min_offset() == 0);
         Ok(Some(match (young, zero_allowed) {
             (true, true) => Reply::ok().field("offset", 0),
             (true, false) => Reply::error(response::QUERY_NOT_FOUND, NOT_SET_TO_ZERO),
@@ -78,10 +84,21 @@ impl Broker {
     pub(super) fn update_offset(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
         let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
-        let (queue_id, offset) = (ext.field("queueId")?, ext.field("commitOffset")?);
-        if self.store.topic(&topic).is_none() {
-            return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Not found topic: {topic}{FAQ}"))));
+        let v4 = self.cfg.is_v4();
+        if !v4 && !self.groups.contains(&group) {
+            let error = format!("Group {group} not exist!");
+            return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }
+        if !v4 && self.store.topic(&topic).is_none() {
+            return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Topic {topic} not exist!"))));
+        }
+        let unset = |what| format!("{what} is null, topic is {topic}");
+        let Ok(queue_id) = ext.field("queueId") else {
+            return Ok(Some(Reply::error(self.invalid_parameter(), unset("QueueId"))));
+        };
+        let Ok(offset) = ext.field("commitOffset") else {
+            return Ok(Some(Reply::error(self.invalid_parameter(), unset("Offset"))));
+        };
         self.offsets.commit(&group, &topic, queue_id, offset);
         Ok(Some(Reply::ok()))
     }
@@ -101,7 +118,8 @@ impl Broker {
 
     pub(super) fn search_offset(&mut self, call: &Call<'_>) -> Answer {
         let timestamp: i64 = call.header.ext.field("timestamp")?;
-        let upper = call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
+        let upper = self.cfg.is_v4()
+            || call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
         let Some(queue) = self.asked_queue(call)? else {
             return Ok(Some(Reply::ok().field("offset", 0)));
         };

@@ -126,6 +126,9 @@ impl Holds {
 impl Broker {
     pub(super) fn on_pull(&mut self, call: &Call<'_>) -> Answer {
         let pull = Pull::read(&call.header.ext)?;
+        if pull.max_messages < 0 && self.cfg.is_v4() {
+            return Err("java.lang.IllegalArgumentException".into());
+        }
         Ok(self.pull(call.now, call.to, pull, true))
     }
 
@@ -163,14 +166,13 @@ impl Broker {
             .field("nextBeginOffset", found.next)
             .field("minOffset", queue.map_or(0, Queue::min_offset))
             .field("maxOffset", queue.map_or(0, Queue::max_offset))
-            .field("topicSysFlag", 0)
-            .field("groupSysFlag", 0);
-        Some(reply.body(found.records))
+            .body(found.records);
+        Some(if self.cfg.is_v4() { reply } else { reply.field("topicSysFlag", 0).field("groupSysFlag", 0) })
     }
 
-    fn check_pull(&self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
+    fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
         let (group, topic, queue_id) = (&pull.group, &pull.topic, pull.queue_id);
-        if !self.group_exists(group) {
+        if !self.find_group(group) {
             let error = format!("subscription group [{group}] does not exist, {FAQ}");
             return Err(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error));
         }
@@ -180,15 +182,16 @@ impl Broker {
         };
         if !config.readable() {
             let error = format!("the topic[{topic}] pulling message is forbidden");
-            return Err(Reply::error(response::NO_PERMISSION, error));
+            let reply = Reply::error(response::NO_PERMISSION, error);
+            return Err(if self.cfg.is_v4() { reply } else { reply.field("forbiddenType", TOPIC_FORBIDDEN) });
         }
         if queue_id < 0 || queue_id >= config.read_queues {
             let peer = self.sessions.get(&to.session()).map(ToString::to_string).unwrap_or_default();
             let error = format!(
-                "queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[{peer}]",
+                "queueId[{queue_id}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[/{peer}]",
                 config.read_queues
             );
-            return Err(Reply::error(response::INVALID_PARAMETER, error));
+            return Err(Reply::error(self.invalid_parameter(), error));
         }
         let (kind, tags) = if pull.flags & PullMessage::SUBSCRIPTION != 0 {
             (pull.expression_type.as_deref(), parse_tags(pull.subscription.as_deref())?)
@@ -283,14 +286,15 @@ fn parse_tags(expression: Option<&str>) -> Result<Tags, Reply> {
     if expression.is_empty() || expression == "*" {
         return Ok(None);
     }
-    let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
-    let codes: BTreeSet<i32> = tags.map(java_hash).collect();
-    if codes.is_empty() {
+    if expression.split("||").all(str::is_empty) {
         let error = "parse the consumer's subscription failed";
         return Err(Reply::error(response::SUBSCRIPTION_PARSE_FAILED, error));
     }
-    Ok(Some(Arc::new(codes)))
+    let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
+    Ok(Some(Arc::new(tags.map(java_hash).collect())))
 }
 
+/// Why a pull is forbidden: its topic cannot be read.
+const TOPIC_FORBIDDEN: i32 = 3;
 /// How long an empty pull is held when long polling is off.
 const SHORT_POLLING: Duration = Duration::from_secs(1);

@@ -7,8 +7,9 @@ use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
 use rocketmq_core::wire::message::{batch, properties};
 
-use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic, illegal_topic};
-use super::{Answer, Broker, Call, FAQ};
+use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
+use super::{Answer, Broker, Call, FAQ, Failure};
+use crate::cluster::fields::flag;
 use crate::cluster::message::{Draft, Properties};
 use crate::cluster::output::Reply;
 use crate::cluster::store::TopicConfig;
@@ -32,7 +33,6 @@ impl SendHeader {
     fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
         let short = code != request::SEND_MESSAGE;
         let key = |letter, long| if short { letter } else { long };
-        let _group: String = field(ext, key("a", "producerGroup"))?;
         Ok(Self {
             topic: field(ext, key("b", "topic"))?,
             template: field(ext, key("c", "defaultTopic"))?,
@@ -44,8 +44,7 @@ impl SendHeader {
             properties: field::<Option<String>>(ext, key("i", "properties"))?.unwrap_or_default(),
             reconsume_times: field(ext, key("j", "reconsumeTimes"))?,
             max_reconsume_times: field(ext, key("l", "maxReconsumeTimes"))?,
-            batch: field::<Option<bool>>(ext, key("m", "batch"))?.unwrap_or(false)
-                || code == request::SEND_BATCH_MESSAGE,
+            batch: flag(ext, key("m", "batch")).unwrap_or(false) || code == request::SEND_BATCH_MESSAGE,
         })
     }
 }
@@ -57,18 +56,21 @@ fn field<T: FieldValue>(ext: &ExtFields, key: &'static str) -> Result<T, FieldEr
 impl Broker {
     pub(super) fn send(&mut self, call: &Call<'_>, body: Bytes) -> Answer {
         let header = SendHeader::read(call.header.code, &call.header.ext)?;
+        if body.is_empty() && (header.batch || !self.cfg.is_v4()) {
+            return Err("java.lang.NullPointerException".into());
+        }
         let reply = match self.check_send(call, &header, &body) {
             Err(error) => error,
-            Ok(_) if header.batch => self.send_batch(call, &header, body),
-            Ok(config) => self.send_one(call, &header, &config, body),
+            Ok(_) if header.batch => self.send_batch(call, &header, body)?,
+            Ok(config) => self.send_one(call, &header, &config, body)?,
         };
         Ok(Some(reply.field("MSG_REGION", &self.cfg.region).field("TRACE_ON", self.cfg.trace_on)))
     }
 
     fn check_send(&mut self, call: &Call<'_>, header: &SendHeader, body: &Bytes) -> Result<TopicConfig, Reply> {
         let topic = header.topic.as_str();
-        if let Some(error) = illegal_topic(topic) {
-            return Err(Reply::error(response::INVALID_PARAMETER, error));
+        if let Some(error) = self.illegal_topic(topic) {
+            return Err(Reply::error(self.invalid_parameter(), error));
         }
         if FORBIDDEN_TOPICS.contains(&topic) {
             return Err(Reply::error(
@@ -80,7 +82,7 @@ impl Broker {
             Some(config) => config.clone(),
             None => self.create_for_send(header)?,
         };
-        if !config.writable() {
+        if self.cfg.refuse_read_only && !config.writable() {
             return Err(Reply::error(
                 response::NO_PERMISSION,
                 format!("the topic[{topic}] sending message is forbidden"),
@@ -89,8 +91,12 @@ impl Broker {
         if header.queue_id >= config.write_queues.max(config.read_queues) {
             let peer = call.peer;
             return Err(Reply::error(
-                response::INVALID_PARAMETER,
-                format!("request queueId[{}] is illegal, {config:?} Producer: {peer}", header.queue_id),
+                self.invalid_parameter(),
+                format!(
+                    "request queueId[{}] is illegal, {} Producer: {peer}",
+                    header.queue_id,
+                    config.text(topic, self.cfg.is_v4())
+                ),
             ));
         }
         if body.len() > self.cfg.max_body || header.properties.len() > properties::MAX_LEN {
@@ -123,64 +129,83 @@ impl Broker {
         Err(Reply::error(response::TOPIC_NOT_EXIST, error))
     }
 
-    fn send_one(&mut self, call: &Call<'_>, header: &SendHeader, config: &TopicConfig, body: Bytes) -> Reply {
+    fn send_one(
+        &mut self,
+        call: &Call<'_>,
+        header: &SendHeader,
+        config: &TopicConfig,
+        body: Bytes,
+    ) -> Result<Reply, Failure> {
         let mut draft = self.draft(call, header, body);
         if draft.queue_id < 0 {
             draft.queue_id = self.any_queue(config.write_queues);
         }
         let properties = &mut draft.properties;
-        if properties.get("UNIQ_KEY").is_none() {
+        let v4 = self.cfg.is_v4();
+        if properties.get("UNIQ_KEY").is_none() && !v4 {
             properties.set("UNIQ_KEY", &format!("{:016X}{:016X}", self.rng.next_u64(), self.rng.next_u64()));
         }
         if properties.get("TRAN_MSG").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             let ip = self.cfg.address.ip();
             let error = format!("the broker[{ip}] sending transaction message is forbidden");
-            return Reply::error(response::NO_PERMISSION, error);
+            return Ok(Reply::error(response::NO_PERMISSION, error));
         }
         if let Some(error) = self.bury_if_dead(call, header, &mut draft) {
-            return error;
+            return Ok(error);
         }
         let properties = &mut draft.properties;
-        properties.set("MSG_REGION", &self.cfg.region);
-        properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
+        if v4 {
+            properties.remove_if("WAIT", "true");
+        } else {
+            properties.set("MSG_REGION", &self.cfg.region);
+            properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
+        }
         properties.set("CLUSTER", &self.cfg.cluster);
-        let level = properties.get("DELAY").and_then(|level| level.parse().ok()).unwrap_or(0);
-        let timer = TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
+        let level = properties.get("DELAY").map_or(Ok(0), str::parse);
+        let level = level.map_err(|_| Failure::from("java.lang.NumberFormatException"))?;
+        let timer = !v4 && TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
         if timer && level <= 0 {
             let error = "accurate timer message is not enabled, timerWheelEnable is false";
-            return Reply::error(response::SYSTEM_ERROR, error);
+            return Ok(Reply::error(response::SYSTEM_ERROR, error));
         }
         let unique = properties.get("UNIQ_KEY").unwrap_or_default().to_owned();
         let queue_id = draft.queue_id;
-        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return self.illegal() };
-        Reply::ok()
+        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return Ok(self.illegal()) };
+        let reply = Reply::ok()
             .field("msgId", self.msg_id(appended.place.physical))
             .field("queueId", queue_id)
-            .field("queueOffset", appended.place.queue_offset)
-            .field("transactionId", unique)
+            .field("queueOffset", appended.place.queue_offset);
+        Ok(if v4 { reply } else { reply.field("transactionId", unique) })
     }
 
-    fn send_batch(&mut self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Reply {
-        if header.topic.starts_with(RETRY_PREFIX) {
+    fn send_batch(&mut self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Result<Reply, Failure> {
+        let v4 = self.cfg.is_v4();
+        if header.topic.starts_with(RETRY_PREFIX) && !v4 {
             let error = format!("batch request does not support retry group {}", header.topic);
-            return Reply::error(response::MESSAGE_ILLEGAL, error);
+            return Ok(Reply::error(response::MESSAGE_ILLEGAL, error));
         }
         let Ok(items) = batch::decode(&body, 0..body.len(), QueueOffset::ZERO, usize::MAX) else {
-            return Reply::error(response::SYSTEM_ERROR, "java.nio.BufferUnderflowException");
+            return Err("java.nio.BufferUnderflowException".into());
         };
         let config = self.store.topic(&header.topic).map_or(1, |config| config.write_queues);
         let queue_id = if header.queue_id < 0 { self.any_queue(config) } else { header.queue_id };
         let (mut ids, mut first) = (Vec::with_capacity(items.len()), None);
         for item in items {
-            let (properties, host) = (body.slice(item.properties), self.cfg.address);
-            let draft = Draft {
-                queue_id,
-                flag: item.flag,
-                properties: Properties::parse(&properties),
-                ..self.draft(call, header, body.slice(item.body))
-            };
-            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, properties) else {
-                return self.illegal();
+            let (mut encoded, host) = (body.slice(item.properties), self.cfg.address);
+            let mut properties = Properties::parse(&encoded);
+            if v4 {
+                // Those of the whole batch go to each of its messages.
+                Properties::parse(header.properties.as_bytes())
+                    .iter()
+                    .for_each(|(key, value)| properties.set(key, value));
+                properties.set("CLUSTER", &self.cfg.cluster);
+                let Ok(all) = properties.encode() else { return Ok(self.illegal()) };
+                encoded = all;
+            }
+            let draft =
+                Draft { queue_id, flag: item.flag, properties, ..self.draft(call, header, body.slice(item.body)) };
+            let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, encoded) else {
+                return Ok(self.illegal());
             };
             self.holds.arrived(&header.topic, queue_id, appended.tags_code);
             ids.push(self.msg_id(appended.place.physical));
@@ -190,24 +215,27 @@ impl Broker {
             .field("msgId", ids.join(","))
             .field("queueId", queue_id)
             .field("queueOffset", first.unwrap_or(0));
-        match Properties::parse(header.properties.as_bytes()).get("UNIQ_KEY") {
-            Some(unique) => reply.field("transactionId", unique),
-            None => reply,
-        }
+        Ok(match Properties::parse(header.properties.as_bytes()).get("UNIQ_KEY") {
+            Some(unique) if !v4 => reply.field("transactionId", unique),
+            _ => reply,
+        })
     }
 
     /// Turns a republished message that failed too often into a dead letter.
     fn bury_if_dead(&mut self, call: &Call<'_>, header: &SendHeader, draft: &mut Draft) -> Option<Reply> {
         let group = header.topic.strip_prefix(RETRY_PREFIX)?;
-        if !self.group_exists(group) {
+        if !self.find_group(group) {
             let error = format!("subscription group not exist, {group} {FAQ}");
             return Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error));
         }
         let limit = header.max_reconsume_times.filter(|_| call.header.version >= MAX_TIMES_SINCE);
         let limit = limit.unwrap_or(self.cfg.retry_max_times);
         let ordered = self.locks.any_held(group, call.now);
-        if header.reconsume_times.unwrap_or(0) > limit || ordered {
-            draft.properties.set("DELAY", "-1");
+        let (times, v4) = (header.reconsume_times.unwrap_or(0), self.cfg.is_v4());
+        if times > limit || (v4 && times == limit) || ordered {
+            if !v4 {
+                draft.properties.set("DELAY", "-1");
+            }
             draft.topic = dlq_topic(group);
             draft.queue_id = 0;
             self.ensure_group_topic(&dlq_topic(group), DLQ_QUEUES);

@@ -3,7 +3,7 @@
 use rocketmq_core::wire::codes::response;
 
 use super::send::{DLQ_QUEUES, MAX_TIMES_SINCE};
-use super::topics::{dlq_topic, retry_topic};
+use super::topics::{MAX_TOPIC, dlq_topic, retry_topic};
 use super::{Answer, Broker, Call, FAQ};
 use crate::cluster::message::Draft;
 use crate::cluster::output::Reply;
@@ -15,7 +15,7 @@ impl Broker {
         let delay_level: i32 = ext.field("delayLevel")?;
         let origin_topic: Option<String> = ext.field("originTopic")?;
         let limit: Option<i32> = ext.field("maxReconsumeTimes")?;
-        if !self.group_exists(&group) {
+        if !self.find_group(&group) {
             let error = format!("subscription group not exist, {group} {FAQ}");
             return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }
@@ -29,7 +29,7 @@ impl Broker {
         };
         let limit = limit.filter(|_| call.header.version >= MAX_TIMES_SINCE).unwrap_or(self.cfg.retry_max_times);
         let dead = delay_level < 0 || draft.reconsume_times >= limit;
-        if dead && origin_topic.is_none() {
+        if dead && origin_topic.is_none() && !self.cfg.is_v4() {
             return Ok(Some(Reply::error(response::SYSTEM_ERROR, "java.lang.NullPointerException")));
         }
         let level = match (dead, delay_level) {
@@ -54,6 +54,9 @@ impl Broker {
         } else {
             draft.topic = retry_topic(&group);
             draft.queue_id = self.any_queue(self.cfg.retry_queues);
+        }
+        if self.cfg.is_v4() && draft.topic.len() > MAX_TOPIC {
+            return Ok(Some(Reply::error(response::SYSTEM_ERROR, "MESSAGE_ILLEGAL")));
         }
         Ok(Some(match self.append_delayed(call.now, call.wall, draft, level) {
             Ok(_) => Reply::ok(),

@@ -1,8 +1,7 @@
 //! Topics: those every broker has, those clients ask for, those that groups need.
 
-use rocketmq_core::wire::codes::response;
-
 use super::{Answer, Broker, Call};
+use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
 use crate::cluster::store::{PERM_INHERIT, PERM_READ, PERM_WRITE, TopicConfig};
 
@@ -44,15 +43,22 @@ impl Broker {
     pub(super) fn create_topic(&mut self, call: &Call<'_>) -> Answer {
         let ext = &call.header.ext;
         let topic: String = ext.field("topic")?;
-        if let Some(error) = illegal_topic(&topic) {
-            return Ok(Some(Reply::error(response::INVALID_PARAMETER, error)));
+        if !ext.get("topicFilterType").is_some_and(|kind| FILTER_TYPES.contains(&kind)) {
+            return Err("topicFilterType value invalid".into());
+        }
+        if let Some(error) = self.illegal_topic(&topic) {
+            return Ok(Some(Reply::error(self.invalid_parameter(), error)));
+        }
+        if self.is_system_topic(&topic) {
+            let error = format!("The topic[{topic}] is conflict with system topic.");
+            return Ok(Some(Reply::error(self.invalid_parameter(), error)));
         }
         let config = TopicConfig {
             read_queues: ext.field("readQueueNums")?,
             write_queues: ext.field("writeQueueNums")?,
             perm: ext.field("perm")?,
             sys_flag: ext.field::<Option<i32>>("topicSysFlag")?.unwrap_or(0),
-            order: ext.field::<Option<bool>>("order")?.unwrap_or(false),
+            order: flag(ext, "order").unwrap_or(false),
         };
         self.store.put_topic(&topic, config);
         Ok(Some(Reply::ok().remark("not set any response code")))
@@ -70,28 +76,44 @@ impl Broker {
         Some(config)
     }
 
+    /// Why no topic can have this name.
+    pub(super) fn illegal_topic(&self, topic: &str) -> Option<String> {
+        if topic.trim().is_empty() {
+            return Some("The specified topic is blank.".into());
+        }
+        let v4 = self.cfg.is_v4();
+        let legal = |unit: char| unit.is_ascii_alphanumeric() || "%|_-".contains(unit);
+        if !topic.chars().all(legal) {
+            let name = if v4 { String::new() } else { format!(": {topic},") };
+            return Some(format!(
+                "The specified topic{name} contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
+            ));
+        }
+        if v4 {
+            return (topic.len() > MAX_TOPIC).then(|| "The specified topic is longer than topic max length.".into());
+        }
+        let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
+        let (limit, what, link) = match group_topic {
+            true => (MAX_GROUP_TOPIC, " is DLQ or Retry topic", "and it's"),
+            false => (MAX_TOPIC, "", "is"),
+        };
+        let error = || format!("The specified topic{what}: {topic}, {link} longer than topic max length: {limit}");
+        (topic.len() > limit).then(error)
+    }
+
+    /// Whether the topic is the broker's own, which nobody may change.
+    fn is_system_topic(&self, topic: &str) -> bool {
+        let named_after = [&self.cfg.cluster, &self.cfg.name];
+        let listed = FORBIDDEN_TOPICS.contains(&topic) || OTHER_SYSTEM_TOPICS.contains(&topic);
+        listed || named_after.iter().any(|name| *name == topic) || topic.starts_with(SYSTEM_PREFIX)
+    }
+
     /// Creates the retry or dead-letter topic of a group unless it exists.
     pub(super) fn ensure_group_topic(&mut self, topic: &str, queues: i32) {
         if self.store.topic(topic).is_none() {
             self.store.put_topic(topic, TopicConfig::new(queues));
         }
     }
-}
-
-/// Why no topic can have this name.
-pub(super) fn illegal_topic(topic: &str) -> Option<String> {
-    if topic.trim().is_empty() {
-        return Some("The specified topic is blank.".into());
-    }
-    let legal = |unit: char| unit.is_ascii_alphanumeric() || "%|_-".contains(unit);
-    if !topic.chars().all(legal) {
-        return Some(format!(
-            "The specified topic: {topic}, contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-        ));
-    }
-    let group_topic = topic.starts_with(RETRY_PREFIX) || topic.starts_with(DLQ_PREFIX);
-    let limit = if group_topic { MAX_GROUP_TOPIC } else { MAX_TOPIC };
-    (topic.len() > limit).then(|| format!("The specified topic is longer than topic max length {limit}."))
 }
 
 /// The retry topic of a group.
@@ -121,9 +143,15 @@ pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
 ];
+/// Topics of the broker's own to which anybody may send.
+const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
+/// Before the names of other topics of the broker's own.
+const SYSTEM_PREFIX: &str = "rmq_sys_";
+/// What topics may say of the tags of their messages.
+const FILTER_TYPES: [&str; 2] = ["SINGLE_TAG", "MULTI_TAG"];
 /// Queues of the topic that is named like the cluster.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 /// The longest name of a topic.
-const MAX_TOPIC: usize = 127;
+pub(super) const MAX_TOPIC: usize = 127;
 /// The longest name of a retry or dead-letter topic.
 const MAX_GROUP_TOPIC: usize = 255;

@@ -1,0 +1,66 @@
+//! The scripts: one for each request in each situation.
+
+mod frames;
+mod locks;
+mod members;
+mod offsets;
+mod pulls;
+mod routes;
+mod send_backs;
+mod sends;
+mod topics;
+
+use std::fmt;
+
+use crate::lab::Lab;
+
+/// A request in a situation, and the script that compares the answers.
+pub(crate) struct Cell {
+    pub(crate) code: i32,
+    pub(crate) situation: &'static str,
+    pub(crate) script: fn(&mut Lab),
+}
+
+impl Cell {
+    /// With what all names of the script begin: its own, and the same on both sides.
+    pub(crate) fn prefix(&self) -> String {
+        let hash = rocketmq_core::wire::java::java_hash(self.situation).unsigned_abs();
+        format!("P{}-{hash:08x}", self.code)
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.code, self.situation)
+    }
+}
+
+/// Those that run alone: of two topics that a broker announces at the same time a name server may overlook one.
+pub(crate) fn alone() -> Vec<Cell> {
+    routes::cells()
+}
+
+/// Those that run side by side; what waits long comes first.
+pub(crate) fn together() -> Vec<Cell> {
+    let parts = [
+        pulls::held(),
+        send_backs::cells(),
+        members::told(),
+        sends::delayed(),
+        members::cells(),
+        sends::accepted(),
+        sends::refused(),
+        sends::batches(),
+        pulls::read(),
+        pulls::refused(),
+        offsets::cells(),
+        topics::cells(),
+        locks::cells(),
+        frames::cells(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+fn cell(code: i32, situation: &'static str, script: fn(&mut Lab)) -> Cell {
+    Cell { code, situation, script }
+}
