@@ -15,16 +15,20 @@ const QUEUES: i32 = 1_000;
 const MEMBERS: i32 = 1_000;
 const ROUNDS: usize = 20;
 
-/// Members and brokers are in two rooms.
+/// Members and brokers are in two rooms, by their last digit.
 struct Rooms;
+
+fn room_of(name: &str) -> Option<String> {
+    name.bytes().last().map(|last| format!("room{}", last % 2))
+}
 
 impl MachineRoomResolver for Rooms {
     fn broker_deploy_in(&self, queue: &MessageQueue) -> Option<String> {
-        Some(format!("room{}", queue.broker.as_str().len() % 2))
+        room_of(queue.broker.as_str())
     }
 
     fn consumer_deploy_in(&self, member: &ClientId) -> Option<String> {
-        Some(format!("room{}", member.as_str().len() % 2))
+        room_of(member.as_str())
     }
 }
 
@@ -33,7 +37,7 @@ fn main() {
     let queue = |broker: &String, id| MessageQueue { topic: "orders".into(), broker: broker.as_str().into(), id };
     let queues: Vec<_> = brokers.flat_map(|broker| (0..QUEUES).map(move |id| queue(&broker, id))).collect();
     let mut members: Vec<_> =
-        (0..MEMBERS).map(|n| ClientId::from(format!("10.0.{}.{}@{n}#7f3a", n / 250, n % 250))).collect();
+        (0..MEMBERS).map(|n| ClientId::from(format!("10.0.{}.{}@7f3a#{n}", n / 250, n % 250))).collect();
     members.sort();
     let me = members[members.len() / 2].clone();
     let strategies = [

@@ -106,7 +106,7 @@ impl LocalOffsets {
                 self.on_checked(op, result, bytes, fx);
                 return Ok(());
             }
-            other => {
+            other @ (Disk::Idle | Disk::Reading { .. } | Disk::Checking { .. } | Disk::Writing { .. }) => {
                 self.state = other;
                 return Ok(());
             }
