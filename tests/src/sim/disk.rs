@@ -23,8 +23,8 @@ impl State {
     /// Reads a file for a process, after what became of it meanwhile.
     pub(crate) fn load(&mut self, host: usize, path: &Path) -> io::Result<Option<Vec<u8>>> {
         let before = self.disk(host).files.get(path).cloned();
-        // What a process has written is safe while it lives.
-        if !self.hosts[host].has_saved {
+        // It happened while no process was there.
+        if self.hosts[host].loaded.insert(path.to_owned()) {
             self.damage(host, path);
         }
         let now = self.disk(host).files.get(path).cloned();
@@ -41,7 +41,6 @@ impl State {
     pub(crate) fn save(&mut self, host: usize, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
         self.fails(Fault::DiskError, ErrorKind::Other)?;
         self.fails(Fault::DiskFull, ErrorKind::StorageFull)?;
-        self.hosts[host].has_saved = true;
         let keep = self.tape.below(Stream::App, 4) == 0;
         let disk = self.disk(host);
         let before = disk.files.insert(path.to_owned(), bytes.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -53,8 +54,8 @@ pub(crate) struct HostState {
     parked: Vec<Waker>,
     /// The index of its disk.
     pub(crate) disk: usize,
-    /// Whether it has written a file.
-    pub(crate) has_saved: bool,
+    /// The files it has looked at.
+    pub(crate) loaded: BTreeSet<PathBuf>,
     /// The broadcasting member that lives in it.
     pub(crate) member: Option<Arc<str>>,
     /// Timers that are set.
@@ -232,7 +233,7 @@ impl State {
             silent: false,
             parked: Vec::new(),
             disk,
-            has_saved: false,
+            loaded: BTreeSet::new(),
             member: None,
             timers: 0,
         });
