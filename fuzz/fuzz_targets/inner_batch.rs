@@ -1,4 +1,4 @@
 //! [`rocketmq_fuzz::inner_batch`] under libFuzzer.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rocketmq_fuzz::inner_batch(data));
+rocketmq_fuzz::target!(inner_batch);

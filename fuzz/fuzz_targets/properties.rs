@@ -1,4 +1,4 @@
 //! [`rocketmq_fuzz::properties`] under libFuzzer.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rocketmq_fuzz::properties(data));
+rocketmq_fuzz::target!(properties);

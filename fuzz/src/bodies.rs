@@ -8,10 +8,12 @@ use rocketmq_core::wire::body::{
 };
 use rocketmq_core::wire::dialect::{self, DialectLimits};
 
-/// Routes and clusters: within their bounds, and written in either form they are read as the same.
+use crate::memory::within;
+
+/// Routes and clusters: within their bounds, those of memory too, and written in either form they are read as the same.
 pub fn route_json(data: &[u8]) {
     dialect_is_stable(data);
-    if let Ok(route) = TopicRoute::decode(data) {
+    if let Ok(route) = within(MEMORY * data.len() + KEPT, || TopicRoute::decode(data)) {
         assert!(route.broker_datas.len() <= 1_024 && route.queue_datas.len() <= 1_024);
         let counts = |data: &rocketmq_core::wire::body::QueueData| [data.read_queue_nums, data.write_queue_nums];
         assert!(route.queue_datas.iter().flat_map(counts).all(|count| (0..=4_096).contains(&count)));
@@ -34,7 +36,14 @@ pub fn bodies(data: &[u8]) {
         0 => comes_back(body, ConsumerList::decode, ConsumerList::encode),
         1 => comes_back(body, LockQueues::decode, LockQueues::encode),
         2 => comes_back(body, LockedQueues::decode, LockedQueues::encode),
-        3 => comes_back(body, HeartbeatData::decode, HeartbeatData::encode),
+        3 => {
+            comes_back(body, HeartbeatData::decode, HeartbeatData::encode);
+            if let Ok(read) = HeartbeatData::decode(body) {
+                let other = HeartbeatData { client_id: "another".into(), ..read.clone() };
+                assert_eq!(read.fingerprint(), other.fingerprint());
+                assert_eq!(HeartbeatData::decode(&read.light().encode()), Ok(read.light()));
+            }
+        }
         4 => comes_back(body, ResetOffsets::decode, ResetOffsets::encode),
         _ => comes_back(body, ConsumerStatus::decode, ConsumerStatus::encode),
     }
@@ -61,3 +70,8 @@ fn dialect_is_stable(data: &[u8]) {
         }
     }
 }
+
+/// Times its length that a route may take, for what has few bytes and is kept.
+const MEMORY: usize = 8;
+/// What the most brokers and queues take that a route may have, as often as a list grows.
+const KEPT: usize = 1024 * 1024;

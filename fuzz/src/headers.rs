@@ -1,28 +1,67 @@
 //! Headers in both codecs.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
+use rocketmq_core::wire::codes::request;
 use rocketmq_core::wire::header::{self, HeaderLimits, Language, Preamble};
+use rocketmq_core::wire::request::{
+    Empty, Fields, NotifyConsumerIdsChanged, PullMessage, PullMessageResponse, QueryConsumerOffsetResponse,
+    QueueOffsetRequest, QueueOffsetResponse, SendMessage, SendMessageResponse,
+};
 use rocketmq_core::wire::{Codec, ExtFields, Frame, Header, frame};
 use serde_json::Value;
 
-/// A binary header: what is read can be written, and is then read as the same.
+use crate::memory::{share, within};
+
+/// A binary header: it takes memory for what there is, its parts fill it, what is read can be written, and is then
+/// read as the same.
 pub fn header_rmq(data: &[u8]) {
-    if let Ok(read) = header::decode(Codec::Rocketmq, data, &HeaderLimits::default()) {
-        assert!(read.ext.len() <= 256);
+    let limits = limits();
+    if let Ok(read) = within(share(data.len()), || header::decode(Codec::Rocketmq, data, &limits)) {
+        assert!(read.ext.len() <= limits.max_fields);
+        assert_eq!(fields_of(data), Some(read.ext.clone()));
         comes_back(&read);
     }
 }
 
+/// Fields enough for a fuzzer to reach more.
+fn limits() -> HeaderLimits {
+    HeaderLimits { max_fields: 32, ..HeaderLimits::default() }
+}
+
+/// The fields of a binary header, read slowly: each lies within the part that is for fields.
+fn fields_of(data: &[u8]) -> Option<ExtFields> {
+    let len = |data: &[u8], at: usize| -> Option<usize> {
+        usize::try_from(i32::from_be_bytes(data.get(at..at + 4)?.try_into().ok()?)).ok()
+    };
+    let fields_at = 13 + 4 + len(data, 13)?;
+    let mut rest = data.get(fields_at + 4..)?;
+    if rest.len() != len(data, fields_at)? {
+        return None;
+    }
+    let mut fields = BTreeMap::new();
+    while !rest.is_empty() {
+        let key_len = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
+        let key = std::str::from_utf8(rest.get(2..2 + key_len)?).ok()?;
+        let value_len = len(rest, 2 + key_len)?;
+        let end = 2 + key_len + 4 + value_len;
+        fields.insert(key, String::from_utf8_lossy(rest.get(end - value_len..end)?));
+        rest = &rest[end..];
+    }
+    Some(fields.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (*key, &**value)).collect())
+}
+
 /// A JSON header: what is read is what a whole JSON parser reads, can be written, and is then read as the same.
 pub fn header_json(data: &[u8]) {
-    let limits = HeaderLimits::default();
-    let Ok(read) = header::decode(Codec::Json, data, &limits) else { return };
+    let limits = limits();
+    let Ok(read) = within(share(data.len()), || header::decode(Codec::Json, data, &limits)) else { return };
     let text = String::from_utf8_lossy(data);
     let value: Value = serde_json::from_str(&text).expect("a header that we read is JSON");
+    assert!(depth(&value) <= limits.max_depth, "{} levels", depth(&value));
     let int = |key: &str| match &value[key] {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),
@@ -39,8 +78,16 @@ pub fn header_json(data: &[u8]) {
         same_text(value, read.ext.get(key));
     }
     assert!(read.ext.iter().all(|(key, _)| fields.contains_key(key) && key.len() <= 255 && !key.is_empty()));
-    assert!(read.ext.len() <= 256);
+    assert!(read.ext.len() <= limits.max_fields);
     comes_back(&read);
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 fn same_text(value: &Value, read: Option<&str>) {
@@ -70,6 +117,23 @@ fn comes_back(read: &Header) {
     // A language without a name is a number in the binary codec only.
     let language = if read.codec == Codec::Json { Language::from_name(read.language.name()) } else { read.language };
     assert_eq!(again, Header { language, ..read.clone() });
+    typed::<PullMessage>(&read.ext);
+    typed::<PullMessageResponse>(&read.ext);
+    typed::<QueryConsumerOffsetResponse>(&read.ext);
+    typed::<QueueOffsetRequest<{ request::GET_MAX_OFFSET }>>(&read.ext);
+    typed::<QueueOffsetResponse>(&read.ext);
+    typed::<SendMessage>(&read.ext);
+    typed::<SendMessageResponse>(&read.ext);
+    typed::<NotifyConsumerIdsChanged>(&read.ext);
+    typed::<Empty>(&read.ext);
+}
+
+/// Fields that are those of a command are read as the same once they were written.
+fn typed<T: Fields + PartialEq + Debug>(fields: &ExtFields) {
+    if let Ok(read) = T::read(fields) {
+        let frame = read.response(0, Some("why"), Codec::Json, Bytes::new());
+        assert_eq!(T::read(&whole(&frame.to_bytes(Opaque(1))).header.ext), Ok(read));
+    }
 }
 
 fn whole(bytes: &[u8]) -> Frame {

@@ -13,6 +13,8 @@ use rocketmq_core::wire::message::{
     Entry, Record, RecordLimits, RecordVersion, StoredMessage, SysFlags, encode_record, walk,
 };
 
+use crate::memory::{share, within};
+
 /// The body of a pull reply: every entry has its place, in order and without overlap; a record is written back byte
 /// for byte; only an impossible length hides what follows.
 pub fn pull_body(data: &[u8]) {
@@ -50,6 +52,11 @@ fn fillers(mut gap: &[u8]) {
 }
 
 fn written_back(record: &Record, data: &[u8]) {
+    let id = record.offset_msg_id();
+    assert_eq!(id.to_string().parse(), Ok(id));
+    let (flags, transaction) = (record.sys_flag, record.sys_flag.transaction());
+    assert_eq!(flags.with_transaction(transaction), flags);
+    assert!(!flags.without_compression().compressed());
     let raw = &data[record.start..record.start + record.len];
     let version = if raw[7] == 0xAB { RecordVersion::V2 } else { RecordVersion::V1 };
     let message = stored(record, data);
@@ -172,7 +179,8 @@ fn host(from: &mut Unstructured<'_>) -> arbitrary::Result<SocketAddr> {
 
 /// A batch body: its items fill it, and are written back in the same size.
 pub fn inner_batch(data: &[u8]) {
-    let Ok(items) = batch::decode(data, 0..data.len(), QueueOffset::ZERO, MAX_ITEMS) else { return };
+    let decode = || batch::decode(data, 0..data.len(), QueueOffset::ZERO, MAX_ITEMS);
+    let Ok(items) = within(share(data.len()), decode) else { return };
     assert!(items.len() <= MAX_ITEMS);
     let item = |item: &batch::InnerItem| BatchItem {
         flag: item.flag,
@@ -188,13 +196,13 @@ pub fn inner_batch(data: &[u8]) {
 }
 
 /// The first byte says the kind, the next two the cap in units of 16 bytes: never more comes out than the cap, and
-/// what comes out does not depend on it.
+/// what comes out does not depend on it. Memory is for the cap and the window, whatever sizes the data announces.
 pub fn inflate(data: &[u8]) {
     let [kind, high, low, packed @ ..] = data else { return };
     let kinds = [CompressionKind::Zlib, CompressionKind::Lz4, CompressionKind::Zstd];
     let kind = kinds[usize::from(*kind) % kinds.len()];
     let cap = 16 * usize::from(u16::from_be_bytes([*high, *low]));
-    match compress::inflate(kind, packed, cap) {
+    match within(2 * cap + WINDOW, || compress::inflate(kind, packed, cap)) {
         Ok(body) => {
             assert!(body.len() <= cap);
             assert_eq!(compress::inflate(kind, packed, body.len()).as_ref(), Ok(&body));
@@ -224,7 +232,8 @@ pub fn properties(data: &[u8]) {
     }
     assert_eq!(read, expected);
     let last: BTreeMap<_, _> = read.iter().copied().collect();
-    for (key, value) in &last {
+    // Each look goes over all of them.
+    for (key, value) in last.iter().take(64) {
         assert_eq!(pairs::get(data, key), Some(*value));
     }
     match pairs::encode(read.iter().copied()) {
@@ -235,5 +244,7 @@ pub fn properties(data: &[u8]) {
     }
 }
 
+/// What codecs keep of their output, the largest window of Zstandard twice, and the space they work in.
+const WINDOW: usize = 20 * 1024 * 1024;
 /// Small enough for a fuzzer to reach.
 const MAX_ITEMS: usize = 64;

@@ -50,6 +50,7 @@ fn receive<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
     // What comes after the end of a link is not read: how much of it was is a matter of the pieces.
     let stats = LinkStats { bytes_in: 0, ..*link.stats() };
     let events = std::iter::from_fn(|| link.poll_event()).collect();
+    assert!(link.close_reason().is_none_or(|reason| !reason.to_string().is_empty()));
     (events, link.close_reason().cloned(), stats)
 }
 

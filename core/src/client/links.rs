@@ -10,6 +10,7 @@ use crate::config::LinkConfig;
 use crate::effects::Effects;
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, OpId, RequestId};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
 
@@ -143,6 +144,9 @@ impl Links {
             // The same peer will do it again: who asks meanwhile is told what it did.
             CloseReason::Protocol(_) | CloseReason::Unmatched => {
                 self.back_off(&link.endpoint, RequestFailure::Closed(why.clone()), fx);
+                if mutant!(42) {
+                    self.close_all(Duration::ZERO, fx);
+                }
             }
             CloseReason::Local
             | CloseReason::Idle

@@ -32,6 +32,7 @@ use crate::config::{ClientConfig, ConfigError, ConsumerConfig};
 use crate::effects::Effects;
 use crate::error::{CloseReason, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId, RequestId};
+use crate::mutants::mutant;
 use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::timers::TimerKey;
 use crate::wire::body::{HeartbeatData, MessageModel, ProducerData};
@@ -475,7 +476,8 @@ impl ClientMachine {
             code if !frame.header.is_oneway() => {
                 let remark = alloc::format!("request type {code} not supported");
                 let preamble = Preamble::response(response::REQUEST_CODE_NOT_SUPPORTED, Codec::Json);
-                let answer = Preamble { remark: Some(&remark), ..preamble }.encode(|_| (), bytes::Bytes::new());
+                let body = if mutant!(41) { self.heartbeat_data().encode().into() } else { bytes::Bytes::new() };
+                let answer = Preamble { remark: Some(&remark), ..preamble }.encode(|_| (), body);
                 self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
             }
             _ => {}

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::outbox::{Lane, Place};
 use crate::ids::Opaque;
+use crate::mutants::mutant;
 use crate::time::Instant;
 
 /// The pending requests of a link.
@@ -96,6 +97,12 @@ impl<T> Pending<T> {
     pub(super) fn answer(&mut self, opaque: Opaque, begun: impl FnOnce(Place) -> bool) -> Answered<T> {
         let Ok(packed) = u32::try_from(opaque.0) else { return Answered::Unknown };
         let generations = self.generations();
+        if mutant!(19)
+            && let Some(any) = self.slots.iter().position(|slot| matches!(slot.state, State::Waiting(_)))
+            && let State::Waiting(waiting) = self.vacate(u32::try_from(any).unwrap_or_default())
+        {
+            return Answered::Request(waiting.token);
+        }
         let index = packed & 1_u32.wrapping_shl(self.slot_bits).wrapping_sub(1);
         let generation = packed.wrapping_shr(self.slot_bits);
         let Some(slot) = self.slots.get_mut(to_usize(index)) else { return Answered::Unknown };

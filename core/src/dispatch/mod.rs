@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::config::ConsumerConfig;
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 use crate::wire::body::MessageModel;
 use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
@@ -122,6 +123,11 @@ impl Taken {
         match flags.compression() {
             None if flags.compressed() => Err(PoisonCause::Inflate(InflateError::UnknownKind)),
             None => Ok(frame.slice_ref(raw)),
+            Some(kind) if mutant!(7) => Ok(inflate(kind, raw, MAX_BODY).map_or(frame.slice_ref(raw), Bytes::from)),
+            Some(kind) if mutant!(34) => match inflate(kind, raw, usize::MAX).map_err(PoisonCause::Inflate)? {
+                body if body.len() > MAX_BODY => Err(PoisonCause::Inflate(InflateError::OverCap { cap: MAX_BODY })),
+                body => Ok(Bytes::from(body)),
+            },
             Some(kind) => inflate(kind, raw, MAX_BODY).map(Bytes::from).map_err(PoisonCause::Inflate),
         }
     }

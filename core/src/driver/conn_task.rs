@@ -21,6 +21,7 @@ use crate::config::LinkConfig;
 use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, RequestId};
+use crate::mutants::mutant;
 use crate::time::{Instant, Wakeup};
 use crate::wire::Frame;
 use crate::wire::frame::EncodedFrame;
@@ -234,6 +235,10 @@ impl<R: Runtime> ConnTask<R> {
             };
             match wrote {
                 Poll::Pending => break,
+                Poll::Ready(Ok(0)) if mutant!(24) => {
+                    cx.waker().wake_by_ref();
+                    break;
+                }
                 Poll::Ready(Ok(0)) => {
                     let why = IoFailure::new(IoKind::WriteZero, "the socket takes no bytes");
                     self.machine.handle_closed(now, CloseReason::Io(why));

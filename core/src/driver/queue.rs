@@ -13,6 +13,7 @@ use core::task::{Context, Poll, Waker};
 
 use super::lock::{Lock, Locks, StdLocks};
 use crate::error::{CloseReason, RequestFailure};
+use crate::mutants::mutant;
 
 /// The side of the callers. Clones share the queue.
 pub struct Submitter<I, L: Locks = StdLocks>(Shared<I, L>);
@@ -202,7 +203,7 @@ impl<I> State<I> {
     fn fits(&self, bytes: usize) -> bool {
         let alone = self.taken.requests == 0;
         let room = self.taken.requests < self.limits.requests;
-        alone || (room && self.taken.bytes.saturating_add(bytes) <= self.limits.bytes)
+        alone || mutant!(37) || (room && self.taken.bytes.saturating_add(bytes) <= self.limits.bytes)
     }
 
     /// Gives slots to the waiters that are first, as far as they go; returns whom to wake.

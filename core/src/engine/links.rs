@@ -69,6 +69,12 @@ impl Engine {
         self.links.get(&conn).map(Connection::tx_slices)
     }
 
+    /// Requests under way on a link, of one lane.
+    #[must_use]
+    pub fn pending(&self, conn: ConnId, lane: Lane) -> usize {
+        self.links.get(&conn).map_or(0, |link| link.pending(lane))
+    }
+
     /// The links that are up.
     pub fn links(&self) -> impl Iterator<Item = ConnId> {
         self.links.keys().copied()

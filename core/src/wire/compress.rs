@@ -112,9 +112,11 @@ mod zlib {
 
     use super::CompressionKind::Zlib;
     use super::InflateError;
+    use crate::mutants::mutant;
 
     pub(super) fn inflate(data: &[u8], cap: usize) -> Result<Vec<u8>, InflateError> {
         let flags = TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let cap = if mutant!(106) { usize::MAX } else { cap };
         // One byte of room over the cap tells an original of exactly the cap from a longer one.
         let room = cap.saturating_add(1);
         let mut state = Box::<DecompressorOxide>::default();

@@ -8,6 +8,7 @@ use nom::number::complete::{be_u8, be_u24};
 
 use super::header::{self, Codec, Header, HeaderError};
 use crate::ids::Opaque;
+use crate::mutants::{self, mutant};
 
 /// A decoded frame. The body is its own allocation, so keeping it pins nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,11 @@ pub fn frame_len(received: &[u8], max_frame: usize) -> Result<Option<usize>, Fra
     if body < PREFIX {
         return Err(FrameError::Length { announced });
     }
-    match body.checked_add(LENGTH_WORD) {
+    let total = match mutant!(104) {
+        true => usize::try_from(mutants::decoder::add(announced, 4)).ok(),
+        false => body.checked_add(LENGTH_WORD),
+    };
+    match total {
         Some(total) if total <= max_frame => {
             if Peer::is_http2_server(received) {
                 Err(FrameError::NotRemoting(Peer::Http2))

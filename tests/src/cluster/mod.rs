@@ -20,6 +20,7 @@ pub use broker::Broker;
 pub use composition::{Cluster, Node};
 pub use config::{BrokerConfig, ReplyCodec};
 pub use deframer::Deframer;
+pub(crate) use message::Draft;
 pub use message::Properties;
 pub use name_server::NameServer;
 pub use oracle::{Member, StoredView};

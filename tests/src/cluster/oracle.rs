@@ -90,6 +90,11 @@ impl Broker {
         })
     }
 
+    /// The groups that have committed offsets.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.offsets().groups()
+    }
+
     /// The committed offsets of a group: topic, queue, offset.
     pub fn committed(&self, group: &str) -> impl Iterator<Item = (&str, i32, i64)> {
         self.offsets().group(group)

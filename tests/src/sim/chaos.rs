@@ -1,54 +1,88 @@
-//! The faults that somebody has to plan: restarts, partitions, pauses, members that come and go.
+//! The faults that somebody has to plan: restarts, partitions, pauses, changes of topics.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::history::{Change, Queue, What};
+use super::history::{Queue, What};
 use super::net::End;
+use super::script::Occasion;
 use super::state::State;
-use super::tape::Stream;
-use super::workload::Run;
+use super::tape::{Dice, Stream};
+use super::{Host, Task, World};
 use crate::cluster::Node;
 
-/// Lets one planned fault happen after the other until the world is healed.
-pub(crate) async fn go_on(run: Run) {
+/// Lets planned faults of these kinds happen until the world is healed: so many at once when the tape decides, or
+/// those of the script, each when its time has come.
+pub(crate) fn start<F, Fut>(world: &World, at_once: usize, kinds: Vec<Fault>, happen: F) -> Vec<Task<()>>
+where
+    F: Fn(Fault, Dice) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let Some(script) = world.with(|state| state.planned()) else {
+        let go_on = |_| world.spawn(go_on(world.clone(), kinds.clone(), happen.clone()));
+        return (0..at_once).map(go_on).collect();
+    };
+    let mut tasks = Vec::new();
+    for occasion in script {
+        let Occasion::At { fault, at_us, draw } = occasion.clone() else { continue };
+        let (happen, of) = (happen.clone(), world.clone());
+        tasks.push(world.spawn(async move {
+            of.sleep_until(rocketmq_core::time::Instant::from_micros(at_us)).await;
+            if !of.is_healed() {
+                of.with(|state| state.happened.push(occasion));
+                happen(fault, Dice::new(draw)).await;
+            }
+        }));
+    }
+    tasks
+}
+
+async fn go_on<F, Fut>(world: World, kinds: Vec<Fault>, happen: F)
+where
+    F: Fn(Fault, Dice) -> Fut + Send,
+    Fut: Future<Output = ()> + Send,
+{
     loop {
-        let pause = run.world.with(|state| state.tape.range(Stream::Time, 3_000, 40_000));
-        run.world.sleep(Duration::from_millis(pause)).await;
-        if run.is_healed() {
+        let pause = world.with(|state| state.tape.range(Stream::Plan, 3_000, 40_000));
+        world.sleep(Duration::from_millis(pause)).await;
+        if world.is_healed() {
             return;
         }
-        let fault = run.world.with(|state| {
-            let on: Vec<Fault> = PLANNED.iter().copied().filter(|fault| state.swarm.has(*fault)).collect();
-            state.tape.pick(Stream::Time, &on).copied().filter(|fault| state.permit(*fault))
+        let planned = world.with(|state| {
+            let (fault, draw) = state.plan(&kinds)?;
+            state.happened.push(Occasion::At { fault, at_us: state.now.as_micros(), draw });
+            Some((fault, draw))
         });
-        if let Some(fault) = fault {
-            happen(&run, fault).await;
+        if let Some((fault, draw)) = planned {
+            happen(fault, Dice::new(draw)).await;
         }
     }
 }
 
-async fn happen(run: &Run, fault: Fault) {
-    let world = &run.world;
-    let range = |stream, least, most| world.with(|state| state.tape.range(stream, least, most));
+/// Lets a fault of servers, of the network or of clocks happen.
+pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
+    let world = &world;
     let (name_servers, brokers) = world.with(|state| state.servers.cluster.size());
-    let broker = usize::try_from(range(Stream::Broker, 0, brokers as u64 - 1)).unwrap_or(0);
+    let broker = dice.index(brokers);
     let server = Node::Broker(broker);
-    let name_server = Node::NameServer(usize::try_from(range(Stream::Ns, 0, name_servers as u64 - 1)).unwrap_or(0));
-    let seconds = |stream, least, most| Duration::from_secs(range(stream, least, most));
+    let name_server = Node::NameServer(dice.index(name_servers));
     match fault {
         Fault::Restart | Fault::Crash | Fault::LostTail | Fault::OldOffsets | Fault::OtherAddress => {
             let end = if fault == Fault::Restart { End::Fin } else { End::Reset };
-            let down = seconds(Stream::Broker, 1, 60);
-            let records = usize::try_from(range(Stream::Broker, 1, 6)).unwrap_or(1);
+            let down = dice.seconds(1, 60);
             let happened = world.with(|state| {
                 if !state.servers.is_up(server) {
                     return false;
                 }
                 state.stop_server(server, end);
                 match fault {
-                    Fault::LostTail => state.lose_tail(broker, records),
-                    Fault::OldOffsets => older_offsets(state, run, broker),
+                    Fault::LostTail => {
+                        let records = usize::try_from(dice.range(1, 6)).unwrap_or(1);
+                        state.lose_tail(broker, records)
+                    }
+                    Fault::OldOffsets => older_offsets(state, broker, &dice),
                     Fault::OtherAddress => {
                         state.move_broker(broker);
                         true
@@ -68,97 +102,70 @@ async fn happen(run: &Run, fault: Fault) {
             state.servers.cluster.broker_mut(broker).lose_clients(now);
         }),
         Fault::SlowBroker => {
-            let by = Duration::from_millis(range(Stream::Broker, 50, 4_000));
+            let by = Duration::from_millis(dice.range(50, 4_000));
             world.with(|state| {
                 state.count(fault);
                 state.slow_down(server, by);
             });
-            world.sleep(seconds(Stream::Broker, 5, 60)).await;
+            world.sleep(dice.seconds(5, 60)).await;
             world.with(|state| state.slow_down(server, Duration::ZERO));
         }
-        Fault::ReadOnly | Fault::MoreQueues | Fault::FewerQueues => topic_changes(run, fault, broker).await,
-        Fault::Retention => retention(run, broker),
+        Fault::ReadOnly | Fault::MoreQueues | Fault::FewerQueues => topic_changes(world, fault, broker, &dice).await,
+        Fault::Retention => world.with(|state| retention(state, broker, &dice)),
         Fault::NameServerDown => {
             world.with(|state| {
                 state.count(fault);
                 state.stop_server(name_server, End::Reset);
             });
-            world.sleep(seconds(Stream::Ns, 5, 120)).await;
+            world.sleep(dice.seconds(5, 120)).await;
             world.start(name_server);
         }
         Fault::StaleRoute | Fault::SplitViews => {
             world.with(|state| state.freeze(name_server, true));
-            world.sleep(seconds(Stream::Ns, 30, 120)).await;
+            world.sleep(dice.seconds(30, 120)).await;
             world.with(|state| state.freeze(name_server, false));
         }
+        Fault::HeldPullCut => world.with(|state| {
+            if let Some(link) = state.some_held_pull() {
+                state.count(fault);
+                state.hang_up(link, if dice.range(0, 1) == 0 { End::Fin } else { End::Reset });
+            }
+        }),
         Fault::Partition => {
-            let time = seconds(Stream::Net, 1, 90);
-            let Some(host) = run.some_host() else { return };
-            let node = if range(Stream::Net, 0, 2) == 0 { name_server } else { server };
-            world.partition(&host, node, time);
+            let node = if dice.range(0, 2) == 0 { name_server } else { server };
+            let time = dice.seconds(1, 90);
+            if let Some(host) = some_client(world, &dice) {
+                world.partition(&host, node, time);
+            }
         }
         Fault::WallJump => {
-            let by = i64::try_from(range(Stream::Time, 0, 172_800)).unwrap_or(0) * 1_000 - 86_400_000;
-            let Some(host) = run.some_host() else { return };
+            let by = i64::try_from(dice.range(0, 172_800)).unwrap_or(0) * 1_000 - 86_400_000;
+            let Some(host) = some_client(world, &dice) else { return };
             world.with(|state| {
                 state.count(fault);
                 state.hosts[host.index].skew += by;
             });
         }
         Fault::Pause => {
-            let Some(host) = run.some_host() else { return };
-            world.pause(&host, seconds(Stream::Time, 1, 30));
-        }
-        Fault::Zombie => {
-            let Some(member) = run.some_member() else { return };
-            let time = seconds(Stream::Time, 60, 400);
-            world.with(|state| state.count(fault));
-            member.note(world, Change::Paused);
-            world.pause(&member.host, time);
-        }
-        Fault::Join => run.join_one(true),
-        Fault::Leave => {
-            if let Some(member) = run.take_member() {
-                world.with(|state| state.count(fault));
-                run.leave(member).await;
-            }
-        }
-        Fault::MemberCrash | Fault::SilentCrash => {
-            if let Some(member) = run.take_member() {
-                world.with(|state| {
-                    state.count(fault);
-                    state.kill(member.host.index, fault == Fault::SilentCrash);
-                });
-                member.note(world, Change::Crashed);
-                run.over(&member);
-                world.sleep(seconds(Stream::Time, 0, 20)).await;
-                run.join_one(false);
-            }
-        }
-        Fault::RollingRestart => {
-            world.with(|state| state.count(fault));
-            for _ in 0..run.members() {
-                if run.is_healed() {
-                    return;
-                }
-                if let Some(member) = run.take_member() {
-                    run.leave(member).await;
-                    run.join_one(false);
-                    world.sleep(Duration::from_secs(3)).await;
-                }
+            let time = dice.seconds(1, 30);
+            if let Some(host) = some_client(world, &dice) {
+                world.pause(&host, time);
             }
         }
         _ => {}
     }
 }
 
-async fn topic_changes(run: &Run, fault: Fault, broker: usize) {
-    let world = &run.world;
-    let topics = &run.plan.topics;
-    let topic = world.with(|state| state.tape.pick(Stream::Ns, topics).cloned());
-    let Some(topic) = topic else { return };
+/// One of the processes of clients.
+fn some_client(world: &World, dice: &Dice) -> Option<Host> {
+    let index = dice.pick(&world.with(|state| state.clients()))?;
+    Some(Host { shared: world.shared.clone(), index })
+}
+
+async fn topic_changes(world: &World, fault: Fault, broker: usize, dice: &Dice) {
+    let Some(topic) = world.with(|state| some_topic(state, dice)) else { return };
     let more = fault == Fault::MoreQueues;
-    let target = run.target(broker, &topic, more);
+    let target = world.with(|state| state.target(broker, &topic, more));
     if fault == Fault::FewerQueues && target < 2 {
         return;
     }
@@ -168,39 +175,40 @@ async fn topic_changes(run: &Run, fault: Fault, broker: usize) {
         Fault::FewerQueues => (config.read_queues, config.write_queues) = (target - 1, target - 1),
         _ => (config.read_queues, config.write_queues) = (target, target),
     });
-    let pause = world.with(|state| state.tape.range(Stream::Ns, 10, 120));
-    world.sleep(Duration::from_secs(pause)).await;
-    run.restore(broker, &topic);
+    world.sleep(dice.seconds(10, 120)).await;
+    world.restore(broker, &topic);
 }
 
-fn retention(run: &Run, broker: usize) {
-    let topics = &run.plan.topics;
-    run.world.with(|state| {
-        let Some(topic) = state.tape.pick(Stream::Broker, topics).cloned() else { return };
-        let queue = i32::try_from(state.tape.below(Stream::Broker, 4)).unwrap_or(0);
-        let (first, end) = state.servers.cluster.broker(broker).bounds(&topic, queue);
-        let most = u64::try_from(end - first).unwrap_or(0);
-        if most == 0 {
-            return;
-        }
-        let offset = first + i64::try_from(state.tape.range(Stream::Broker, 1, most)).unwrap_or(1);
-        state.count(Fault::Retention);
-        state.servers.cluster.broker_mut(broker).trim(&topic, queue, offset);
-        state.note(What::Trimmed { queue: Queue { broker, topic, id: queue }, min: offset });
-    });
+fn some_topic(state: &State, dice: &Dice) -> Option<Arc<str>> {
+    dice.pick(&state.topics).map(|(topic, _)| topic)
+}
+
+fn retention(state: &mut State, broker: usize, dice: &Dice) {
+    let Some(topic) = some_topic(state, dice) else { return };
+    let queue = i32::try_from(dice.range(0, 3)).unwrap_or(0);
+    let (first, end) = state.servers.cluster.broker(broker).bounds(&topic, queue);
+    let most = u64::try_from(end - first).unwrap_or(0);
+    if most == 0 {
+        return;
+    }
+    let offset = first + i64::try_from(dice.range(1, most)).unwrap_or(1);
+    state.count(Fault::Retention);
+    state.servers.cluster.broker_mut(broker).trim(&topic, queue, offset);
+    state.note(What::Trimmed { queue: Queue { broker, topic, id: queue }, min: offset });
 }
 
 /// The broker comes back with the offsets of some time ago.
-fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
+fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
     let mut any = false;
-    for group in &run.plan.groups {
-        let name = group.setup.name.clone();
-        let rows = state.servers.cluster.broker(broker).committed(&name);
+    let groups: Vec<String> = state.servers.cluster.broker(broker).groups().map(str::to_owned).collect();
+    for group in groups {
+        let name: Arc<str> = group.as_str().into();
+        let rows = state.servers.cluster.broker(broker).committed(&group);
         let rows: Vec<_> = rows.map(|(topic, queue, offset)| (topic.to_owned(), queue, offset)).collect();
         for (topic, id, offset) in rows {
-            let back = i64::try_from(state.tape.range(Stream::Broker, 0, 10)).unwrap_or(0);
+            let back = i64::try_from(dice.range(0, 10)).unwrap_or(0);
             let offset = (offset - back).max(0);
-            state.servers.cluster.broker_mut(broker).set_committed(&name, &topic, id, offset);
+            state.servers.cluster.broker_mut(broker).set_committed(&group, &topic, id, offset);
             let queue = Queue { broker, topic: topic.into(), id };
             state.note(What::Moved { group: name.clone(), queue, offset });
             any = true;
@@ -209,8 +217,8 @@ fn older_offsets(state: &mut State, run: &Run, broker: usize) -> bool {
     any
 }
 
-/// The faults that this plan makes happen.
-const PLANNED: [Fault; 23] = [
+/// The kinds that happen here.
+pub(crate) const KINDS: [Fault; 18] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -222,16 +230,11 @@ const PLANNED: [Fault; 23] = [
     Fault::MoreQueues,
     Fault::FewerQueues,
     Fault::Retention,
+    Fault::HeldPullCut,
     Fault::NameServerDown,
     Fault::StaleRoute,
     Fault::SplitViews,
     Fault::Partition,
     Fault::WallJump,
     Fault::Pause,
-    Fault::Zombie,
-    Fault::Join,
-    Fault::Leave,
-    Fault::MemberCrash,
-    Fault::SilentCrash,
-    Fault::RollingRestart,
 ];

@@ -163,6 +163,7 @@ impl Tasks {
         let polled = polled.map_err(|panic| Stop::Panic(panic_text(panic.as_ref())));
         let over = !matches!(polled, Ok(Poll::Pending));
         if over && let Some(slot) = self.slots.remove(&id) {
+            self.shared.state().hosts[slot.host].tasks -= 1;
             drop(slot);
         }
         polled.map(drop)
@@ -175,6 +176,7 @@ impl Tasks {
                 drop(task);
                 continue;
             }
+            self.shared.state().hosts[host].tasks += 1;
             let id = self.next;
             self.next += 1;
             let waker = Arc::new(TaskWaker { id, queued: AtomicBool::new(false), ready: self.shared.ready.clone() });

@@ -1,11 +1,14 @@
 //! The kinds of faults, how often each really happened, and which of them a run has.
 
+use serde::{Deserialize, Serialize};
+
 use super::tape::{Stream, Tape};
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $id:literal,)+) => {
         /// A kind of fault; its id is the one of the programme of tests.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+        #[serde(into = "&'static str", try_from = "String")]
         pub enum Fault {
             $($(#[$doc])* $name,)+
         }
@@ -44,6 +47,8 @@ faults! {
     Jitter = "net.7",
     /// A link takes only a part of a write, or none for a while.
     PartialWrite = "net.8",
+    /// A link takes no bytes any more, and says so.
+    WriteZero = "net.8z",
     /// A read gives fewer bytes than there are.
     SmallRead = "net.9",
     /// The peer stops reading.
@@ -68,6 +73,8 @@ faults! {
     WeakStore = "resp.9w",
     /// An answer lacks its fields.
     Garbled = "resp.10",
+    /// An answer to a pull has impossible offsets.
+    OddOffsets = "resp.11",
     /// A broker is restarted in good order.
     Restart = "brk.1",
     /// A broker crashes and keeps its log.
@@ -82,6 +89,8 @@ faults! {
     SlowBroker = "brk.7",
     /// A topic is read-only.
     ReadOnly = "brk.8",
+    /// A link is cut while a pull is held.
+    HeldPullCut = "brk.11",
     /// A message is appended twice.
     DoubleAppend = "brk.12",
     /// Retention removes the head of a queue.
@@ -112,6 +121,8 @@ faults! {
     ClockSkew = "time.4",
     /// A member joins.
     Join = "mem.1",
+    /// A member joins, and leaves soon: its queues go there and back.
+    Visit = "mem.1b",
     /// A member leaves in good order.
     Leave = "mem.2",
     /// A member crashes, and its links are reset.
@@ -148,12 +159,20 @@ faults! {
     LengthLie = "hos.3",
     /// One byte at a time.
     SlowLoris = "hos.4",
+    /// A body that inflates to very many bytes.
+    Bomb = "hos.5",
     /// Many tiny frames.
     TinyFrames = "hos.6",
+    /// JSON that is nested very deeply.
+    DeepJson = "hos.7",
+    /// A route with more queues than there can be.
+    HugeRoute = "hos.8",
     /// Requests nobody asked for.
     Unsolicited = "hos.9",
     /// A record that cannot be read among others.
     CorruptRecord = "hos.10",
+    /// A checksum that is not that of its body.
+    WrongCrc = "hos.11",
     /// A file cannot be written or read.
     DiskError = "disk.1",
     /// A disk is full.
@@ -171,6 +190,27 @@ impl Fault {
     #[must_use]
     pub fn class(self) -> &'static str {
         self.id().split('.').next().unwrap_or_default()
+    }
+
+    /// Whether it is the application's own.
+    #[must_use]
+    pub fn is_of_application(self) -> bool {
+        self.class() == "app"
+    }
+}
+
+impl From<Fault> for &'static str {
+    fn from(fault: Fault) -> Self {
+        fault.id()
+    }
+}
+
+impl TryFrom<String> for Fault {
+    type Error = String;
+
+    fn try_from(id: String) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|fault| fault.id() == id);
+        known.copied().ok_or_else(|| format!("no fault has the id {id}"))
     }
 }
 
@@ -215,15 +255,24 @@ impl Swarm {
         Self { rates: [0; Fault::ALL.len()] }
     }
 
-    /// What the tape says: each kind is off in half of the runs, and one run in twenty has none.
+    /// These kinds, each as often as is usual.
+    #[must_use]
+    pub fn these(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let mut swarm = Self::calm();
+        faults.into_iter().for_each(|fault| swarm.with(fault, base_rate(fault)));
+        swarm
+    }
+
+    /// What the tape says: each kind is off in half of the runs; one run in twenty has none, and in as many all are
+    /// the application's own.
     #[must_use]
     pub fn of(tape: &mut Tape) -> Self {
         let mut swarm = Self::calm();
-        let none = tape.below(Stream::Swarm, 20) == 0;
+        let profile = tape.below(Stream::Swarm, 20);
         for fault in Fault::ALL {
             let on = tape.below(Stream::Swarm, 2) == 0;
             let strength = tape.range(Stream::Swarm, 1, 3);
-            if on && !none {
+            if on && profile > 0 && (profile > 1 || fault.is_of_application()) {
                 swarm.rates[*fault as usize] = base_rate(*fault) * u32::try_from(strength).unwrap_or(1) / 2;
             }
         }
@@ -248,6 +297,12 @@ impl Swarm {
         self.rates.iter().all(|rate| *rate == 0)
     }
 
+    /// Whether all there are happen in the application itself.
+    #[must_use]
+    pub fn is_steady(&self) -> bool {
+        Fault::ALL.iter().all(|fault| fault.is_of_application() || !self.has(*fault))
+    }
+
     /// Switches a kind off.
     pub fn without(&mut self, fault: Fault) {
         self.rates[fault as usize] = 0;
@@ -269,12 +324,15 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::SlowLoris => 100,
         Fault::Jitter => 10_000,
         Fault::PartialWrite | Fault::SmallRead => 3_000,
+        Fault::WriteZero => 20,
         Fault::LateAnswer | Fault::Reordered | Fault::NoResponse | Fault::Garbled => 300,
+        Fault::OddOffsets | Fault::DeepJson | Fault::HugeRoute => 1_000,
+        Fault::Bomb => 300,
         Fault::ErrorCode => 1_500,
         Fault::WeakStore | Fault::DoubleAppend => 2_000,
         Fault::StaleRoute | Fault::EmptyRoute | Fault::SplitViews => 10_000,
         Fault::LateTimers => 5_000,
-        Fault::BitFlip | Fault::CorruptRecord => 1_500,
+        Fault::BitFlip | Fault::CorruptRecord | Fault::WrongCrc => 1_500,
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,
         Fault::CancelledSend | Fault::OddBody => 5_000,
         Fault::Burst => 2_000,

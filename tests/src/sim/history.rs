@@ -1,10 +1,14 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rocketmq_core::time::Instant;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::faults::Fault;
+use super::payload::TAGS;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -20,25 +24,29 @@ pub struct History {
 pub struct Setup {
     /// Whether no fault can happen.
     pub calm: bool,
+    /// Whether nothing goes wrong but in the application itself.
+    pub steady: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
-    /// Redeliveries before a message is dead.
-    pub max_reconsume: i32,
 }
 
 /// A consumer group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct GroupSetup {
     /// Its name.
     pub name: Arc<str>,
     /// The topic it subscribes.
     pub topic: Arc<str>,
     /// The tags it wants, none for all.
+    #[serde(deserialize_with = "known_tags")]
     pub tags: Vec<&'static str>,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
     /// Messages of one pull.
     pub pull_batch: u32,
+    /// Redeliveries before a message is dead.
+    pub max_reconsume: i32,
     /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
     /// fails is passed over.
     pub broadcast: bool,
@@ -50,6 +58,28 @@ impl GroupSetup {
     pub fn wants(&self, tag: &str) -> bool {
         self.tags.is_empty() || self.tags.contains(&tag)
     }
+}
+
+impl Default for GroupSetup {
+    fn default() -> Self {
+        Self {
+            name: "g0".into(),
+            topic: "t0".into(),
+            tags: Vec::new(),
+            queue_messages: 1_000,
+            pull_batch: 32,
+            max_reconsume: 16,
+            broadcast: false,
+        }
+    }
+}
+
+/// The tags of the workload are few and known.
+fn known_tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let known = |tag: &String| TAGS.into_iter().find(|known| known == tag);
+    let tags = Vec::<String>::deserialize(deserializer)?;
+    let tags: Option<_> = tags.iter().map(known).collect();
+    tags.ok_or_else(|| D::Error::custom(format!("tags are among {TAGS:?}")))
 }
 
 /// One thing that happened.
@@ -203,6 +233,19 @@ pub enum What {
         /// How.
         how: Settled,
     },
+    /// A record of an answer to a pull was spoilt on its way.
+    Spoilt {
+        /// The index of the host that asked.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The position of the record there.
+        offset: i64,
+        /// The offsets of all records in the answer.
+        answer: Vec<i64>,
+    },
     /// A member met a record that it could not read, and gave it to its policy.
     Unreadable {
         /// The group.
@@ -274,6 +317,13 @@ pub enum What {
         /// Queues it gave up.
         revoked: Vec<Queue>,
     },
+    /// A process was made for a member.
+    Joined {
+        /// The index of its host.
+        host: usize,
+        /// The member.
+        member: u32,
+    },
     /// A member began, ended or failed.
     Member {
         /// The member.
@@ -301,18 +351,149 @@ pub enum What {
         /// The address.
         to: Arc<str>,
     },
+    /// A link ended, as the client sees it.
+    Ended {
+        /// The index of the host.
+        host: usize,
+        /// The number of the link.
+        link: u64,
+        /// Whether the client closed it; else it was told.
+        by_client: bool,
+        /// For how long nothing had gone over it.
+        idle: Duration,
+        /// The pulls under way on it: group, queue, and when they were written.
+        pulls: Vec<(Arc<str>, Queue, Instant)>,
+    },
+    /// Something happened to a link that a client may close it for.
+    Trouble {
+        /// The number of the link.
+        link: u64,
+    },
+    /// Bytes that no client can read get to it at this time.
+    Hostile {
+        /// The number of the link.
+        link: u64,
+        /// When.
+        at: Instant,
+    },
+    /// A server could not read what a client wrote.
+    Confused {
+        /// The index of the host.
+        host: usize,
+        /// The number of the link.
+        link: u64,
+    },
+    /// A pull arrived.
+    Pull {
+        /// The index of the host.
+        host: usize,
+        /// The number of the link.
+        link: u64,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The offset asked for.
+        offset: i64,
+    },
+    /// A client says that a pull failed.
+    PullFailed {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A heartbeat arrived.
+    Heartbeat {
+        /// The index of the host.
+        host: usize,
+        /// The index of the broker.
+        broker: usize,
+        /// The consumer groups it speaks of.
+        groups: Vec<Arc<str>>,
+    },
+    /// A client asked for the members of a group.
+    MembersAsked {
+        /// The index of the host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// When the client wrote it.
+        written: Instant,
+    },
+    /// A client answered a request of a server.
+    Answered {
+        /// The index of the host.
+        host: usize,
+        /// The request.
+        request: i32,
+        /// The code of the answer.
+        code: i32,
+        /// Bytes of its fields and body.
+        bytes: usize,
+    },
+    /// What is under way on a link of a client, and what is allowed.
+    Load {
+        /// The index of the host.
+        host: usize,
+        /// Requests of handles.
+        requests: usize,
+        /// Their bytes.
+        bytes: usize,
+        /// The most requests.
+        most_requests: usize,
+        /// The most bytes; one request may have more when it is alone.
+        most_bytes: usize,
+    },
+    /// A client is told to end, or is dropped.
+    Leaving {
+        /// The index of the host.
+        host: usize,
+    },
+    /// A client did not start, some time ago: what is left of it.
+    Unstarted {
+        /// The index of the host.
+        host: usize,
+        /// What is left.
+        left: Leftover,
+    },
     /// A client was shut down: how long it took, and what it left behind.
     Shutdown {
         /// The index of the host.
         host: usize,
         /// How long it took.
-        took: std::time::Duration,
+        took: Duration,
         /// The time it was given.
-        within: std::time::Duration,
-        /// Links still open some time after.
-        links: usize,
-        /// Timers still set.
-        timers: usize,
+        within: Duration,
+        /// What is left of it some time after.
+        left: Leftover,
+    },
+    /// A client was shut down once more after its end.
+    ShutdownAgain {
+        /// The index of the host.
+        host: usize,
+        /// How long it took; nothing when it did not end.
+        took: Option<Duration>,
+        /// Whether its consumer still gave messages.
+        alive: bool,
+    },
+    /// The offsets that brokers have of a group after a member of it left.
+    LastOffsets {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The offsets.
+        stored: Vec<(Queue, i64)>,
+    },
+    /// The memory that the process came to use, against what the run may.
+    Memory {
+        /// KiB, at most.
+        used: u64,
+        /// KiB that are allowed.
+        allowed: u64,
     },
     /// No fault happens any more.
     Healed,
@@ -323,6 +504,13 @@ pub enum What {
         /// What is left.
         left: String,
     },
+    /// A process tells something of itself.
+    Said {
+        /// The index of its host.
+        host: usize,
+        /// What.
+        text: String,
+    },
     /// The queues of each group that members should share, at the end.
     Readable {
         /// The group.
@@ -330,6 +518,26 @@ pub enum What {
         /// The queues.
         queues: Vec<Queue>,
     },
+    /// By now the members of a group share these queues, after what happened some time ago.
+    Shared {
+        /// The group.
+        group: Arc<str>,
+        /// The queues.
+        queues: Vec<Queue>,
+        /// What happened.
+        after: &'static str,
+    },
+}
+
+/// What is left of a client in its process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// Links still open.
+    pub links: usize,
+    /// Timers still set.
+    pub timers: usize,
+    /// Tasks still there.
+    pub tasks: usize,
 }
 
 /// What a member did.
@@ -337,6 +545,8 @@ pub enum What {
 pub enum Change {
     /// It is in its group.
     Started,
+    /// Its consumer did not start.
+    Refused,
     /// It left.
     Left,
     /// Its process ended without a word.

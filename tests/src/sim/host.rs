@@ -52,6 +52,13 @@ enum Met {
 }
 
 impl Host {
+    /// The same process, called so in pictures.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        name.clone_into(&mut self.shared.state().hosts[self.index].name);
+        self
+    }
+
     /// The number of this host, in the order of their making.
     #[must_use]
     pub fn index(&self) -> usize {

@@ -11,41 +11,49 @@ use rocketmq_core::driver::{Client, DelayLevel, Delivery, EventStream};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
-use super::history::{Change, Queue, Settled, What};
+use super::history::{Change, Leftover, Queue, Settled, What};
 use super::payload;
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{World, workload};
+use super::{Host, World, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
+    let state = member.state.clone();
+    state.living.store(true, Ordering::Relaxed);
+    consume(run, member).await;
+    state.living.store(false, Ordering::Relaxed);
+}
+
+async fn consume(run: Run, member: Member) {
     let plan = &run.plan.groups[member.group];
     let leaving = || member.state.leaving.load(Ordering::Relaxed);
     let client = loop {
         if leaving() {
             return run.over(&member);
         }
+        let before = run.world.with(|state| state.left_on(member.host.index));
         match Client::builder().codec(plan.codec).connect_on(&member.host).await {
             Ok(client) => break client,
-            Err(_) => run.world.reach("no name server in time"),
+            Err(_) => unstarted(&run.world, &member.host, before).await,
         }
-        // A new client knows nothing of the back-off of the one before.
-        run.world.sleep(Duration::from_secs(10)).await;
     };
     let events = client.events();
     run.world.spawn_on(&member.host, listen(run.clone(), member.clone(), events)).detach();
     let consumer = loop {
         if leaving() {
+            run.world.note(What::Leaving { host: member.host.index });
             client.shutdown().await;
             return run.over(&member);
         }
         let setup = &plan.setup;
         let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
-        let builder = client.push_consumer(&*plan.consumer).subscribe(&*setup.topic, tags);
+        let builder =
+            client.push_consumer(plan.consumer.as_deref().unwrap_or(&*setup.name)).subscribe(&*setup.topic, tags);
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = if setup.broadcast { builder.broadcasting() } else { builder };
-        match builder.max_reconsume(plan.max_reconsume).start().await {
+        match builder.max_reconsume(u32::try_from(setup.max_reconsume).unwrap_or(16)).start().await {
             Ok(consumer) => break consumer,
             Err(_) => run.world.reach("a consumer does not start at once"),
         }
@@ -54,6 +62,7 @@ pub(crate) async fn live(run: Run, member: Member) {
     member.note(&run.world, Change::Started);
     if leaving() {
         run.world.reach("a member leaves while it joins");
+        run.world.note(What::Leaving { host: member.host.index });
         client.shutdown().await;
         run.over(&member);
         return member.note(&run.world, Change::Left);
@@ -98,7 +107,7 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
         world.sleep(Duration::from_millis(time)).await;
     }
     // Some messages never succeed, when listeners may fail at all and the dead-letter queue is near.
-    let max = run.plan.groups[member.group].max_reconsume;
+    let max = run.plan.groups[member.group].setup.max_reconsume;
     let hopeless = max < 4 && id.is_some_and(|id| id % 20 == 7);
     let hopeless = hopeless && !run.is_calm();
     if hopeless || world.roll(Fault::FailingListener) {
@@ -118,6 +127,24 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
         delivery.ack();
         settled(Settled::Ack);
     }
+}
+
+/// A client did not start: looks some time later whether anything is left of it.
+pub(crate) async fn unstarted(world: &World, host: &Host, before: Leftover) {
+    world.reach("no name server in time");
+    let host = host.index;
+    world.note(What::Leaving { host });
+    // A new client knows nothing of the back-off of the one before.
+    world.sleep(Duration::from_secs(10)).await;
+    world.with(|state| {
+        let now = state.left_on(host);
+        let left = Leftover {
+            links: now.links.saturating_sub(before.links),
+            timers: now.timers.saturating_sub(before.timers),
+            tasks: now.tasks.saturating_sub(before.tasks),
+        };
+        state.note(What::Unstarted { host, left });
+    });
 }
 
 /// Notes what the client tells of itself.
@@ -156,6 +183,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let queue = queue_of(&world, &queue);
                 world.note(What::Unreadable { group: name(), queue, offset: offset.to_wire() });
             }
+            ClientEvent::PullFailed { queue, .. } => {
+                world.reach("a pull fails");
+                let queue = queue_of(&world, &queue);
+                world.note(What::PullFailed { member: member.id, group: name(), queue });
+            }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");
                 member.state.stuck.store(true, Ordering::Relaxed);
@@ -167,7 +199,6 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
 
 const fn mark_of(event: &ClientEvent) -> &'static str {
     match event {
-        ClientEvent::PullFailed { .. } => "a pull fails",
         ClientEvent::SendBackFailed { .. } => "a message can neither be handed back nor republished",
         ClientEvent::Dropped { .. } => "a failed message of a broadcasting group is dropped",
         ClientEvent::OffsetsUnreadable { .. } => "a file of offsets cannot be used",

@@ -17,6 +17,75 @@
 //! });
 //! ```
 //!
+//! # A service of yours
+//!
+//! What runs in a world may use
+//!
+//! * the handles of this client: `Client`, `Producer`, `PushConsumer`, `Admin`;
+//! * a [`Host`], which is a process: it implements [`Runtime`](rocketmq_core::driver::Runtime), as the runtimes on tokio
+//!   and smol do, so `connect_on(&host)`, `host.sleep_until(..)`, `host.spawn(..)`, `host.now()`;
+//! * the methods of [`World`]: [`sleep`](World::sleep), [`spawn_on`](World::spawn_on), [`choose`](World::choose) for
+//!   random choices;
+//! * channels, locks and cells that wake tasks and belong to no reactor: those of `async-channel`, `futures`, also
+//!   `tokio::sync`; and plain memory, for a database.
+//!
+//! It may not use sockets, files, threads, timers of a real reactor (`tokio::time`, `smol::Timer`), `tokio::spawn`, the
+//! clock of the machine, a random generator of its own, or the order of a `HashMap`: with these a seed would not be a
+//! run. A service that needs a clock or tasks is written once for both by being generic over the runtime:
+//!
+//! ```
+//! use std::time::Duration;
+//! use rocketmq_core::driver::{Client, Runtime};
+//! use rocketmq_core::message::Message;
+//! use rocketmq_testkit::sim::Sim;
+//!
+//! /// On tokio: `tokio::spawn(greet(rocketmq_tokio::Tokio::current()?, client))`.
+//! async fn greet<R: Runtime>(runtime: R, client: Client) {
+//!     let Ok(producer) = client.producer("greeter").start().await else { return };
+//!     while producer.send(Message::new("greetings", "hello")).await.is_err() {
+//!         runtime.sleep_until(runtime.now().after(Duration::from_secs(5))).await;
+//!     }
+//! }
+//!
+//! let report = Sim::new(12).topic("greetings", 2).traced().run(|world| async move {
+//!     let host = world.host("10.0.0.7").named("greeter");
+//!     world.chaos();
+//!     let client = loop {
+//!         match Client::builder().connect_on(&host).await {
+//!             Ok(client) => break client,
+//!             Err(_) => world.sleep(Duration::from_secs(5)).await,
+//!         }
+//!     };
+//!     greet(host.clone(), client).await;
+//!     world.tell(&host, "greeted");
+//!     world.heal();
+//!     assert!(!world.stored("greetings").is_empty());
+//! });
+//! assert!(report.html().contains("greeted"));
+//! ```
+//!
+//! The example `shop` is such a service with a test: orders are paid and settled, under faults, and two mistakes are
+//! found that programmers make. It runs on tokio as well.
+//!
+//! # Faults
+//!
+//! Without further words the seed decides which kinds of [`Fault`] a run has: half of them, by and large.
+//! [`Sim::faults`] takes a [`Swarm`] of your choice, [`Sim::without`] leaves a kind out, [`Sim::calm`] all of them.
+//! Faults of links, answers and clocks then happen by themselves; those that somebody plans, as restarts, partitions and
+//! changes of topics, happen once [`World::chaos`] is called. A world can also do them itself at the time it likes:
+//! [`World::crash`], [`World::start`], [`World::partition`], [`World::kill`], [`World::pause`].
+//!
+//! # What went wrong
+//!
+//! A seed that fails fails again: run it [traced](Sim::traced), and [`Report::html`] draws what happened, frame by
+//! frame, with what the service [told](World::tell). [`Report::happened`] lists the faults; [`Sim::script`] runs only
+//! some of them.
+//!
+//! # The client's own tests
+//!
+//! [`workload`] is a run of our own: producers and groups under faults, checked by [`invariants`]. The program `sim`
+//! sweeps over many seeds of it, and makes short [scripts](script::Script) of those that fail.
+//!
 //! A new invariant is one file in `invariants/` and one line in its list; a new fault is one line in `faults.rs` and
 //! the place where it happens.
 
@@ -27,16 +96,24 @@ pub mod faults;
 pub mod history;
 mod host;
 pub mod invariants;
+pub mod marks;
 mod member;
+mod membership;
+mod memory;
 mod net;
 mod payload;
-mod plan;
+pub mod plan;
 mod producer;
 mod quiet;
+pub mod script;
 mod servers;
+mod settle;
+mod spoil;
 mod state;
 pub mod tape;
+mod timeline;
 mod trace;
+mod watch;
 pub mod workload;
 mod world;
 
@@ -51,7 +128,10 @@ use rocketmq_core::time::Instant;
 pub use self::faults::{Counts, Fault, Swarm};
 pub use self::history::History;
 pub use self::host::{Host, Sleep, Stream};
+pub use self::plan::Plan;
+pub use self::script::{Occasion, Script};
 pub use self::trace::Line;
+pub use self::workload::check_tape;
 pub use self::world::{SimClient, Task, World};
 
 use self::exec::{Shared, Stop};
@@ -75,13 +155,14 @@ where
 #[derive(Clone, Debug)]
 pub struct Sim {
     seed: u64,
+    tape: Option<Tape>,
     name_servers: usize,
     brokers: usize,
     config: BrokerConfig,
     topics: Vec<(String, i32)>,
     swarm: Option<Swarm>,
     excluded: Vec<Fault>,
-    script: Option<Vec<(Fault, u64)>>,
+    script: Option<Vec<Occasion>>,
     horizon: Duration,
     trace: bool,
 }
@@ -99,8 +180,12 @@ pub struct Report {
     pub time: Duration,
     /// Which faults happened.
     pub counts: Counts,
-    /// How often each kind would have happened if the script had let it.
-    pub wanted: Counts,
+    /// The faults that happened, as a script names them.
+    pub happened: Vec<Occasion>,
+    /// The plan, if it is a run of the workload.
+    pub plan: Option<Plan>,
+    /// What the processes of clients are called, by their number.
+    pub hosts: Vec<String>,
     /// Which states worth reaching were reached.
     pub marks: BTreeMap<&'static str, u64>,
     /// What happened.
@@ -124,6 +209,14 @@ pub struct Failure {
     pub at: Instant,
     /// How.
     pub text: String,
+}
+
+impl Report {
+    /// Whether this invariant does not hold, the first one or another.
+    #[must_use]
+    pub fn breaks(&self, invariant: &str) -> bool {
+        self.failure.iter().chain(&self.broken).any(|failure| failure.invariant == invariant)
+    }
 }
 
 /// What simulated code can end with.
@@ -153,6 +246,7 @@ impl Sim {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
+            tape: None,
             name_servers: 2,
             brokers: 2,
             config: BrokerConfig::default(),
@@ -163,6 +257,12 @@ impl Sim {
             horizon: Duration::from_secs(24 * 3_600),
             trace: false,
         }
+    }
+
+    /// Takes choices from these bytes first, and from the seed when they are used up.
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        Self { tape: Some(Tape::from_bytes(self.seed, bytes.to_vec())), ..self }
     }
 
     /// How many name servers.
@@ -209,9 +309,9 @@ impl Sim {
         self
     }
 
-    /// Only these of the faults: of each kind, which ones in order.
+    /// Only these faults, and no others.
     #[must_use]
-    pub fn only(self, script: Vec<(Fault, u64)>) -> Self {
+    pub fn script(self, script: Vec<Occasion>) -> Self {
         Self { script: Some(script), ..self }
     }
 
@@ -247,9 +347,12 @@ impl Sim {
     where
         F: Future<Output = R> + Send + 'static,
     {
-        let mut tape = Tape::new(self.seed);
+        let mut tape = self.tape.unwrap_or_else(|| Tape::new(self.seed));
         let drawn = Swarm::of(&mut tape);
         let mut swarm = self.swarm.unwrap_or(drawn);
+        if let Some(script) = &self.script {
+            swarm = Swarm::these(script.iter().map(Occasion::fault));
+        }
         self.excluded.iter().for_each(|fault| swarm.without(*fault));
         let config = |index: usize| BrokerConfig {
             name: format!("broker-{}", char::from(b'a' + u8::try_from(index % 26).unwrap_or(0))),
@@ -261,8 +364,9 @@ impl Sim {
         };
         let mut cluster = Cluster::new(self.name_servers, (0..self.brokers).map(config).collect(), Instant::ZERO);
         self.topics.iter().for_each(|(topic, queues)| cluster.put_topic(topic, *queues));
-        let mut state = State::new(tape, swarm, Servers::new(cluster), self.trace);
-        state.script = self.script.map(|script| script.into_iter().collect());
+        let mut state = State::new(tape, swarm, self.script, Servers::new(cluster));
+        state.trace.keep = self.trace;
+        state.topics = self.topics.into_iter().map(|(topic, queues)| (topic.into(), queues)).collect();
         let shared = Shared::new(state);
         let verdict = Arc::new(Mutex::new(Ok(())));
         let result = {
@@ -294,7 +398,9 @@ impl Sim {
             events: state.trace.events,
             time: Duration::from_micros(state.now.as_micros()),
             counts: state.counts.clone(),
-            wanted: state.wanted.clone(),
+            happened: std::mem::take(&mut state.happened),
+            plan: None,
+            hosts: state.hosts.iter().map(|host| host.name.clone()).collect(),
             marks: std::mem::take(&mut state.marks),
             history: std::mem::take(&mut state.history),
             failure,

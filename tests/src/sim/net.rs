@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use bytes::{Buf, Bytes};
 use rocketmq_core::time::Instant;
 
 use super::faults::Fault;
+use super::history::{Queue, What};
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::timeline::label;
 use super::trace::Line;
 use crate::cluster::{Deframer, Node, SessionId};
 
@@ -23,6 +26,8 @@ pub(crate) struct Net {
     pub(crate) partitions: BTreeMap<(usize, Node), Instant>,
     /// Incarnations of servers that a host has talked to.
     pub(crate) met: BTreeMap<(usize, Node), u64>,
+    /// The opaque of the next request that a server makes.
+    pub(crate) next_asked: i32,
 }
 
 /// How a link ends.
@@ -51,7 +56,16 @@ pub(crate) struct Link {
     last_said: Instant,
     reader: Option<Waker>,
     end: Option<End>,
+    /// When the client last wrote, and when it wrote what arrives now.
+    wrote: Instant,
+    pub(crate) written: Instant,
+    /// Pulls that are not answered, by opaque: group, queue, and when they were written.
+    pub(crate) pulls: BTreeMap<i32, (Arc<str>, Queue, Instant)>,
+    /// Requests of the server that are not answered.
+    pub(crate) asked: BTreeMap<i32, i32>,
     // What is wrong with it.
+    /// It takes no bytes.
+    dry: bool,
     pub(crate) deaf: bool,
     pub(crate) mute: bool,
     pub(crate) loris: bool,
@@ -79,6 +93,11 @@ impl State {
             last_said: now,
             reader: None,
             end: None,
+            wrote: now,
+            written: now,
+            pulls: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            dry: false,
             deaf: false,
             mute: false,
             loris: false,
@@ -102,6 +121,9 @@ impl State {
         let Some(link) = self.net.links.get_mut(&id) else { return Poll::Ready(Err(reset())) };
         if link.end == Some(End::Reset) {
             return Poll::Ready(Err(reset()));
+        }
+        if link.dry {
+            return Poll::Ready(Ok(0));
         }
         let room = BUFFER.saturating_sub(link.in_flight);
         let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
@@ -133,10 +155,11 @@ impl State {
         let now = self.now;
         let Some(link) = self.net.links.get_mut(&id) else { return Poll::Ready(Err(reset())) };
         link.in_flight += n;
+        link.wrote = now;
         let at = now.after(link.latency + jitter).max(link.last_sent).max(link.stalled);
         let at = at.max(self.net.partitions.get(&(link.host, link.node)).copied().unwrap_or_default());
         link.last_sent = at;
-        self.schedule(at, Event::ToServer(id, bytes));
+        self.schedule(at, Event::ToServer(id, bytes, now));
         Poll::Ready(Ok(n))
     }
 
@@ -181,6 +204,7 @@ impl State {
 
     /// The client lets go of its stream.
     pub(crate) fn close_stream(&mut self, id: u64) {
+        let now = self.now;
         let Some(link) = self.net.links.get_mut(&id) else { return };
         link.client_open = false;
         link.received.clear();
@@ -188,6 +212,13 @@ impl State {
         if host.dead && host.silent {
             return;
         }
+        if !host.dead && link.end.is_none() {
+            let idle = now.since(link.wrote.max(link.last_said.min(now)));
+            let pulls = std::mem::take(&mut link.pulls).into_values().collect();
+            let ended = What::Ended { host: link.host, link: id, by_client: link.server_open, idle, pulls };
+            self.note(ended);
+        }
+        let Some(link) = self.net.links.get_mut(&id) else { return };
         let at = self.now.after(link.latency).max(link.last_sent);
         if link.server_open && !link.deaf {
             self.schedule(at, Event::EndToServer(id));
@@ -196,8 +227,9 @@ impl State {
         }
     }
 
-    pub(crate) fn arrive_at_server(&mut self, id: u64, bytes: &[u8]) {
+    pub(crate) fn arrive_at_server(&mut self, id: u64, bytes: &[u8], written: Instant) {
         let Some(link) = self.net.links.get_mut(&id) else { return };
+        link.written = written;
         link.in_flight = link.in_flight.saturating_sub(bytes.len());
         if let Some(writer) = link.writer.take() {
             writer.wake();
@@ -220,7 +252,8 @@ impl State {
                 Ok(Some(frame)) => self.on_frame(id, frame),
                 Ok(None) => return,
                 Err(_) => {
-                    self.reach("a server cannot read its client");
+                    let host = link.host;
+                    self.note(What::Confused { host, link: id });
                     return self.hang_up(id, End::Reset);
                 }
             }
@@ -246,6 +279,15 @@ impl State {
     }
 
     pub(crate) fn end_at_client(&mut self, id: u64, end: End) {
+        let Some(link) = self.net.links.get_mut(&id) else { return };
+        if link.client_open && link.end.is_none() {
+            // A process that stands still hears of it later.
+            let mut pulls: Vec<_> = std::mem::take(&mut link.pulls).into_values().collect();
+            pulls.retain(|_| !self.hosts[link.host].paused);
+            let idle = self.now.since(link.wrote.max(link.last_said.min(self.now)));
+            let ended = What::Ended { host: link.host, link: id, by_client: false, idle, pulls };
+            self.note(ended);
+        }
         let Some(link) = self.net.links.get_mut(&id) else { return };
         link.end.get_or_insert(end);
         if end == End::Reset {
@@ -286,9 +328,8 @@ impl State {
         if link.mute || !link.client_open {
             return;
         }
-        let (loris, at) = (link.loris, self.now);
-        let line = Line { at, host: link.host, node: link.node, up: false, text: format!("{} B", bytes.len()) };
-        self.trace.frame(|| line);
+        let (loris, host, node, at) = (link.loris, link.host, link.node, self.now);
+        self.trace.frame(|| Line { at, host, node, up: false, text: label::of_bytes(&bytes) });
         if self.roll(Stream::Net, Fault::MidFrame) {
             self.count(Fault::MidFrame);
             let len = bytes.len();
@@ -301,24 +342,35 @@ impl State {
             let end = if self.tape.below(Stream::Net, 2) == 0 { End::Fin } else { End::Reset };
             return self.hang_up(id, end);
         }
+        let mut hostile = false;
         if self.roll(Stream::Net, Fault::Garbage) {
             self.count(Fault::Garbage);
             let garbage: Vec<u8> = (0..64).map(|_| self.tape.bits(Stream::Net).to_le_bytes()[0] | 0x80).collect();
             self.transmit(id, Bytes::from(garbage));
+            hostile = true;
         }
         if self.roll(Stream::Net, Fault::LengthLie) {
             self.count(Fault::LengthLie);
             let lies = [-1, 0, 3, 4, 16_777_213, i32::MAX];
             let lie = self.tape.pick(Stream::Net, &lies).copied().unwrap_or(-1);
             self.transmit(id, Bytes::copy_from_slice(&i32::to_be_bytes(lie)));
+            hostile = true;
         }
         if loris {
             for at in 0..bytes.len().min(LORIS) {
                 self.transmit(id, bytes.slice(at..=at));
             }
-            return;
+            return self.note(What::Trouble { link: id });
+        }
+        if let (Some(opaque), Some(link)) = (opaque_of(&bytes), self.net.links.get_mut(&id)) {
+            link.pulls.remove(&opaque);
         }
         self.transmit(id, bytes);
+        if let Some(link) = self.net.links.get(&id).filter(|_| hostile) {
+            // By now: some lies are told only by what follows.
+            let at = link.last_said;
+            self.note(What::Hostile { link: id, at });
+        }
         if self.roll(Stream::Net, Fault::Fin) {
             self.count(Fault::Fin);
             self.hang_up(id, End::Fin);
@@ -348,12 +400,13 @@ impl State {
 
     /// What may befall a link when the client writes.
     fn roll_link_faults(&mut self, id: u64) {
-        let dies = [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading];
+        let dies = [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading, Fault::WriteZero];
         for fault in dies {
             if !self.roll_at(Stream::Net, fault, self.swarm.rate(fault).min(200)) {
                 continue;
             }
             self.count(fault);
+            self.note(What::Trouble { link: id });
             let now = self.now;
             let one_way = self.tape.below(Stream::Net, 2) == 0;
             let pause = Duration::from_secs(self.tape.range(Stream::Net, 5, 60));
@@ -363,6 +416,7 @@ impl State {
                 Fault::HalfOpen if one_way => link.deaf = true,
                 Fault::HalfOpen => link.mute = true,
                 Fault::SlowLoris => link.loris = true,
+                Fault::WriteZero => link.dry = true,
                 _ => link.stalled = now.after(pause),
             }
         }
@@ -374,13 +428,20 @@ impl State {
         let ids: Vec<u64> = self.net.links.keys().copied().collect();
         for id in ids {
             let Some(link) = self.net.links.get_mut(&id) else { continue };
-            let dead = link.deaf || link.mute || link.loris;
+            let dead = link.deaf || link.mute || link.loris || link.dry;
             link.stalled = Instant::ZERO;
-            (link.deaf, link.mute, link.loris) = (false, false, false);
+            (link.deaf, link.mute, link.loris, link.dry) = (false, false, false, false);
             if dead || !link.client_open {
                 self.hang_up(id, End::Reset);
             }
         }
+    }
+
+    /// A link to a broker on which a pull is held, if there is one.
+    pub(crate) fn some_held_pull(&mut self) -> Option<u64> {
+        let held = self.net.links.iter().filter(|(_, link)| link.server_open && !link.pulls.is_empty());
+        let held: Vec<u64> = held.map(|(id, _)| *id).collect();
+        self.tape.pick(Stream::Net, &held).copied()
     }
 
     /// Links that the host still has open.
@@ -389,10 +450,25 @@ impl State {
     }
 }
 
+/// The opaque of a frame that a server says.
+fn opaque_of(frame: &[u8]) -> Option<i32> {
+    if *frame.get(4)? != 0 {
+        // The binary header: code, language and version come before it.
+        let bytes = frame.get(HEADER + 5..HEADER + 9)?;
+        return bytes.try_into().ok().map(i32::from_be_bytes);
+    }
+    let key = b"\"opaque\":";
+    let start = frame.windows(key.len()).position(|window| window == key)? + key.len();
+    let digits = frame[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&frame[start..start + digits]).ok()?.parse().ok()
+}
+
 fn reset() -> io::Error {
     io::Error::new(ErrorKind::ConnectionReset, "reset by the simulated network")
 }
 
+/// Where the header of a frame begins.
+const HEADER: usize = 8;
 /// Bytes under way before a writer waits.
 const BUFFER: usize = 64 * 1024;
 /// Bytes that a slow peer sends one by one.

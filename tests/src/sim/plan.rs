@@ -5,56 +5,107 @@ use std::time::Duration;
 
 use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::Codec;
+use serde::{Deserialize, Serialize};
 
+use super::faults::Swarm;
 use super::history::{GroupSetup, Setup};
 use super::payload::TAGS;
+use super::tape::{Stream, Tape};
 
-/// What a run consists of.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) name_servers: usize,
-    pub(crate) brokers: usize,
-    pub(crate) queues: i32,
-    pub(crate) topics: Vec<Arc<str>>,
-    pub(crate) groups: Vec<Group>,
-    pub(crate) producers: usize,
-    pub(crate) messages: u64,
-    /// The phase with faults.
-    pub(crate) safety: Duration,
-    pub(crate) old_brokers: bool,
-    pub(crate) long: bool,
+/// What a run consists of. The default is the smallest one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Plan {
+    /// Name servers.
+    pub name_servers: usize,
+    /// Brokers.
+    pub brokers: usize,
+    /// Queues that each topic has on each broker at first.
+    pub queues: i32,
+    /// The topics.
+    pub topics: Vec<Arc<str>>,
+    /// The consumer groups.
+    pub groups: Vec<Group>,
+    /// Producers.
+    pub producers: usize,
+    /// Messages that all of them send.
+    pub messages: u64,
+    /// The phase with faults, seconds.
+    #[serde(rename = "safety_s", with = "in_seconds")]
+    pub safety: Duration,
+    /// Whether brokers are of version 4.9.
+    pub old_brokers: bool,
+    /// Whether the phase with faults is long and has fewer of them.
+    pub long: bool,
+    /// Requests and bytes that producers may have under way on a link, when that is little.
+    pub narrow: Option<(usize, usize)>,
+    /// What changes in the end, when all is quiet.
+    pub last_change: LastChange,
+}
+
+/// What changes when all is quiet, to see how long it takes until the queues are shared out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum LastChange {
+    /// A member joins.
+    Join,
+    /// A member leaves in good order.
+    Leave,
+    /// A member is gone, and nobody is told.
+    Death,
+    /// A topic gets another queue.
+    Queues,
 }
 
 /// A consumer group of the workload.
-#[derive(Clone, Debug)]
-pub(crate) struct Group {
-    pub(crate) setup: GroupSetup,
-    /// The name that brokers know. Each member of a broadcasting group counts as a group of its own.
-    pub(crate) consumer: Arc<str>,
-    pub(crate) members: usize,
-    pub(crate) at_once: usize,
-    pub(crate) max_reconsume: u32,
-    pub(crate) codec: Codec,
-    pub(crate) circle: bool,
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Group {
+    /// What invariants must know of it.
+    #[serde(flatten)]
+    pub setup: GroupSetup,
+    /// The name that brokers know, if it is another one: each member of a broadcasting group counts as a group.
+    pub consumer: Option<Arc<str>>,
+    /// Members at first.
+    pub members: usize,
+    /// Deliveries that each member handles at once.
+    pub at_once: usize,
+    /// How members encode headers.
+    #[serde(with = "CodecName")]
+    pub codec: Codec,
+    /// Whether queues are dealt out by circle.
+    pub circle: bool,
 }
 
 impl Plan {
     /// The plan of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
-        let mut upto = |least: usize, most: usize| least + rng.below(most - least + 1);
+        Self::drawn(|least, most| least + rng.below(most - least + 1))
+    }
+
+    /// A plan of a tape, for a run that takes a tenth of the time of others.
+    pub(crate) fn brief(tape: &mut Tape) -> Self {
+        let mut range = |least: usize, most: usize| tape.range(Stream::Swarm, least as u64, most as u64);
+        let plan = Self::drawn(|least, most| usize::try_from(range(least, most)).unwrap_or(least));
+        Self { messages: plan.messages / 8, safety: Duration::from_secs(90 + plan.messages), long: false, ..plan }
+    }
+
+    fn drawn(mut upto: impl FnMut(usize, usize) -> usize) -> Self {
         let topics: Vec<Arc<str>> = (0..upto(1, 2)).map(|index| format!("t{index}").into()).collect();
         let groups = (0..upto(1, 2)).map(|index| {
             let topic = topics[index % topics.len()].clone();
             let tags = if upto(0, 2) == 0 { TAGS[..2].to_vec() } else { Vec::new() };
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
-            let setup = group(&format!("g{index}"), topic, tags, queue_messages, pull_batch);
+            let (members, at_once) = (upto(1, 3), upto(1, 8));
+            let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
+            let name = format!("g{index}").into();
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, broadcast: false };
             Group {
-                consumer: setup.name.clone(),
+                consumer: None,
                 setup,
-                members: upto(1, 3),
-                at_once: upto(1, 8),
-                max_reconsume: if upto(0, 1) == 0 { 2 } else { 16 },
+                members,
+                at_once,
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
             }
@@ -72,16 +123,18 @@ impl Plan {
             safety: Duration::from_secs(upto(240, 1_500) as u64 * if long { 8 } else { 1 }),
             old_brokers: upto(0, 4) == 0,
             long,
+            narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
+            last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
-            let setup = group(&format!("b0.{index}"), plan.topics[0].clone(), Vec::new(), 1_000, 32);
+            let name = format!("b0.{index}").into();
+            let setup = GroupSetup { name, topic: plan.topics[0].clone(), broadcast: true, ..GroupSetup::default() };
             plan.groups.push(Group {
-                setup: GroupSetup { broadcast: true, ..setup },
-                consumer: "b0".into(),
+                setup: GroupSetup { queue_messages: 1_000, pull_batch: 32, max_reconsume: 16, ..setup },
+                consumer: Some("b0".into()),
                 members: 1,
                 at_once: upto(1, 4),
-                max_reconsume: 16,
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: false,
             });
@@ -90,14 +143,57 @@ impl Plan {
     }
 
     /// What invariants must know of it.
-    pub(crate) fn setup(&self, calm: bool) -> Setup {
+    pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup { calm, groups, max_reconsume: 0 }
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), groups }
     }
 }
 
-fn group(name: &str, topic: Arc<str>, tags: Vec<&'static str>, queue_messages: u32, pull_batch: u32) -> GroupSetup {
-    GroupSetup { name: name.into(), topic, tags, queue_messages, pull_batch, broadcast: false }
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            name_servers: 1,
+            brokers: 1,
+            queues: 1,
+            topics: vec!["t0".into()],
+            groups: vec![Group::default()],
+            producers: 1,
+            messages: 20,
+            safety: Duration::from_secs(120),
+            old_brokers: false,
+            long: false,
+            narrow: None,
+            last_change: LastChange::Join,
+        }
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { setup: GroupSetup::default(), consumer: None, members: 1, at_once: 1, codec: Codec::Json, circle: false }
+    }
+}
+
+/// Codecs by name.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Codec", rename_all = "lowercase")]
+enum CodecName {
+    Json,
+    Rocketmq,
+}
+
+mod in_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(time.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
 }
 
 /// The plan has nothing to do with the tape of the same seed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,7 @@ use rocketmq_core::time::Instant;
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::frame;
 use rocketmq_core::wire::header::{FLAG_ONEWAY, FLAG_RESPONSE, HeaderLimits, Language, Preamble};
-use rocketmq_core::wire::message::properties::{self, name};
-use rocketmq_core::wire::message::{Entry, RecordLimits, walk};
-use rocketmq_core::wire::request::PullMessage;
+use rocketmq_core::wire::message::properties::name;
 use rocketmq_core::wire::{Codec, ExtFields, ExtWriter, Frame};
 
 use super::faults::Fault;
@@ -21,7 +20,9 @@ use super::net::End;
 use super::payload;
 use super::state::{Event, State};
 use super::tape::Stream;
+use super::timeline::label;
 use super::trace::Line;
+use super::watch::commit_of;
 use crate::cluster::{Cluster, Node, Output, SessionId, StoredView};
 
 /// The models and what the simulation knows of their processes.
@@ -48,14 +49,16 @@ struct Process {
 }
 
 /// What a request was, for the faults of its answer.
-struct Asked {
-    link: u64,
-    code: i32,
-    opaque: Opaque,
-    codec: Codec,
+pub(super) struct Asked {
+    pub(super) link: u64,
+    pub(super) code: i32,
+    pub(super) opaque: Opaque,
+    pub(super) codec: Codec,
     oneway: bool,
     /// The number of the message that a send carries.
-    message: Option<u64>,
+    pub(super) message: Option<u64>,
+    /// The group and the queue of a pull.
+    pub(super) pull: Option<(Arc<str>, Queue)>,
 }
 
 impl Servers {
@@ -192,9 +195,13 @@ impl State {
         let Some(link) = self.net.links.get(&id) else { return };
         let (node, host) = (link.node, link.host);
         let message = self.send_of(node, &frame);
+        self.watch(id, node, host, &frame);
+        let link = self.net.links.get(&id);
+        let pull = link.and_then(|link| link.pulls.get(&frame.header.opaque.0));
         let header = &frame.header;
         let asked = Asked {
             message,
+            pull: pull.map(|(group, queue, _)| (group.clone(), queue.clone())),
             link: id,
             code: header.code,
             opaque: header.opaque,
@@ -203,9 +210,9 @@ impl State {
         };
         self.trace.line(self.now, || format!("host {host} -> {node:?}: request {} ({})", header.code, header.opaque.0));
         let (at, code) = (self.now, header.code);
-        self.trace.frame(|| Line { at, host, node, up: true, text: format!("request {code}") });
+        self.trace.frame(|| Line { at, host, node, up: true, text: label::of_frame(&frame) });
         if header.is_response() {
-            return self.reach("a client answers a server");
+            return self.watch_answer(id, host, &frame);
         }
         self.reach(mark_of(code));
         if asked.codec == Codec::Rocketmq {
@@ -284,7 +291,10 @@ impl State {
     /// An answer, on time or not, once, twice or never.
     fn answer(&mut self, node: Node, asked: &Asked, topic: Option<&str>, bytes: Bytes) {
         let bytes = match (node, topic) {
-            (Node::NameServer(index), Some(topic)) => self.old_route(node, index, topic, asked, bytes),
+            (Node::NameServer(index), Some(topic)) => {
+                let bytes = self.old_route(node, index, topic, asked, bytes);
+                self.spoil(asked, bytes)
+            }
             _ => self.spoil(asked, bytes),
         };
         if self.roll(Stream::Broker, Fault::NoResponse) {
@@ -329,6 +339,8 @@ impl State {
     fn pester(&mut self, id: u64, fault: Fault) {
         let tiny = plain(response::SUCCESS, FLAG_RESPONSE, Codec::Json, |_| ());
         let codes = [request::NOTIFY_CONSUMER_IDS_CHANGED, 220, 221, 307, 309, 326, 39, 9_999];
+        let oneway = self.tape.below(Stream::Broker, 2) == 0;
+        self.note(What::Trouble { link: id });
         for round in 0..40 {
             let bytes = if fault == Fault::TinyFrames {
                 tiny.to_bytes(Opaque(i32::MAX - round))
@@ -341,10 +353,22 @@ impl State {
                     out.int("timestamp", 0);
                     out.bool("isForce", true);
                 };
-                plain(code, FLAG_ONEWAY, Codec::Json, fields).to_bytes(Opaque(round))
+                let opaque = self.net.next_asked;
+                self.net.next_asked += 1;
+                if let Some(link) = self.net.links.get_mut(&id) {
+                    link.asked.insert(opaque, code);
+                }
+                let flags = if oneway { FLAG_ONEWAY } else { 0 };
+                plain(code, flags, Codec::Json, fields).to_bytes(Opaque(opaque))
             };
             self.say(id, bytes);
         }
+    }
+
+    /// How often a request is refused: what is rare is refused more often.
+    fn refusal_rate(&self, code: i32) -> u32 {
+        let rate = self.swarm.rate(Fault::ErrorCode);
+        if code == request::CONSUMER_SEND_MSG_BACK { rate * 8 } else { rate }
     }
 
     /// Refuses a request without doing it.
@@ -353,7 +377,7 @@ impl State {
         let code = if route && self.roll(Stream::Ns, Fault::EmptyRoute) {
             self.count(Fault::EmptyRoute);
             response::TOPIC_NOT_EXIST
-        } else if self.roll(Stream::Broker, Fault::ErrorCode) {
+        } else if self.roll_at(Stream::Broker, Fault::ErrorCode, self.refusal_rate(asked.code)) {
             self.count(Fault::ErrorCode);
             self.tape.pick(Stream::Broker, &CODES).copied().unwrap_or(response::SYSTEM_ERROR)
         } else {
@@ -373,61 +397,6 @@ impl State {
         true
     }
 
-    /// What a broker's disk or a bad cable makes of an answer.
-    fn spoil(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
-        match asked.code {
-            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 if self.roll(Stream::Broker, Fault::WeakStore) => {
-                let weak = [response::FLUSH_DISK_TIMEOUT, response::FLUSH_SLAVE_TIMEOUT, response::SLAVE_NOT_AVAILABLE];
-                let code = self.tape.pick(Stream::Broker, &weak).copied().unwrap_or(response::FLUSH_DISK_TIMEOUT);
-                let Some(weak) = recoded(asked, &bytes, code, true) else { return bytes };
-                self.count(Fault::WeakStore);
-                if let Some(id) = asked.message {
-                    self.note(What::Weak { id });
-                }
-                weak
-            }
-            request::PULL_MESSAGE => self.spoil_records(bytes),
-            request::QUERY_CONSUMER_OFFSET | request::HEART_BEAT | request::GET_CONSUMER_LIST_BY_GROUP
-                if self.roll(Stream::Broker, Fault::Garbled) =>
-            {
-                let Some(garbled) = recoded(asked, &bytes, response::SUCCESS, false) else { return bytes };
-                self.count(Fault::Garbled);
-                garbled
-            }
-            _ => bytes,
-        }
-    }
-
-    fn spoil_records(&mut self, bytes: Bytes) -> Bytes {
-        let flip = self.roll(Stream::Broker, Fault::BitFlip);
-        let corrupt = self.roll(Stream::Broker, Fault::CorruptRecord);
-        if !flip && !corrupt {
-            return bytes;
-        }
-        let Ok(read) = frame::decode(&bytes, &HeaderLimits::default()) else { return bytes };
-        let limits = RecordLimits { max_records: 64, verify_crc: false };
-        let records: Vec<_> = walk(&read.body, limits)
-            .filter_map(|entry| match entry {
-                Entry::Record(record) => Some(record),
-                _ => None,
-            })
-            .collect();
-        let start = bytes.len() - read.body.len();
-        let Some(record) = self.tape.pick(Stream::Broker, &records) else { return bytes };
-        let mut spoilt = bytes.to_vec();
-        if flip && !record.body.is_empty() {
-            let at = start + record.body.start;
-            let at = at + usize::try_from(self.tape.below(Stream::Broker, record.body.len() as u64)).unwrap_or(0);
-            spoilt[at] ^= 1 << self.tape.below(Stream::Broker, 8);
-            self.count(Fault::BitFlip);
-        } else {
-            // The magic of the record, after its length.
-            spoilt[start + record.start + 4] ^= 0x55;
-            self.count(Fault::CorruptRecord);
-        }
-        Bytes::from(spoilt)
-    }
-
     /// A name server that does not hear of changes.
     fn old_route(&mut self, node: Node, index: usize, topic: &str, asked: &Asked, bytes: Bytes) -> Bytes {
         let Ok(read) = frame::decode(&bytes, &HeaderLimits::default()) else { return bytes };
@@ -442,32 +411,6 @@ impl State {
         self.count(if name_servers > 1 { Fault::SplitViews } else { Fault::StaleRoute });
         let preamble = preamble(response::SUCCESS, FLAG_RESPONSE, asked.codec);
         preamble.encode(|_| (), body).to_bytes(asked.opaque)
-    }
-
-    /// Notes a send that arrived, and gives the number of its message.
-    fn send_of(&mut self, node: Node, frame: &Frame) -> Option<u64> {
-        let Node::Broker(broker) = node else { return None };
-        let ext = &frame.header.ext;
-        let raw = match frame.header.code {
-            request::SEND_MESSAGE => ext.get("properties"),
-            request::SEND_MESSAGE_V2 => ext.get("i"),
-            _ => return None,
-        };
-        let raw = raw.unwrap_or_default().as_bytes();
-        let id = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none())?;
-        let unique = properties::get(raw, name::UNIQ_KEY).unwrap_or_default().into();
-        self.note(What::Wire { id, broker, unique });
-        Some(id)
-    }
-
-    fn before_send_back(&self, node: Node, frame: &Frame) -> Option<(std::sync::Arc<str>, usize, i64, i64)> {
-        let Node::Broker(broker) = node else { return None };
-        if frame.header.code != request::CONSUMER_SEND_MSG_BACK {
-            return None;
-        }
-        let physical = frame.header.ext.get("offset")?.parse().ok()?;
-        let group = frame.header.ext.get("group")?.into();
-        Some((group, broker, physical, self.servers.cluster.broker(broker).log_end()))
     }
 
     /// Notes what brokers have stored.
@@ -508,23 +451,6 @@ const fn mark_of(code: i32) -> &'static str {
     }
 }
 
-/// The offset that a request commits: group, topic, queue, offset.
-fn commit_of(node: Node, frame: &Frame) -> Option<(String, String, i32, i64)> {
-    let Node::Broker(_) = node else { return None };
-    let ext = &frame.header.ext;
-    let wanted = match frame.header.code {
-        request::UPDATE_CONSUMER_OFFSET => true,
-        request::PULL_MESSAGE => ext.get("sysFlag")?.parse::<i32>().ok()? & PullMessage::COMMIT != 0,
-        _ => false,
-    };
-    if !wanted {
-        return None;
-    }
-    let text = |key| ext.get(key).map(str::to_owned);
-    let (queue, offset) = (ext.get("queueId")?.parse().ok()?, ext.get("commitOffset")?.parse().ok()?);
-    Some((text("consumerGroup")?, text("topic")?, queue, offset))
-}
-
 fn copy_of(broker: usize, stored: &StoredView) -> Copy {
     let get = |key| stored.properties.get(key);
     let tag = get(name::TAGS).unwrap_or_default();
@@ -542,23 +468,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
     }
 }
 
-/// The same answer with another code, with its fields and body or without.
-fn recoded(asked: &Asked, bytes: &Bytes, code: i32, keep: bool) -> Option<Bytes> {
-    let read = frame::decode(bytes, &HeaderLimits::default()).ok()?;
-    if read.header.code != response::SUCCESS {
-        return None;
-    }
-    let ext = read.header.ext.clone();
-    let fields = |out: &mut ExtWriter<'_>| {
-        if keep {
-            ext.iter().for_each(|(key, value)| out.text(key, value));
-        }
-    };
-    let body = if keep { read.body.clone() } else { Bytes::new() };
-    Some(preamble(code, FLAG_RESPONSE, asked.codec).encode(fields, body).to_bytes(asked.opaque))
-}
-
-fn plain(
+pub(super) fn plain(
     code: i32,
     flags: i32,
     codec: Codec,
@@ -567,7 +477,7 @@ fn plain(
     preamble(code, flags, codec).encode(fields, Bytes::new())
 }
 
-const fn preamble(code: i32, flags: i32, codec: Codec) -> Preamble<'static> {
+pub(super) const fn preamble(code: i32, flags: i32, codec: Codec) -> Preamble<'static> {
     Preamble { code, flags, language: Language::JAVA, version: 493, remark: None, codec }
 }
 

@@ -12,8 +12,9 @@ use rocketmq_core::time::{Instant, UnixMillis};
 
 use super::disk::Disk;
 use super::faults::{Counts, Fault, Swarm};
-use super::history::{History, Row, What};
+use super::history::{History, Leftover, Row, What};
 use super::net::{End, Net};
+use super::script::Occasion;
 use super::servers::Servers;
 use super::tape::{Stream, Tape};
 use super::trace::Trace;
@@ -27,9 +28,16 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) swarm: Swarm,
     pub(crate) counts: Counts,
-    /// How often each kind would have happened, and the only times it may.
-    pub(crate) wanted: Counts,
-    pub(crate) script: Option<Script>,
+    /// How many occasions each kind had.
+    occasions: Counts,
+    /// The faults that happened, as a script names them, and the only ones that may.
+    pub(crate) happened: Vec<Occasion>,
+    script: Option<BTreeSet<Occasion>>,
+    /// Whether no fault may happen any more.
+    pub(crate) healed: bool,
+    /// Topics of the world, and the queues that each is to have on a broker.
+    pub(crate) topics: Vec<(Arc<str>, i32)>,
+    pub(crate) targets: BTreeMap<(usize, Arc<str>), i32>,
     pub(crate) marks: BTreeMap<&'static str, u64>,
     pub(crate) history: History,
     pub(crate) hosts: Vec<HostState>,
@@ -45,6 +53,8 @@ pub(crate) struct State {
 /// A process, with an address and clocks of its own.
 pub(crate) struct HostState {
     pub(crate) ip: IpAddr,
+    /// What pictures call it.
+    pub(crate) name: String,
     /// What its wall clock is ahead, milliseconds.
     pub(crate) skew: i64,
     pub(crate) paused: bool,
@@ -60,14 +70,16 @@ pub(crate) struct HostState {
     pub(crate) member: Option<Arc<str>>,
     /// Timers that are set.
     pub(crate) timers: usize,
+    /// Tasks that are not over.
+    pub(crate) tasks: usize,
 }
 
 /// Something to come.
 pub(crate) enum Event {
     /// A timer.
     Wake(Waker),
-    /// Bytes arrive at a server.
-    ToServer(u64, Vec<u8>),
+    /// Bytes arrive at a server, which the client wrote at that time.
+    ToServer(u64, Vec<u8>, Instant),
     /// Bytes arrive at a client.
     ToClient(u64, Bytes),
     /// A link ended on the client's side.
@@ -83,19 +95,23 @@ pub(crate) enum Event {
 }
 
 impl State {
-    pub(crate) fn new(tape: Tape, swarm: Swarm, servers: Servers, keep_trace: bool) -> Self {
+    pub(crate) fn new(tape: Tape, swarm: Swarm, script: Option<Vec<Occasion>>, servers: Servers) -> Self {
         let mut history = History::default();
-        history.setup.calm = swarm.is_calm();
+        (history.setup.calm, history.setup.steady) = (swarm.is_calm(), swarm.is_steady());
         Self {
             now: Instant::ZERO,
             seq: 0,
             events: BTreeMap::new(),
             tape,
-            trace: Trace::new(keep_trace),
+            trace: Trace::default(),
             swarm,
             counts: Counts::default(),
-            wanted: Counts::default(),
-            script: None,
+            occasions: Counts::default(),
+            happened: Vec::new(),
+            script: script.map(|script| script.into_iter().collect()),
+            healed: false,
+            topics: Vec::new(),
+            targets: BTreeMap::new(),
             marks: BTreeMap::new(),
             history,
             hosts: Vec::new(),
@@ -126,9 +142,9 @@ impl State {
                 self.trace.event(at, 2, seq, &[]);
                 waker.wake();
             }
-            Event::ToServer(link, bytes) => {
+            Event::ToServer(link, bytes, written) => {
                 self.trace.event(at, 3, link, &bytes);
-                self.arrive_at_server(link, &bytes);
+                self.arrive_at_server(link, &bytes, written);
             }
             Event::ToClient(link, bytes) => {
                 self.trace.event(at, 4, link, &bytes);
@@ -177,20 +193,35 @@ impl State {
     }
 
     /// Whether a fault of this kind happens now; it is counted by whoever makes it happen.
-    pub(crate) fn roll(&mut self, stream: Stream, fault: Fault) -> bool {
-        self.roll_at(stream, fault, self.swarm.rate(fault))
+    pub(crate) fn roll(&mut self, _: Stream, fault: Fault) -> bool {
+        self.roll_at(Stream::Net, fault, self.swarm.rate(fault))
     }
 
     /// The same at another rate.
-    pub(crate) fn roll_at(&mut self, stream: Stream, fault: Fault, rate: u32) -> bool {
-        self.tape.chance(stream, rate) && self.permit(fault)
+    pub(crate) fn roll_at(&mut self, _: Stream, fault: Fault, rate: u32) -> bool {
+        let this = Occasion::Nth { fault, nth: self.occasions.of(fault) };
+        self.occasions.add(fault);
+        let happens = match &self.script {
+            Some(script) => rate > 0 && script.contains(&this),
+            None => self.tape.roll(fault, rate),
+        };
+        if happens {
+            self.happened.push(this);
+        }
+        happens
     }
 
-    /// Whether the script lets this fault happen now; without a script all do.
-    pub(crate) fn permit(&mut self, fault: Fault) -> bool {
-        let nth = self.wanted.of(fault);
-        self.wanted.add(fault);
-        self.script.as_ref().is_none_or(|script| script.contains(&(fault, nth)))
+    /// The planned faults of the script, if there is a script.
+    pub(crate) fn planned(&self) -> Option<Vec<Occasion>> {
+        let is_planned = |occasion: &&Occasion| matches!(occasion, Occasion::At { .. });
+        self.script.as_ref().map(|script| script.iter().filter(is_planned).cloned().collect())
+    }
+
+    /// Plans one of these faults for now: which, and the number that its choices come from.
+    pub(crate) fn plan(&mut self, kinds: &[Fault]) -> Option<(Fault, u64)> {
+        let on: Vec<Fault> = kinds.iter().copied().filter(|fault| self.swarm.has(*fault)).collect();
+        let fault = *self.tape.pick(Stream::Plan, &on)?;
+        Some((fault, self.tape.below(Stream::Plan, 1_000_000)))
     }
 
     /// A fault really happened.
@@ -227,6 +258,7 @@ impl State {
         };
         self.hosts.push(HostState {
             ip,
+            name: ip.to_string(),
             skew,
             paused: false,
             dead: false,
@@ -236,8 +268,24 @@ impl State {
             loaded: BTreeSet::new(),
             member: None,
             timers: 0,
+            tasks: 0,
         });
         self.hosts.len() - 1
+    }
+
+    /// The processes of clients that live.
+    pub(crate) fn clients(&self) -> Vec<usize> {
+        (MAIN + 1..self.hosts.len()).filter(|host| !self.is_dead(*host)).collect()
+    }
+
+    /// The queues that a topic is to have on a broker; one more from now on if so asked.
+    pub(crate) fn target(&mut self, broker: usize, topic: &Arc<str>, more: bool) -> i32 {
+        let known = self.topics.iter().find(|(name, _)| name == topic).map_or(1, |(_, queues)| *queues);
+        let target = self.targets.entry((broker, topic.clone())).or_insert(known);
+        if more && *target < known.max(MOST_QUEUES) {
+            *target += 1;
+        }
+        *target
     }
 
     /// The wall clock of a host.
@@ -285,6 +333,12 @@ impl State {
         self.killed.push(host);
     }
 
+    /// What a host still has of a client.
+    pub(crate) fn left_on(&self, host: usize) -> Leftover {
+        let state = &self.hosts[host];
+        Leftover { links: self.links_of(host), timers: state.timers, tasks: state.tasks }
+    }
+
     /// Lets go of everything that holds wakers.
     pub(crate) fn forget(&mut self) {
         self.events.clear();
@@ -292,8 +346,9 @@ impl State {
     }
 }
 
-/// The faults that may happen: of each kind, which ones in order.
-pub(crate) type Script = BTreeSet<(Fault, u64)>;
-
+/// The host of the main task, which never fails.
+const MAIN: usize = 0;
+/// Queues of a topic on a broker, at most, when faults add some.
+const MOST_QUEUES: i32 = 6;
 /// Where the wall clock of servers begins.
 const WALL: UnixMillis = UnixMillis(1_700_000_000_000);

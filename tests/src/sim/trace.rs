@@ -5,11 +5,12 @@ use rocketmq_core::time::Instant;
 use crate::cluster::Node;
 
 /// A 128-bit hash of a run, and its lines if they are kept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Trace {
     state: [u64; 2],
     pub(crate) events: u64,
-    keep: bool,
+    /// Whether lines and frames are kept.
+    pub(crate) keep: bool,
     pub(crate) lines: Vec<String>,
     pub(crate) frames: Vec<Line>,
 }
@@ -30,10 +31,6 @@ pub struct Line {
 }
 
 impl Trace {
-    pub(crate) fn new(keep: bool) -> Self {
-        Self { state: [0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b], keep, ..Self::default() }
-    }
-
     /// Takes in one event: when, what, and its bytes.
     pub(crate) fn event(&mut self, at: Instant, kind: u8, id: u64, bytes: &[u8]) {
         self.events += 1;
@@ -72,6 +69,13 @@ impl Trace {
     }
 }
 
+impl Default for Trace {
+    fn default() -> Self {
+        let state = [0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b];
+        Self { state, events: 0, keep: false, lines: Vec::new(), frames: Vec::new() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn every_part_of_an_event_counts() {
         let hash = |at, kind, id, bytes: &[u8]| {
-            let mut trace = Trace::new(false);
+            let mut trace = Trace::default();
             trace.event(Instant::from_micros(at), kind, id, bytes);
             trace.hash()
         };

@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rocketmq_core::config::Strategy;
+use rocketmq_core::config::{LinkConfig, Strategy};
 use rocketmq_core::driver::{Client, PushConsumer};
 use rocketmq_core::time::Instant;
 
 use super::history::{Change, Outcome, Queue, Row, What};
 use super::invariants::{self, ledger::Ledger};
 use super::member;
-use super::plan::Plan;
+use super::memory::Memory;
+use super::plan::{Group, Plan};
 use super::producer;
-use super::tape::Stream;
-use super::{Fault, Host, Report, Sim, Swarm, World, chaos};
+use super::script::Occasion;
+use super::tape::Tape;
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -25,10 +27,10 @@ pub struct Options {
     pub trace: bool,
     /// Other faults than the seed says.
     pub swarm: Option<Swarm>,
-    /// Only these of the faults: of each kind, which ones in order.
-    pub script: Option<Vec<(Fault, u64)>>,
-    /// Fewer messages than the seed says.
-    pub messages: Option<u64>,
+    /// Only these faults, and no others.
+    pub script: Option<Vec<Occasion>>,
+    /// Another topology than the seed says.
+    pub plan: Option<Plan>,
     /// Whether to plant a violation, to see that it is reported.
     pub canary: bool,
 }
@@ -41,10 +43,30 @@ pub fn check(seed: u64) -> Report {
 
 /// The same, with options.
 #[must_use]
-pub fn check_with(seed: u64, options: Options) -> Report {
-    let mut plan = Plan::of(seed);
-    plan.messages = options.messages.unwrap_or(plan.messages);
-    let mut sim = Sim::new(seed).name_servers(plan.name_servers).brokers(plan.brokers);
+pub fn check_with(seed: u64, mut options: Options) -> Report {
+    let plan = options.plan.take().unwrap_or_else(|| Plan::of(seed));
+    check_plan(Sim::new(seed), plan, options)
+}
+
+/// Runs a brief workload whose topology, faults and timing come from bytes: the first eight are the seed of what the
+/// others do not decide. Equal bytes are equal runs.
+#[must_use]
+pub fn check_tape(bytes: &[u8]) -> Report {
+    check_tape_with(bytes, Options::default())
+}
+
+/// The same, with options.
+#[must_use]
+pub fn check_tape_with(bytes: &[u8], options: Options) -> Report {
+    let (seed, rest) = bytes.split_at(bytes.len().min(8));
+    let seed = seed.iter().rev().fold(0, |seed, byte| (seed << 8) | u64::from(*byte));
+    let mut tape = Tape::from_bytes(seed, rest.to_vec());
+    let plan = Plan::brief(&mut tape);
+    check_plan(Sim { tape: Some(tape), ..Sim::new(seed) }, plan, options)
+}
+
+pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
+    let mut sim = sim.name_servers(plan.name_servers).brokers(plan.brokers);
     sim.swarm = options.swarm;
     sim.script = options.script;
     sim.trace = options.trace;
@@ -56,9 +78,13 @@ pub fn check_with(seed: u64, options: Options) -> Report {
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
-    let mut report = sim.try_run(|world| Run::new(world, plan).go());
+    let memory = Memory::new();
+    let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
+    report.plan = Some(plan);
+    let at = Instant::ZERO.after(report.time);
+    report.history.rows.extend(memory.used().map(|what| Row { at, what }));
     if options.canary {
-        let (id, at) = (u64::MAX, Instant::ZERO.after(report.time));
+        let id = u64::MAX;
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });
     }
@@ -77,17 +103,15 @@ pub(crate) struct Run {
 }
 
 struct Inner {
-    healed: AtomicBool,
     next_message: AtomicU64,
     next_delivery: AtomicU64,
     next_member: AtomicU64,
     members: Mutex<Vec<Member>>,
-    producers: Mutex<Vec<Host>>,
     /// The last process of each member that counts as a group, and which of them live: one machine has one of them.
     machines: Mutex<BTreeMap<usize, Host>>,
     alive: Mutex<BTreeSet<usize>>,
-    /// Queues that a topic is to have on a broker.
-    targets: Mutex<BTreeMap<(usize, Arc<str>), i32>>,
+    /// The most that each host had under way: requests and bytes.
+    loads: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
 
 /// A member of a group, as the run knows it.
@@ -104,6 +128,8 @@ pub(crate) struct Member {
 #[derive(Default)]
 pub(crate) struct MemberState {
     pub(crate) leaving: AtomicBool,
+    /// Its own task goes on: a listener may be slow to end.
+    pub(crate) living: AtomicBool,
     /// A queue stopped at a record that nobody can read: somebody has to look.
     pub(crate) stuck: AtomicBool,
     pub(crate) handles: Mutex<Option<(Client, PushConsumer)>>,
@@ -118,20 +144,17 @@ impl Member {
 impl Run {
     fn new(world: World, plan: Plan) -> Self {
         let inner = Inner {
-            healed: AtomicBool::new(false),
             next_message: AtomicU64::new(0),
             next_delivery: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
-            producers: Mutex::default(),
             machines: Mutex::default(),
             alive: Mutex::default(),
-            targets: Mutex::default(),
+            loads: Mutex::default(),
         };
         world.with(|state| {
-            let calm = state.swarm.is_calm();
-            state.history.setup = plan.setup(calm);
-            if plan.old_brokers && !calm {
+            state.history.setup = plan.setup(&state.swarm);
+            if plan.old_brokers && !state.swarm.is_calm() {
                 state.count(Fault::OtherVersion);
             }
         });
@@ -148,10 +171,9 @@ impl Run {
             world.sleep(Duration::from_secs(30)).await;
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
-        let plans = if self.plan.long { 1 } else { 2 };
-        let chaos: Vec<_> = (0..plans).map(|_| world.spawn(chaos::go_on(self.clone()))).collect();
+        let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
-        self.heal();
+        world.heal();
         for producer in producers {
             producer.await;
         }
@@ -165,20 +187,38 @@ impl Run {
             return;
         }
         world.sleep(QUIET).await;
-        self.note_readable();
-        let members = std::mem::take(&mut *lock(&self.inner.members));
-        for member in members {
-            self.leave(member).await;
+        for group in &self.plan.groups {
+            world.note(What::Readable { group: group.setup.name.clone(), queues: self.readable(group) });
         }
+        settle::change_once_more(&self).await;
+        settle::say_goodbye(&self).await;
     }
 
-    pub(crate) fn is_healed(&self) -> bool {
-        self.inner.healed.load(Ordering::Relaxed)
+    /// Lets planned faults happen, those of members among them.
+    fn chaos(&self) -> Vec<Task<()>> {
+        let at_once = if self.plan.long { 1 } else { 2 };
+        let kinds = chaos::KINDS.into_iter().chain(membership::KINDS).collect();
+        let run = self.clone();
+        chaos::start(&self.world, at_once, kinds, move |fault, dice| {
+            let run = run.clone();
+            async move {
+                if membership::KINDS.contains(&fault) {
+                    membership::happen(run, fault, dice).await;
+                } else {
+                    chaos::happen(run.world, fault, dice).await;
+                }
+            }
+        })
     }
 
     /// Whether this run has no faults at all.
     pub(crate) fn is_calm(&self) -> bool {
         self.world.with(|state| state.history.setup.calm)
+    }
+
+    /// Whether this run has no faults but those of the application.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.world.with(|state| state.history.setup.steady)
     }
 
     pub(crate) fn next_message(&self) -> u64 {
@@ -189,36 +229,34 @@ impl Run {
         self.inner.next_delivery.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn add_producer(&self, host: Host) {
-        lock(&self.inner.producers).push(host);
+    pub(crate) fn members(&self) -> Vec<Member> {
+        lock(&self.inner.members).clone()
     }
 
-    /// One of the hosts of clients.
-    pub(crate) fn some_host(&self) -> Option<Host> {
-        let mut hosts: Vec<Host> = lock(&self.inner.members).iter().map(|member| member.host.clone()).collect();
-        hosts.extend(lock(&self.inner.producers).iter().cloned());
-        self.world.with(|state| state.tape.pick(Stream::Time, &hosts).cloned())
-    }
-
-    pub(crate) fn some_member(&self) -> Option<Member> {
-        let members = lock(&self.inner.members).clone();
-        self.world.with(|state| state.tape.pick(Stream::Time, &members).cloned())
-    }
-
-    /// Takes a member out: it is to end.
-    pub(crate) fn take_member(&self) -> Option<Member> {
-        let member = self.some_member()?;
+    /// A member is to end.
+    pub(crate) fn forget(&self, member: &Member) {
         lock(&self.inner.members).retain(|known| known.id != member.id);
-        Some(member)
     }
 
-    pub(crate) fn members(&self) -> usize {
-        lock(&self.inner.members).len()
+    pub(crate) fn take_newest_member(&self) -> Option<Member> {
+        lock(&self.inner.members).pop()
+    }
+
+    /// Takes a member out of a group that has others.
+    pub(crate) fn take_one_of_several(&self) -> Option<Member> {
+        let group = (0..self.plan.groups.len()).find(|group| self.size_of(*group) > 1)?;
+        let mut members = lock(&self.inner.members);
+        let at = members.iter().position(|member| member.group == group)?;
+        Some(members.remove(at))
+    }
+
+    pub(crate) fn take_all_members(&self) -> Vec<Member> {
+        std::mem::take(&mut *lock(&self.inner.members))
     }
 
     /// A member joins the group that has the fewest, or any.
     pub(crate) fn join_one(&self, count: bool) {
-        if self.is_healed() || self.members() >= MOST_MEMBERS {
+        if self.world.is_healed() || self.members().len() >= MOST_MEMBERS {
             return;
         }
         if count {
@@ -239,7 +277,7 @@ impl Run {
         self.plan.groups[group].setup.broadcast
     }
 
-    fn join(&self, group: usize) {
+    pub(crate) fn join(&self, group: usize) {
         let id = u32::try_from(self.inner.next_member.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX);
         let name = self.plan.groups[group].setup.name.clone();
         let known = lock(&self.inner.machines).get(&group).cloned();
@@ -247,6 +285,7 @@ impl Run {
             Some(host) => self.world.restart(&host),
             None => self.world.host(&format!("10.0.1.{}", id % 250 + 1)),
         };
+        let host = host.named(&member_name(&name, id));
         if self.is_broadcast(group) {
             self.world.with(|state| state.hosts[host.index].member = Some(name.clone()));
             lock(&self.inner.alive).insert(group);
@@ -254,6 +293,7 @@ impl Run {
         }
         let member = Member { id, group, name, host: host.clone(), state: Arc::default() };
         lock(&self.inner.members).push(member.clone());
+        self.world.note(What::Joined { host: host.index, member: id });
         self.world.spawn_on(&host, member::live(self.clone(), member)).detach();
     }
 
@@ -272,64 +312,28 @@ impl Run {
             return world.with(|state| state.reach("a member leaves before it has joined"));
         };
         let twice = world.roll(Fault::BusyShutdown);
-        let (run, of) = (self.clone(), member.clone());
-        let task = world.spawn_on(&member.host, async move {
-            let began = run.world.now();
-            if twice {
-                let second = client.clone();
-                let host = of.host.clone();
-                run.world.spawn_on(&host, async move { second.shutdown().await }).detach();
-            } else {
-                consumer.shutdown().await;
-            }
-            client.shutdown().await;
-            of.note(&run.world, Change::Left);
-            drop((client, consumer));
-            run.world.now().since(began)
-        });
+        let task = world.spawn_on(&member.host, settle::end(self.clone(), member.clone(), (client, consumer), twice));
         let took = task.await;
         self.over(&member);
         let Some(took) = took else { return };
+        if !self.is_broadcast(member.group) {
+            self.note_last_offsets(&member);
+        }
         world.sleep(Duration::from_secs(5)).await;
         world.with(|state| {
             let host = member.host.index;
-            let (links, timers) = (state.links_of(host), state.hosts[host].timers);
+            let mut left = state.left_on(host);
+            left.tasks -= usize::from(member.state.living.load(Ordering::Relaxed));
             // A process that stood still, or whose frames were clogged, takes longer.
             let within = if state.swarm.is_calm() { WITHIN } else { WITHIN * 20 };
-            state.note(What::Shutdown { host, took, within, links, timers });
+            state.note(What::Shutdown { host, took, within, left });
         });
-    }
-
-    /// The queues a topic is to have on a broker; one more from now on if so asked.
-    pub(crate) fn target(&self, broker: usize, topic: &Arc<str>, more: bool) -> i32 {
-        let mut targets = lock(&self.inner.targets);
-        let target = targets.entry((broker, topic.clone())).or_insert(self.plan.queues);
-        if more && *target < MOST_QUEUES {
-            *target += 1;
-        }
-        *target
-    }
-
-    /// The topic is as it should be again.
-    pub(crate) fn restore(&self, broker: usize, topic: &Arc<str>) {
-        let target = self.target(broker, topic, false);
-        self.world.change_topic(broker, topic, |config| {
-            (config.read_queues, config.write_queues, config.perm) = (target, target, 6);
-        });
-    }
-
-    fn heal(&self) {
-        self.inner.healed.store(true, Ordering::Relaxed);
-        self.world.heal();
-        for topic in &self.plan.topics {
-            (0..self.plan.brokers).for_each(|broker| self.restore(broker, topic));
-        }
     }
 
     /// What an operator does: members that stopped at unreadable records are restarted, groups without any get one.
     async fn mend(&self) {
         // What chaos did at the last moment.
-        self.heal();
+        self.world.heal();
         let stuck = |member: &Member| member.state.stuck.load(Ordering::Relaxed);
         let members: Vec<Member> = lock(&self.inner.members).extract_if(.., |member| stuck(member)).collect();
         for member in members {
@@ -368,25 +372,56 @@ impl Run {
         }
     }
 
-    /// Notes which queues members should share now.
-    fn note_readable(&self) {
-        for group in &self.plan.groups {
-            let name = group.setup.name.clone();
-            let retry: Arc<str> = format!("%RETRY%{name}").into();
-            let queues = self.world.cluster(|cluster| {
-                let mut queues = Vec::new();
-                for (broker, model) in cluster.brokers().enumerate() {
-                    let retry = Some(&retry).filter(|_| !group.setup.broadcast);
-                    for topic in [&group.setup.topic].into_iter().chain(retry) {
-                        let count = model.topic(topic).map_or(0, |config| config.read_queues);
-                        queues.extend((0..count).map(|id| Queue { broker, topic: topic.clone(), id }));
-                    }
+    /// The queues that the members of a group should share now.
+    pub(crate) fn readable(&self, group: &Group) -> Vec<Queue> {
+        let retry: Arc<str> = format!("%RETRY%{}", group.setup.name).into();
+        self.world.cluster(|cluster| {
+            let mut queues = Vec::new();
+            for (broker, model) in cluster.brokers().enumerate() {
+                let retry = Some(&retry).filter(|_| !group.setup.broadcast);
+                for topic in [&group.setup.topic].into_iter().chain(retry) {
+                    let count = model.topic(topic).map_or(0, |config| config.read_queues);
+                    queues.extend((0..count).map(|id| Queue { broker, topic: topic.clone(), id }));
                 }
-                queues
-            });
-            self.world.note(What::Readable { group: name, queues });
+            }
+            queues
+        })
+    }
+
+    /// Notes which offsets the brokers have of a member's group.
+    fn note_last_offsets(&self, member: &Member) {
+        let group = member.name.clone();
+        let stored = self.world.cluster(|cluster| {
+            let of_broker = |(broker, model): (usize, &crate::cluster::Broker)| {
+                let rows = model.committed(&group);
+                rows.map(|(topic, id, offset)| (Queue { broker, topic: topic.into(), id }, offset)).collect::<Vec<_>>()
+            };
+            cluster.brokers().enumerate().flat_map(of_broker).collect()
+        });
+        self.world.note(What::LastOffsets { member: member.id, group, stored });
+    }
+
+    /// Notes what a producer has under way, when it is more than ever before.
+    pub(crate) fn note_load(&self, host: &Host, client: &Client) {
+        let (most_requests, most_bytes) = self.plan.narrow.unwrap_or_else(|| {
+            let link = LinkConfig::default();
+            (link.max_sends, link.max_queued_bytes)
+        });
+        for (_, load) in client.links() {
+            let (requests, bytes) = (load.requests, load.bytes);
+            let mut loads = lock(&self.inner.loads);
+            let known = loads.entry(host.index).or_default();
+            if requests > known.0 || bytes > known.1 {
+                *known = (requests.max(known.0), bytes.max(known.1));
+                self.world.note(What::Load { host: host.index, requests, bytes, most_requests, most_bytes });
+            }
         }
     }
+}
+
+/// What pictures call a member.
+pub(crate) fn member_name(group: &str, id: u32) -> String {
+    format!("member {id} of {group}")
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -404,4 +439,3 @@ const QUIET: Duration = Duration::from_secs(200);
 /// The time a shutdown has.
 const WITHIN: Duration = Duration::from_secs(60);
 const MOST_MEMBERS: usize = 6;
-const MOST_QUEUES: i32 = 6;

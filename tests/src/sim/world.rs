@@ -11,6 +11,7 @@ use rocketmq_core::driver::cell::{Completion, cell};
 use rocketmq_core::driver::{Client, ClientBuilder, ConnectError, Runtime};
 use rocketmq_core::time::Instant;
 
+use super::chaos;
 use super::exec::Shared;
 use super::faults::{Fault, Swarm};
 use super::history::What;
@@ -90,8 +91,12 @@ impl World {
 
     /// Waits.
     pub async fn sleep(&self, time: Duration) {
-        let until = self.now().after(time);
-        self.me.sleep_until(until).await;
+        self.sleep_until(self.now().after(time)).await;
+    }
+
+    /// Waits until then.
+    pub async fn sleep_until(&self, at: Instant) {
+        self.me.sleep_until(at).await;
     }
 
     /// The time since the beginning of the world.
@@ -121,6 +126,10 @@ impl World {
 
     /// Creates a topic with so many queues on every broker, or changes it.
     pub fn topic(&self, name: &str, queues: i32) {
+        self.with(|state| {
+            state.topics.retain(|(known, _)| **known != *name);
+            state.topics.push((name.into(), queues));
+        });
         self.cluster(|cluster| cluster.put_topic(name, queues));
     }
 
@@ -166,15 +175,29 @@ impl World {
         state.pause(host.index, until);
     }
 
+    /// From now on, and until [`World::heal`], planned faults of the seed happen too: brokers and name servers that
+    /// are restarted, crash, are slow or cut off, topics that change, processes that stand still, clocks that jump.
+    pub fn chaos(&self) {
+        let world = self.clone();
+        let happen = move |fault, dice| chaos::happen(world.clone(), fault, dice);
+        chaos::start(self, 1, chaos::KINDS.to_vec(), happen).into_iter().for_each(Task::detach);
+    }
+
+    /// Notes for the timeline what a process does.
+    pub fn tell(&self, host: &Host, text: impl Into<String>) {
+        self.note(What::Said { host: host.index, text: text.into() });
+    }
+
     /// Sets which faults happen from now on.
     pub fn faults(&self, swarm: Swarm) {
         self.shared.state().swarm = swarm;
     }
 
-    /// From now on nothing goes wrong any more: all servers run, all links are whole.
+    /// From now on nothing goes wrong any more: all servers run, all links are whole, topics are as they should be.
     pub fn heal(&self) {
         let mut state = self.shared.state();
         state.swarm = Swarm::calm();
+        state.healed = true;
         state.heal_links();
         for node in state.servers.nodes() {
             state.slow_down(node, Duration::ZERO);
@@ -187,6 +210,15 @@ impl World {
             }
         }
         state.note(What::Healed);
+        let changed: Vec<_> = state.targets.keys().cloned().collect();
+        drop(state);
+        changed.iter().for_each(|(broker, topic)| self.restore(*broker, topic));
+    }
+
+    /// Whether nothing goes wrong any more.
+    #[must_use]
+    pub fn is_healed(&self) -> bool {
+        self.shared.state().healed
     }
 
     /// Changes a topic on one broker.
@@ -201,6 +233,14 @@ impl World {
         let wall = state.server_wall();
         state.servers.cluster.handle_timeout(now, wall);
         state.serve();
+    }
+
+    /// A topic is as it should be again on a broker.
+    pub(crate) fn restore(&self, broker: usize, topic: &Arc<str>) {
+        let target = self.with(|state| state.target(broker, topic, false));
+        self.change_topic(broker, topic, |config| {
+            (config.read_queues, config.write_queues, config.perm) = (target, target, 6);
+        });
     }
 
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {

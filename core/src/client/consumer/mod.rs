@@ -377,7 +377,9 @@ impl Consumer {
         self.state = State::Committing { unsettled: self.outstanding() };
         fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
         fx.disarm(&TimerKey::Commit(self.config.group.clone()));
-        self.commit(at, fx);
+        if !mutant!(31) {
+            self.commit(at, fx);
+        }
         self.after_commit(fx);
     }
 

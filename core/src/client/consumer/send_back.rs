@@ -216,6 +216,7 @@ impl Consumer {
         all.remove(name::TRAN_MSG);
         all.entry(name::RETRY_TOPIC).or_insert_with(|| topic.unwrap_or_else(|| batch.queue.topic.to_string()));
         all.entry(name::ORIGIN_MESSAGE_ID).or_insert_with(|| id.unwrap_or_default());
+        let times = if mutant!(28) { times.saturating_sub(1) } else { times };
         all.insert(name::RECONSUME_TIME, times.saturating_add(1).to_string());
         all.insert(name::MAX_RECONSUME_TIMES, most.to_string());
         all.insert(name::DELAY, level.to_string());

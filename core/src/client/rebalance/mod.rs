@@ -79,9 +79,9 @@ impl Rebalance {
             return;
         }
         if let Some(started) = self.started
-            && fx.now.since(started) < PAUSE
+            && fx.now.since(started) < pause()
         {
-            fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), started.after(PAUSE));
+            fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), started.after(pause()));
             return;
         }
         self.started = Some(fx.now);
@@ -199,10 +199,14 @@ impl Rebalance {
 
     fn end_of_round(&mut self, fx: &mut Effects) {
         if self.open.is_empty() && core::mem::take(&mut self.again) {
-            let at = self.started.map_or(fx.now, |started| started.after(PAUSE));
+            let at = self.started.map_or(fx.now, |started| started.after(pause()));
             fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), at);
         }
     }
+}
+
+fn pause() -> Duration {
+    if mutant!(26) { Duration::ZERO } else { PAUSE }
 }
 
 /// Until the next round while a topic has no route: a group's retry topic appears just after its first heartbeat.

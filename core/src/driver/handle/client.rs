@@ -12,9 +12,11 @@ use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, parse_n
 use crate::driver::client_task;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
+use crate::driver::queue::Load;
 use crate::driver::runtime::{ClockOf, Runtime};
 use crate::driver::shared::Shared;
-use crate::ids::{ClientId, Endpoint, Group};
+use crate::ids::{ClientId, ConnId, Endpoint, Group};
+use crate::mutants::mutant;
 use crate::wire::Codec;
 
 /// A connection to a cluster, shared by any number of producers and consumers. Clones are the same client.
@@ -133,6 +135,9 @@ impl ClientBuilder {
         let CommandResult::Opened(result) = client.inner.shared.call(Command::Open).await else {
             return Err(ConnectError::Closed);
         };
+        if mutant!(14) {
+            core::mem::forget(client.clone());
+        }
         result?;
         Ok(client)
     }
@@ -200,6 +205,14 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> EventStream {
         self.inner.shared.events.listen()
+    }
+
+    /// What producers have under way on each link that is up: requests that wait for a slot are not among them.
+    #[must_use]
+    pub fn links(&self) -> Vec<(Endpoint, Load)> {
+        let view = self.inner.shared.view();
+        let load = |(to, conn): (&Endpoint, &ConnId)| Some((to.clone(), view.submitters.get(conn)?.load()));
+        view.routes.links.iter().filter_map(load).collect()
     }
 
     /// The id this client goes by at brokers.

@@ -17,6 +17,7 @@ use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
 use crate::ids::{Group, MessageQueue, OpId, QueueOffset, Topic};
+use crate::mutants::mutant;
 use crate::wire::body::MessageModel;
 
 /// Receives the messages of a group's share of queues. Clones are the same consumer: each message goes to one of
@@ -179,7 +180,10 @@ impl PushConsumer {
         let worker = || async {
             while let Some(delivery) = self.next().await {
                 // A panic drops the delivery unsettled: that is a failed message.
-                let _ = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
+                let result = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
+                if result.is_err() && mutant!(35) {
+                    break;
+                }
             }
         };
         Workers::new((0..at_once.max(1)).map(|_| worker())).await;

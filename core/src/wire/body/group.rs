@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::names::is_named;
-use super::{BodyError, at_most, lenient, read, write};
+use super::{BodyError, at_most, lenient, list, read, write};
 use crate::ids::{ClientId, Group, MessageQueue};
 
 /// The members of a group (reply 38), in no order.
@@ -13,7 +13,7 @@ use crate::ids::{ClientId, Group, MessageQueue};
 #[serde(default)]
 pub struct ConsumerList {
     /// Their client ids.
-    #[serde(rename = "consumerIdList", deserialize_with = "lenient")]
+    #[serde(rename = "consumerIdList", deserialize_with = "list::<MAX_MEMBERS, _, _>")]
     pub ids: Vec<ClientId>,
 }
 
@@ -46,7 +46,7 @@ pub struct LockQueues {
     #[serde(rename = "consumerGroup", deserialize_with = "lenient")]
     pub group: Group,
     /// The queues.
-    #[serde(rename = "mqSet", deserialize_with = "lenient")]
+    #[serde(rename = "mqSet", deserialize_with = "list::<MAX_LOCKS, _, _>")]
     pub queues: Vec<MessageQueue>,
     /// Whether the broker asks no other replica.
     #[serde(deserialize_with = "lenient")]
@@ -76,7 +76,7 @@ impl LockQueues {
 #[serde(default)]
 pub struct LockedQueues {
     /// The queues.
-    #[serde(rename = "lockOKMQSet", deserialize_with = "lenient")]
+    #[serde(rename = "lockOKMQSet", deserialize_with = "list::<MAX_LOCKS, _, _>")]
     pub queues: Vec<MessageQueue>,
 }
 

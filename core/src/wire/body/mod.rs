@@ -20,8 +20,10 @@ pub use super::subscription::{ExpressionType, SubscriptionData};
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::dialect::{self, DialectError, DialectLimits};
@@ -41,7 +43,7 @@ pub enum BodyError {
     TooMany {
         /// Of what.
         what: &'static str,
-        /// How many.
+        /// How many; of a list that is read, at most one more than the limit.
         count: usize,
         /// The limit.
         limit: usize,
@@ -83,6 +85,36 @@ const fn at_most(what: &'static str, count: usize, limit: usize) -> Result<(), B
 /// Reads null as the default.
 pub(super) fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(json: D) -> Result<T, D::Error> {
     Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// Reads a list, of which it keeps `MOST` items and one more: many empty items have few bytes and take much memory.
+/// Null is an empty list.
+fn list<'de, const MOST: usize, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Vec<T>, D::Error> {
+    json.deserialize_any(List::<T, MOST>(PhantomData))
+}
+
+struct List<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() <= MOST {
+            let Some(item) = items.next_element()? else { return Ok(kept) };
+            kept.push(item);
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(kept)
+    }
 }
 
 #[cfg(test)]

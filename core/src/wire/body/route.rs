@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BodyError, at_most, lenient, read, write};
+use super::{BodyError, at_most, lenient, list, read, write};
 use crate::ids::{BrokerName, Endpoint};
 use crate::wire::dialect;
 
@@ -15,12 +15,12 @@ use crate::wire::dialect;
 #[serde(rename_all = "camelCase", default)]
 pub struct TopicRoute {
     /// The brokers.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "list::<MAX_BROKERS, _, _>")]
     pub broker_datas: Vec<BrokerData>,
     /// The queues of an ordered topic, as `brokerA:4;brokerB:2`.
     pub order_topic_conf: Option<String>,
     /// The queues.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "list::<MAX_BROKERS, _, _>")]
     pub queue_datas: Vec<QueueData>,
 }
 

@@ -167,6 +167,19 @@ fn lists_are_bounded() {
     assert!(matches!(ConsumerList::decode(&long), Err(BodyError::Dialect(DialectError::TooLong { .. }))));
 }
 
+#[test]
+fn what_is_over_a_limit_is_not_kept() {
+    let many = "{},".repeat(100_000);
+    let route = |key: &str, end: &str| TopicRoute::decode(alloc::format!(r#"{{"{key}":[{many}{end}}}"#).as_bytes());
+    let error = |what| Err(BodyError::TooMany { what, count: 1_025, limit: 1_024 });
+    assert_eq!(route("brokerDatas", "{}]"), error("brokers"));
+    assert_eq!(route("queueDatas", "{}]"), error("brokers with queues"));
+    assert!(matches!(route("queueDatas", "nonsense]"), Err(BodyError::Json(_))), "it is still read");
+    let ids = alloc::format!(r#"{{"consumerIdList":["a"{}]}}"#, r#","""#.repeat(20_000));
+    let error = Err(BodyError::TooMany { what: "group members", count: 10_001, limit: 10_000 });
+    assert_eq!(ConsumerList::decode(ids.as_bytes()), error);
+}
+
 fn route_body(counts: &[(i32, i32)]) -> Vec<u8> {
     let data = counts.iter().enumerate().map(|(index, (read, write))| QueueData {
         broker_name: format!("b{index}").into(),

@@ -10,6 +10,7 @@ use nom::{IResult, Parser};
 use super::ext::ExtWriter;
 use super::{Codec, ExtFields, Header, HeaderError, HeaderLimits, Language, Preamble};
 use crate::ids::Opaque;
+use crate::mutants::{self, mutant};
 
 /// Where the opaque stands: after code (2), language (1) and version (2).
 pub(crate) const OPAQUE_AT: usize = 5;
@@ -42,7 +43,10 @@ pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, Head
         .map_err(|_: nom::Err<nom::error::Error<_>>| HeaderError::Binary("fixed part is truncated"))?;
     let (code, language, version, opaque, flags) = fixed;
     let (rest, remark) = sized(rest).map_err(|_| HeaderError::Binary("remark runs past the header"))?;
-    let (rest, mut pairs) = sized(rest).map_err(|_| HeaderError::Binary("fields run past the header"))?;
+    let (rest, mut pairs) = match mutant!(108) {
+        true => rest.split_at_checked(4).map(|(_, fields)| (&[][..], fields)).unwrap_or_default(),
+        false => sized(rest).map_err(|_| HeaderError::Binary("fields run past the header"))?,
+    };
     if !rest.is_empty() {
         return Err(HeaderError::Binary("bytes after the fields"));
     }
@@ -52,6 +56,9 @@ pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, Head
             return Err(HeaderError::TooManyFields);
         }
         let (rest, (key, value)) = pair(pairs).map_err(|_| HeaderError::Binary("a field runs past the fields"))?;
+        if key.is_empty() && mutant!(110) {
+            continue;
+        }
         let key = core::str::from_utf8(key).map_err(|_| HeaderError::Key)?;
         if key.is_empty() || key.len() > limits.max_key {
             return Err(HeaderError::Key);
@@ -80,7 +87,11 @@ pub(super) fn decode(bytes: &[u8], limits: &HeaderLimits) -> Result<Header, Head
 /// Bytes behind a non-negative 32-bit length.
 fn sized(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let (rest, len) = be_i32(input)?;
-    take(u32::try_from(len).unwrap_or(u32::MAX)).parse(rest)
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    if mutant!(105) {
+        mutants::decoder::make_room(len);
+    }
+    take(len).parse(rest)
 }
 
 /// A key behind a 16-bit length, a value behind a 32-bit one.

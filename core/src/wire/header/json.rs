@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use super::ext::{ExtWriter, push_int, push_json_text};
 use super::{Codec, ExtFields, Header, HeaderError, HeaderLimits, Language, Preamble};
 use crate::ids::Opaque;
+use crate::mutants::mutant;
 
 /// Writes the header up to the value of its last key, the opaque, and the closing brace.
 pub(super) fn encode(preamble: &Preamble<'_>, fields: impl FnOnce(&mut ExtWriter<'_>), out: &mut Vec<u8>) {
@@ -258,7 +259,7 @@ struct Skip {
 
 impl Skip {
     fn inner<E: Error>(&self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
+        match if mutant!(109) { Some(self.depth) } else { self.depth.checked_sub(1) } {
             Some(depth) => Ok(Self { depth }),
             None => Err(E::custom("nested too deep")),
         }

@@ -11,6 +11,7 @@ use nom::number::complete::{be_i16, be_i32};
 
 use super::{Record, range, sized};
 use crate::ids::QueueOffset;
+use crate::mutants::mutant;
 
 /// One message of a batch to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +89,7 @@ pub fn decode(
     let mut items = Vec::new();
     let mut queue_offset = first;
     while !rest.is_empty() {
-        if items.len() >= max_items {
+        if items.len() >= max_items && !mutant!(101) {
             return Err(BatchError::TooMany { limit: max_items });
         }
         let (tail, item) = item(rest, at, queue_offset).ok_or(BatchError::Malformed { index: items.len() })?;

@@ -19,11 +19,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::Range;
 
 use nom::bytes::complete::take;
-use nom::number::complete::{be_i16, be_i32, be_i64, be_u8, be_u16, be_u32, be_u128};
+use nom::number::complete::{be_i8, be_i16, be_i32, be_i64, be_u8, be_u16, be_u32, be_u128};
 use nom::{IResult, Parser};
 
 use super::compress::CompressionKind;
 use crate::ids::QueueOffset;
+use crate::mutants::{self, mutant};
 
 /// One stored message; the ranges are into the buffer it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -346,7 +347,8 @@ impl Iterator for Walk<'_> {
             let announced = i32::from_be_bytes(*word);
             let magic = magic_of(rest);
             let min = if magic == Some(MAGIC_BLANK) { MIN_BLANK } else { MIN_RECORD };
-            let Some(len) = usize::try_from(announced).ok().filter(|len| *len >= min) else {
+            let Some(len) = usize::try_from(announced).ok().filter(|len| *len > min || (*len == min && !mutant!(102)))
+            else {
                 return Some(self.lost(LostReason::Size(announced)));
             };
             let Some(bytes) = rest.get(..len) else {
@@ -403,6 +405,9 @@ fn decode(bytes: &[u8], start: usize, verify_crc: bool) -> Result<Record, Poison
     let (rest, properties) = sized(rest, i32::from(properties_len)).map_err(past("properties"))?;
     if !rest.is_empty() {
         return Err(PoisonReason::Slack(rest.len()));
+    }
+    if mutant!(107) {
+        mutants::decoder::text(topic);
     }
     if core::str::from_utf8(topic).is_err() {
         return Err(PoisonReason::Topic);
@@ -467,7 +472,11 @@ fn address(input: &[u8], v6: bool) -> IResult<&[u8], IpAddr, ()> {
 }
 
 fn topic_len(input: &[u8], wide: bool) -> IResult<&[u8], i32, ()> {
-    if wide { be_u16.map(i32::from).parse(input) } else { be_u8.map(i32::from).parse(input) }
+    match wide {
+        true => be_u16.map(i32::from).parse(input),
+        false if mutant!(103) => be_i8.map(i32::from).parse(input),
+        false => be_u8.map(i32::from).parse(input),
+    }
 }
 
 /// So many bytes; a negative length is an error.

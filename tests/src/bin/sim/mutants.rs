@@ -1,11 +1,35 @@
 //! Mistakes planted in the client, to see that the simulator finds each, by the invariant that is meant to.
 
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use rocketmq_testkit::sim::workload;
+use clap::Args;
+use rocketmq_testkit::sim::{Script, workload};
 
-use crate::args::Args;
-use crate::shrink;
+use crate::{build, parallel, shrink};
+
+#[derive(Debug, Args)]
+pub(crate) struct Mutants {
+    /// Seeds that are tried before a mistake has survived
+    #[arg(long, default_value_t = 2_000)]
+    max_seeds: u64,
+    /// Only the mistakes with these numbers
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<u32>,
+    /// Makes a script of the first seed that finds each
+    #[arg(long)]
+    shrink: bool,
+    /// Where those scripts are written
+    #[arg(long, requires = "shrink")]
+    out: Option<PathBuf>,
+    /// The time that one script may take
+    #[arg(long, default_value_t = shrink::SECONDS)]
+    seconds: u64,
+    /// Ends with one line of figures
+    #[arg(long)]
+    json: bool,
+}
 
 /// A planted mistake.
 struct Mutant {
@@ -15,94 +39,153 @@ struct Mutant {
     by: &'static [&'static str],
 }
 
-/// Plants each mistake in turn and looks for the first seed that finds it.
-pub(crate) fn run(args: &Args) -> Result<bool, String> {
-    if !cfg!(sim_mutants) {
-        return rebuilt(args);
-    }
-    let most = args.number("max-seeds", Some(2_000))?;
-    let only = args.number("only", Some(0))?;
-    let (mut needed, mut events, mut tried) = (Vec::new(), Vec::new(), 0);
-    println!("{:<5} {:>6}  {:<10} {:<10} mistake", "id", "seeds", "meant", "found");
-    for mutant in MUTANTS.iter().filter(|mutant| only == 0 || u64::from(mutant.number) == only) {
-        tried += 1;
-        activate(mutant.number);
-        let found = (0..most).find_map(|seed| {
-            let report = workload::check(seed);
-            let hit = mutant.by.iter().find(|id| shrink::breaks(&report, id))?;
-            Some((seed, *hit))
-        });
-        let meant = mutant.by.join(" ");
-        match found {
-            Some((seed, by)) => {
-                needed.push(seed + 1);
-                let script = args.has("shrink").then(|| shrink::shrink(seed, by).events.len());
-                events.extend(script);
-                let note = script.map(|events| format!(" ({events} events)")).unwrap_or_default();
-                println!("M{:<4} {:>6}  {meant:<10} {by:<10} {}{note}", mutant.number, seed + 1, mutant.what);
-            }
-            None => println!("M{:<4} {:>6}  {meant:<10} {:<10} {}", mutant.number, "-", "SURVIVES", mutant.what),
+impl Mutants {
+    /// Plants each mistake in turn, looks for the first seed that finds it, and runs the scripts that know it.
+    pub(crate) fn run(self) -> Result<bool, String> {
+        if !cfg!(sim_mutants) {
+            return rebuilt();
         }
-        activate(0);
-    }
-    needed.sort_unstable();
-    events.sort_unstable();
-    let median = needed.get(needed.len() / 2).copied().unwrap_or(0);
-    if let Some(median) = events.get(events.len() / 2) {
-        println!("median of the scripts: {median} events");
-    }
-    if args.has("json") {
-        let max = needed.last().copied().unwrap_or(0);
+        let regressions = regressions()?;
+        let (mut needed, mut shrunk, mut tried, mut hold) = (Vec::new(), Vec::new(), 0, 0);
+        println!("{:<5} {:>6}  {:<10} {:<10} mistake", "id", "seeds", "meant", "found");
+        for mutant in MUTANTS.iter().filter(|mutant| self.only.is_empty() || self.only.contains(&mutant.number)) {
+            tried += 1;
+            activate(mutant.number);
+            let found = parallel::first(self.max_seeds, |seed| {
+                let report = workload::check(seed);
+                mutant.by.iter().find(|id| report.breaks(id)).copied()
+            });
+            let (seeds, by) = match found {
+                Some((seed, by)) => ((seed + 1).to_string(), by),
+                None => ("-".to_owned(), "SURVIVES"),
+            };
+            println!("M{:<4} {seeds:>6}  {:<10} {by:<10} {}", mutant.number, mutant.by.join(" "), mutant.what);
+            for (path, script) in regressions.iter().filter(|(_, script)| script.mutant == Some(mutant.number)) {
+                if !script.fails() {
+                    println!("      {} does not find it any more", path.display());
+                    hold += 1;
+                }
+            }
+            if let Some((seed, by)) = found {
+                needed.push(seed + 1);
+                if self.shrink {
+                    shrunk.push(self.shrink(mutant, seed, by)?);
+                }
+            }
+            activate(0);
+        }
+        needed.sort_unstable();
+        let (median, max) = (median(&needed).unwrap_or(0), needed.last().copied().unwrap_or(0));
+        let mut events: Vec<usize> = shrunk.iter().map(|(events, _)| *events).collect();
+        events.sort_unstable();
+        if let (Some(median), Some(slowest)) = (self::median(&events), shrunk.iter().map(|(_, time)| time).max()) {
+            println!("scripts: median of {median} faults, at most {:?}; slowest {slowest:.1?}", events.last());
+        }
         let killed = needed.len();
-        println!(
-            "{}",
-            serde_json::json!({ "mutants": tried, "killed": killed, "median_seeds": median, "max_seeds": max })
-        );
+        if self.json {
+            let figures = serde_json::json!({
+                "mutants": tried, "killed": killed, "median_seeds": median, "max_seeds": max,
+            });
+            println!("mutants {figures}");
+        } else {
+            println!("{killed} of {tried} mistakes are found, in the median by {median} seeds, at most {max}");
+        }
+        Ok(killed == tried && hold == 0)
     }
-    Ok(needed.len() == tried)
+
+    /// How many faults the script has, and how long it took.
+    fn shrink(&self, mutant: &Mutant, seed: u64, by: &str) -> Result<(usize, Duration), String> {
+        let begun = Instant::now();
+        let start = shrink::of_seed(seed, by, mutant.number)?;
+        let mut script = shrink::shrink(start, Duration::from_secs(self.seconds));
+        let took = begun.elapsed();
+        println!("      {} faults after {took:.1?}", script.faults.len());
+        script.faults.iter().take(SHOWN).for_each(|fault| println!("      {fault}"));
+        if let Some(out) = &self.out {
+            mutant.what.clone_into(&mut script.about);
+            script.write(out.join(format!("mutant-{:02}.json", mutant.number)))?;
+        }
+        Ok((script.faults.len(), took))
+    }
 }
 
-/// Plants the mistake that `--mutant` names.
-pub(crate) fn plant(args: &Args) -> Result<(), String> {
-    let number = args.number("mutant", Some(0))?;
+/// Plants the mistake with this number, if it is not 0.
+pub(crate) fn plant(number: u32) -> Result<(), String> {
     if number > 0 && !cfg!(sim_mutants) {
         return Err("mistakes exist only in a build with --cfg sim_mutants: see `sim mutants`".to_owned());
     }
-    activate(u32::try_from(number).unwrap_or(0));
+    activate(number);
     Ok(())
 }
 
-/// The same command in a build that has mistakes, in a target directory of its own.
-fn rebuilt(args: &Args) -> Result<bool, String> {
-    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned()) + "/mutants";
-    let mut command = Command::new("cargo");
-    command.args(["run", "--release", "-p", "rocketmq-testkit", "--bin", "sim", "--", "mutants"]);
-    command.args(args.words()).env("RUSTFLAGS", "--cfg sim_mutants").env("CARGO_TARGET_DIR", target);
-    command.status().map(|status| status.success()).map_err(|error| error.to_string())
+/// The scripts that are kept.
+fn regressions() -> Result<Vec<(PathBuf, Script)>, String> {
+    let folder = build::checkout()?.join("regressions");
+    let files = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let files = files.filter_map(|file| Some(file.ok()?.path()));
+    let scripts = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    scripts.map(|path| Ok((path.clone(), Script::read(path)?))).collect()
 }
 
+/// The same command in a build that has mistakes, in a target directory of its own.
+fn rebuilt() -> Result<bool, String> {
+    let root = build::checkout()?.join("..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
+    let mut cargo: Command = build::cargo_run(true)?;
+    cargo.args(std::env::args_os().skip(1)).env("RUSTFLAGS", "--cfg sim_mutants");
+    cargo.env("CARGO_TARGET_DIR", target.join("mutants"));
+    match cargo.status().map_err(|error| error.to_string())?.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        other => Err(format!("the build with mistakes ended with {other:?}")),
+    }
+}
+
+fn median<T: Copy>(sorted: &[T]) -> Option<T> {
+    sorted.get(sorted.len() / 2).copied()
+}
+
+/// Faults of a script that are printed.
+const SHOWN: usize = 12;
+
 #[cfg(sim_mutants)]
-fn activate(number: u32) {
+pub(crate) fn activate(number: u32) {
     rocketmq_core::mutants::activate(number);
 }
 
 #[cfg(not(sim_mutants))]
-fn activate(_: u32) {}
+pub(crate) fn activate(_: u32) {}
 
 const MUTANTS: &[Mutant] = &[
     Mutant { number: 1, what: "a failed message is settled before the broker has it", by: &["C3", "C1"] },
     Mutant { number: 2, what: "the end of the last settled message is committed", by: &["C3"] },
-    Mutant { number: 3, what: "the pull of an earlier assignment counts", by: &["R4", "C6", "C1"] },
+    Mutant { number: 3, what: "the pull of an earlier assignment counts", by: &["R4", "C5", "C6", "C1"] },
     Mutant { number: 4, what: "an offset that could not be asked is 0", by: &["C4", "C5"] },
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
-    Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C6", "C1"] },
+    Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C7"] },
+    Mutant { number: 7, what: "a body that does not inflate is delivered as it is", by: &["C2"] },
     Mutant { number: 8, what: "a broadcasting member forgets where it was in a queue that goes", by: &["C8"] },
+    Mutant { number: 13, what: "what waits on a link that ends is forgotten", by: &["F2"] },
+    Mutant { number: 14, what: "a client that does not start is never dropped", by: &["Q3"] },
     Mutant { number: 15, what: "a queue added later is never pulled", by: &["R1", "L1"] },
     Mutant { number: 16, what: "a throttled queue is never pulled again", by: &["L1"] },
     Mutant { number: 18, what: "no answer counts as not stored", by: &["P4"] },
+    Mutant { number: 19, what: "an answer is taken for that of the oldest request", by: &["P1"] },
     Mutant { number: 20, what: "a flush that timed out counts as safe", by: &["P6"] },
     Mutant { number: 21, what: "attempts are not counted", by: &["P7"] },
     Mutant { number: 22, what: "of two frames in one read the second is lost", by: &["P3", "L1", "C1"] },
+    Mutant { number: 23, what: "a frame that was written in part is written from its start", by: &["X2"] },
+    Mutant { number: 24, what: "a socket that takes no bytes is tried for ever", by: &["L2"] },
+    Mutant { number: 25, what: "a full queue is pulled on", by: &["F1"] },
+    Mutant { number: 26, what: "each notice of members is a rebalance", by: &["L2"] },
     Mutant { number: 27, what: "tags are compared by their hash", by: &["C2"] },
+    Mutant { number: 28, what: "a message that is republished does not count one more", by: &["C1"] },
+    Mutant { number: 31, what: "a consumer that stops does not commit", by: &["Q1"] },
     Mutant { number: 32, what: "every member takes all queues", by: &["R1"] },
+    Mutant { number: 34, what: "the size of a body is looked at when it is inflated", by: &["X3"] },
+    Mutant { number: 35, what: "a listener that panics is not called again", by: &["L1"] },
+    Mutant { number: 37, what: "the bytes under way on a link are not bounded", by: &["F3"] },
+    Mutant { number: 38, what: "a second shutdown waits for an end that has been", by: &["Q2"] },
+    Mutant { number: 41, what: "requests that are not supported are told what the client is", by: &["X4"] },
+    Mutant { number: 42, what: "bytes that cannot be read end every link", by: &["X2"] },
 ];

@@ -22,6 +22,10 @@ impl Offsets {
         rows.map(|((topic, queue), offset)| (topic.as_str(), *queue, *offset))
     }
 
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.committed.keys().map(String::as_str)
+    }
+
     /// Stores what a client commits, unless a reset waits for it.
     pub(super) fn commit(&mut self, group: &str, topic: &str, queue_id: i32, offset: i64) {
         if !self.resets.contains_key(&(group.to_owned(), topic.to_owned(), queue_id)) {

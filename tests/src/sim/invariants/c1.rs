@@ -1,13 +1,19 @@
-//! C1: every stored, wanted message that survives is consumed, handed back, or a dead letter, when all is drained.
+//! C1: every stored, wanted message that survives is consumed, handed back, or a dead letter, when all is drained;
+//! each time it comes back it counts one more, and it is dead only when it came as often as it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Broken;
 use super::ledger::Ledger;
-use crate::sim::history::{History, What};
+use crate::sim::history::{History, Setup, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut ledger = Ledger::new(&history.setup);
+    let mut counts = Counts::default();
     for row in &history.rows {
         ledger.row(&row.what);
+        counts.row(&row.what, &history.setup).map_err(|text| Broken::new(row.at, text))?;
         if !matches!(row.what, What::Drained) {
             continue;
         }
@@ -17,6 +23,41 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+/// How often each message of each group is known to have come back.
+#[derive(Default)]
+struct Counts(BTreeMap<(Arc<str>, u64), BTreeSet<i32>>);
+
+impl Counts {
+    fn row(&mut self, what: &What, setup: &Setup) -> Result<(), String> {
+        match what {
+            What::Delivered { group, id: Some(id), reconsume, .. } => {
+                self.0.entry((group.clone(), *id)).or_default().insert(*reconsume);
+            }
+            What::Stored(copy) => {
+                let (Some(id), times) = (copy.id, copy.reconsume) else { return Ok(()) };
+                let goal = copy.real_topic.as_deref().unwrap_or(&copy.queue.topic);
+                let (retry, dead) = (goal.strip_prefix("%RETRY%"), goal.strip_prefix("%DLQ%"));
+                let Some(group) = retry.or(dead) else { return Ok(()) };
+                let known = self.0.entry((group.into(), id)).or_default();
+                let before = |times: i32| times == 0 || known.contains(&times);
+                if retry.is_some() {
+                    if times < 1 || !before(times - 1) {
+                        return Err(format!("message {id} comes back to {group} as number {times} after {known:?}"));
+                    }
+                    known.insert(times);
+                    return Ok(());
+                }
+                let most = setup.groups.iter().find(|known| &*known.name == group).map(|known| known.max_reconsume);
+                if let Some(most) = most.filter(|most| !before(*most)) {
+                    return Err(format!("message {id} is dead for {group} after {known:?} of {most} times"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +85,22 @@ mod tests {
         let rows =
             vec![(1, stored(1, 0)), (2, delivered(1, 1, 0)), (3, settled(1, Settled::Retry)), (9, What::Drained)];
         assert!(check(&history(rows)).is_err());
+    }
+
+    fn back(topic: &str, reconsume: i32) -> What {
+        let mut copy = copy(1, 0);
+        copy.queue.topic = topic.into();
+        copy.reconsume = reconsume;
+        What::Stored(copy)
+    }
+
+    #[test]
+    fn each_time_counts_and_enough_of_them_are_the_end() {
+        let rows = vec![(1, back("%RETRY%g0", 1)), (2, back("%RETRY%g0", 2)), (3, back("%DLQ%g0", 3))];
+        assert_eq!(check(&history(rows)), Ok(()));
+        assert!(check(&history(vec![(1, back("%RETRY%g0", 0))])).is_err());
+        assert!(check(&history(vec![(1, back("%RETRY%g0", 2))])).is_err());
+        assert!(check(&history(vec![(1, back("%RETRY%g0", 1)), (3, back("%DLQ%g0", 2))])).is_err());
     }
 
     #[test]

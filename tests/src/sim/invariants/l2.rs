@@ -1,6 +1,7 @@
-//! L2: no busy loop: an address is not connected to again and again without pause.
+//! L2: no busy loop: an address is not connected to again and again without pause, and a group not rebalanced more
+//! often than once a second, however many notices come.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Broken;
@@ -8,15 +9,9 @@ use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut recent: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
-    let mut ever = BTreeMap::new();
+    rounds(history)?;
     for row in &history.rows {
         let (What::Opened { host, to, .. } | What::ConnectFailed { host, to }) = &row.what else { continue };
-        let opened = matches!(&row.what, What::Opened { .. });
-        // A link on which nothing happens is closed, and opened again when it is needed.
-        let again = ever.insert((*host, to.clone()), row.at).is_some_and(|last| row.at.since(last) < IDLE);
-        if history.setup.calm && (!opened || again) {
-            return Err(Broken::new(row.at, format!("host {host} connected to {to} again without a fault")));
-        }
         let times = recent.entry((*host, to.clone())).or_default();
         times.push_back(row.at);
         while times.front().is_some_and(|first| row.at.since(*first) > WINDOW) {
@@ -30,10 +25,38 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Questions for the members of a group, by the time they were written: they may arrive in another order.
+fn rounds(history: &History) -> Result<(), Broken> {
+    let mut asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut opened = BTreeSet::new();
+    for row in &history.rows {
+        match &row.what {
+            What::Opened { host, .. } => {
+                opened.insert((*host, row.at));
+            }
+            // What had to wait for its link was asked some time before.
+            What::MembersAsked { host, group, written } if !opened.contains(&(*host, *written)) => {
+                asked.entry((*host, group.clone())).or_default().push(*written);
+            }
+            _ => {}
+        }
+    }
+    for ((host, group), mut times) in asked {
+        times.sort_unstable();
+        if let Some(close) = times.windows(TOPICS + 1).find(|close| close[TOPICS].since(close[0]) < ROUND) {
+            let text = format!("host {host} asked for the members of {group} {} times in {ROUND:?}", close.len());
+            return Err(Broken::new(close[TOPICS], text));
+        }
+    }
+    Ok(())
+}
+
 /// The time over which connects are counted.
 const WINDOW: Duration = Duration::from_secs(20);
-/// The shortest life of a link on which nothing happens.
-const IDLE: Duration = Duration::from_secs(120);
+/// Less than the pause between two rounds, for what a write may wait.
+const ROUND: Duration = Duration::from_millis(500);
+/// Questions of one round: one a topic, the retry topic included.
+const TOPICS: usize = 2;
 /// One a second after the third, and what was under way.
 const MOST: usize = 25;
 
@@ -58,14 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn again_without_a_fault() {
-        let opened = |to: &str| What::Opened { host: 1, link: 1, to: to.into() };
-        let mut calm = history(vec![(1, opened("a")), (2, opened("b"))]);
-        calm.setup.calm = true;
-        assert_eq!(check(&calm), Ok(()));
-        calm.rows
-            .push(crate::sim::history::Row { at: rocketmq_core::time::Instant::from_millis(3), what: opened("a") });
-        assert!(check(&calm).is_err());
+    fn one_round_a_second_however_late_its_questions_arrive() {
+        let asked = |written: u64| {
+            let written = rocketmq_core::time::Instant::from_millis(written);
+            (9_000, What::MembersAsked { host: 1, group: "g0".into(), written })
+        };
+        assert_eq!(check(&history(vec![asked(1), asked(1), asked(1_001), asked(1_001)])), Ok(()));
+        assert!(check(&history(vec![asked(1), asked(1), asked(3), asked(3)])).is_err());
     }
 
     #[test]

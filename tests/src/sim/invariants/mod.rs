@@ -6,10 +6,17 @@ mod c3;
 mod c4;
 mod c5;
 mod c6;
+mod c7;
 mod c8;
+mod d6;
+mod f1;
+mod f2;
+mod f3;
 mod l1;
 mod l2;
+mod l3;
 pub(crate) mod ledger;
+mod owners;
 mod p1;
 mod p2;
 mod p3;
@@ -18,8 +25,14 @@ mod p5;
 mod p6;
 mod p7;
 mod q1;
+mod q2;
+mod q3;
 mod r1;
+mod r2;
 mod r4;
+mod x2;
+mod x3;
+mod x4;
 
 use rocketmq_core::time::Instant;
 
@@ -70,12 +83,24 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "C4", says: "committed offsets do not go back", check: c4::check },
     Invariant { id: "C5", says: "every redelivery has a cause", check: c5::check },
     Invariant { id: "C6", says: "no message is skipped within an assignment", check: c6::check },
+    Invariant { id: "C7", says: "an unreadable record costs nothing but itself", check: c7::check },
     Invariant { id: "C8", says: "a broadcasting member sees all, and goes on from its file", check: c8::check },
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
+    Invariant { id: "R2", says: "queues are shared out again in a bounded time", check: r2::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
+    Invariant { id: "F1", says: "a full queue is not pulled", check: f1::check },
+    Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
+    Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
     Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
-    Invariant { id: "L2", says: "no busy loop: reconnects follow back-off", check: l2::check },
-    Invariant { id: "Q1", says: "a shutdown leaves nothing behind", check: q1::check },
+    Invariant { id: "L2", says: "no busy loop: reconnects and rebalances keep their pauses", check: l2::check },
+    Invariant { id: "L3", says: "listeners delay neither heartbeats nor pulls", check: l3::check },
+    Invariant { id: "Q1", says: "a shutdown leaves nothing behind and nothing uncommitted", check: q1::check },
+    Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
+    Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
+    Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
+    Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
+    Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },
+    Invariant { id: "D6", says: "without faults everything goes well the first time", check: d6::check },
 ];
 
 /// All invariants that a history breaks, the first one first.
@@ -105,9 +130,10 @@ pub(crate) mod synthetic {
             tags: vec!["new"],
             queue_messages: 2,
             pull_batch: 2,
+            max_reconsume: 2,
             broadcast: false,
         };
-        History { rows, setup: Setup { calm: false, groups: vec![group], max_reconsume: 2 } }
+        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
     }
 
     /// The same of a member of a broadcasting group.

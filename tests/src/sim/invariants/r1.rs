@@ -1,34 +1,17 @@
 //! R1: in the end, with all views equal, the members share the readable queues and each has exactly one owner.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use super::Broken;
-use crate::sim::history::{Change, History, Queue, What};
+use super::owners::Owners;
+use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let mut owned: BTreeMap<(Arc<str>, u32), BTreeSet<Queue>> = BTreeMap::new();
+    let mut owners = Owners::default();
     for row in &history.rows {
-        match &row.what {
-            What::Assigned { member, group, added, revoked } => {
-                let queues = owned.entry((group.clone(), *member)).or_default();
-                queues.retain(|queue| !revoked.contains(queue));
-                queues.extend(added.iter().cloned());
-            }
-            What::Member { member, group, change: Change::Left | Change::Crashed } => {
-                owned.remove(&(group.clone(), *member));
-            }
-            What::Readable { group, queues } => {
-                for queue in queues {
-                    let owners = owned.iter().filter(|((of, _), owned)| of == group && owned.contains(queue));
-                    let owners: Vec<u32> = owners.map(|((_, member), _)| *member).collect();
-                    if owners.len() != 1 {
-                        let text = format!("{queue:?} of {group} is owned by the members {owners:?}");
-                        return Err(Broken::new(row.at, text));
-                    }
-                }
-            }
-            _ => {}
+        owners.row(&row.what);
+        if let What::Readable { group, queues } = &row.what
+            && let Some(text) = owners.unshared(group, queues)
+        {
+            return Err(Broken::new(row.at, text));
         }
     }
     Ok(())
@@ -38,6 +21,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 mod tests {
     use super::super::synthetic::*;
     use super::*;
+    use crate::sim::history::Change;
 
     fn readable(ids: &[i32]) -> What {
         What::Readable { group: "g0".into(), queues: ids.iter().map(|id| queue(*id)).collect() }

@@ -1,0 +1,77 @@
+//! X4: requests that nobody asked for start nothing, and are told nothing.
+
+use std::collections::BTreeSet;
+
+use rocketmq_core::wire::codes::{request, response};
+
+use super::Broken;
+use crate::sim::history::{History, What};
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    // Assigned and not yet started.
+    let mut fresh = BTreeSet::new();
+    for row in &history.rows {
+        match &row.what {
+            What::Answered { host, request, code, bytes } => {
+                let expected = match *request {
+                    request::NOTIFY_CONSUMER_IDS_CHANGED => response::SUCCESS,
+                    _ => response::REQUEST_CODE_NOT_SUPPORTED,
+                };
+                if *code != expected || *bytes > 0 {
+                    let text = format!("host {host} answered request {request} with {code} and {bytes} bytes");
+                    return Err(Broken::new(row.at, text));
+                }
+            }
+            What::Assigned { member, group, added, .. } => {
+                fresh.extend(added.iter().map(|queue| (*member, group.clone(), queue.clone())));
+            }
+            What::Start { member, group, queue, .. } if !fresh.remove(&(*member, group.clone(), queue.clone())) => {
+                let text = format!("member {member} of {group} starts {queue:?} again, which nobody gave it anew");
+                return Err(Broken::new(row.at, text));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    fn answered(request: i32, code: i32, bytes: usize) -> What {
+        What::Answered { host: 1, request, code, bytes }
+    }
+
+    #[test]
+    fn refused_or_taken_note_of() {
+        let rows = vec![
+            (1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
+            (1, answered(request::NOTIFY_CONSUMER_IDS_CHANGED, response::SUCCESS, 0)),
+            (1, assigned(0, &[0], &[])),
+            (2, start(0)),
+        ];
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn done_or_told_or_started_again() {
+        assert!(check(&history(vec![(1, answered(220, response::SUCCESS, 0))])).is_err());
+        assert!(check(&history(vec![(1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 9))])).is_err());
+        let rows = vec![(1, assigned(0, &[0], &[])), (2, start(7)), (3, start(0))];
+        assert!(check(&history(rows)).is_err());
+    }
+
+    #[test]
+    fn started_again_after_it_was_given_anew() {
+        let rows = vec![
+            (1, assigned(0, &[0], &[])),
+            (2, start(7)),
+            (3, assigned(0, &[], &[0])),
+            (3, assigned(0, &[0], &[])),
+            (4, start(0)),
+        ];
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+}

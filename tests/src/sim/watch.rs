@@ -1,0 +1,109 @@
+//! What servers see of clients, noted for the invariants.
+
+use std::sync::Arc;
+
+use rocketmq_core::wire::Frame;
+use rocketmq_core::wire::body::HeartbeatData;
+use rocketmq_core::wire::codes::request;
+use rocketmq_core::wire::message::properties::{self, name};
+use rocketmq_core::wire::request::PullMessage;
+
+use super::history::{Queue, What};
+use super::payload;
+use super::state::State;
+use crate::cluster::Node;
+
+impl State {
+    /// Notes what a request says, before it is dealt with.
+    pub(super) fn watch(&mut self, id: u64, node: Node, host: usize, frame: &Frame) {
+        let Node::Broker(broker) = node else { return };
+        let Some(link) = self.net.links.get(&id) else { return };
+        let (written, ext) = (link.written, &frame.header.ext);
+        let group = |key: &str| ext.get(key).map(Arc::<str>::from);
+        match frame.header.code {
+            request::HEART_BEAT => {
+                let data = HeartbeatData::decode(&frame.body).unwrap_or_default();
+                let groups = data.consumers.iter().map(|consumer| consumer.group.as_str().into()).collect();
+                self.note(What::Heartbeat { host, broker, groups });
+            }
+            request::GET_CONSUMER_LIST_BY_GROUP => {
+                if let Some(group) = group("consumerGroup") {
+                    self.note(What::MembersAsked { host, group, written });
+                }
+            }
+            request::PULL_MESSAGE => {
+                let number = |key: &str| ext.get(key).and_then(|text| text.parse::<i64>().ok());
+                let id_of_queue = number("queueId").and_then(|id| i32::try_from(id).ok());
+                let (Some(group), Some(topic), Some(queue), Some(offset)) =
+                    (group("consumerGroup"), group("topic"), id_of_queue, number("queueOffset"))
+                else {
+                    return;
+                };
+                let queue = Queue { broker, topic, id: queue };
+                let opaque = frame.header.opaque.0;
+                if let Some(link) = self.net.links.get_mut(&id) {
+                    link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
+                    link.pulls.insert(opaque, (group.clone(), queue.clone(), written));
+                }
+                self.note(What::Pull { host, link: id, group, queue, offset });
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes what a client answers to a request of a server.
+    pub(super) fn watch_answer(&mut self, id: u64, host: usize, frame: &Frame) {
+        self.reach("a client answers a server");
+        let asked = self.net.links.get_mut(&id).and_then(|link| link.asked.remove(&frame.header.opaque.0));
+        let fields: usize = frame.header.ext.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let bytes = fields + frame.body.len();
+        let request = asked.unwrap_or(UNASKED);
+        self.note(What::Answered { host, request, code: frame.header.code, bytes });
+    }
+
+    /// Notes a send that arrived, and gives the number of its message.
+    pub(super) fn send_of(&mut self, node: Node, frame: &Frame) -> Option<u64> {
+        let Node::Broker(broker) = node else { return None };
+        let ext = &frame.header.ext;
+        let raw = match frame.header.code {
+            request::SEND_MESSAGE => ext.get("properties"),
+            request::SEND_MESSAGE_V2 => ext.get("i"),
+            _ => return None,
+        };
+        let raw = raw.unwrap_or_default().as_bytes();
+        let id = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none())?;
+        let unique = properties::get(raw, name::UNIQ_KEY).unwrap_or_default().into();
+        self.note(What::Wire { id, broker, unique });
+        Some(id)
+    }
+
+    pub(super) fn before_send_back(&self, node: Node, frame: &Frame) -> Option<(std::sync::Arc<str>, usize, i64, i64)> {
+        let Node::Broker(broker) = node else { return None };
+        if frame.header.code != request::CONSUMER_SEND_MSG_BACK {
+            return None;
+        }
+        let physical = frame.header.ext.get("offset")?.parse().ok()?;
+        let group = frame.header.ext.get("group")?.into();
+        Some((group, broker, physical, self.servers.cluster.broker(broker).log_end()))
+    }
+}
+
+/// The offset that a request commits: group, topic, queue, offset.
+pub(super) fn commit_of(node: Node, frame: &Frame) -> Option<(String, String, i32, i64)> {
+    let Node::Broker(_) = node else { return None };
+    let ext = &frame.header.ext;
+    let wanted = match frame.header.code {
+        request::UPDATE_CONSUMER_OFFSET => true,
+        request::PULL_MESSAGE => ext.get("sysFlag")?.parse::<i32>().ok()? & PullMessage::COMMIT != 0,
+        _ => false,
+    };
+    if !wanted {
+        return None;
+    }
+    let text = |key| ext.get(key).map(str::to_owned);
+    let (queue, offset) = (ext.get("queueId")?.parse().ok()?, ext.get("commitOffset")?.parse().ok()?);
+    Some((text("consumerGroup")?, text("topic")?, queue, offset))
+}
+
+/// The code noted of a request that no server made.
+const UNASKED: i32 = -1;
