@@ -49,6 +49,9 @@ pub struct GroupSetup {
     pub max_reconsume: i32,
     /// Whether it consumes its queues in order.
     pub orderly: bool,
+    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
+    /// fails is passed over.
+    pub broadcast: bool,
 }
 
 impl Setup {
@@ -77,6 +80,7 @@ impl Default for GroupSetup {
             pull_batch: 32,
             max_reconsume: 16,
             orderly: false,
+            broadcast: false,
         }
     }
 }
