@@ -133,7 +133,7 @@ pub(crate) mod synthetic {
             max_reconsume: 2,
             broadcast: false,
         };
-        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
+        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
     }
 
     /// The same of a member of a broadcasting group.
