@@ -142,7 +142,7 @@ pub(crate) mod synthetic {
             orderly: false,
             broadcast: false,
         };
-        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
+        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
     }
 
     /// The same of a group that consumes in order.
