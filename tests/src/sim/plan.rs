@@ -143,6 +143,7 @@ impl Plan {
                 at_once: upto(1, 4),
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: false,
+                suspend_ms: 1_000,
             });
         }
         plan

@@ -388,6 +388,13 @@ impl Consumer {
         }
     }
 
+    /// In order without locks: nobody else can have what a broadcasting member consumes.
+    pub(super) fn lend_for_good(&self, epoch: Epoch, fx: &mut Effects) {
+        if self.config.is_orderly() && !self.config.needs_locks() {
+            fx.output(Output::Lease { group: self.config.group.clone(), epoch, until: Instant::FAR });
+        }
+    }
+
     fn granted(&mut self, queue: &MessageQueue, sent: Instant, fx: &Effects) {
         let begun = self.queues.get(queue).is_some_and(|assigned| assigned.settled_to().is_some());
         let Some(lock) = self.locks.0.get_mut(queue) else {

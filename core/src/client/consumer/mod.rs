@@ -374,20 +374,20 @@ impl Consumer {
         for queue in &revoked {
             self.revoke(queue, fx);
         }
-        if revoked.is_empty() && added.is_empty() {
-            return;
-        }
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
             if self.config.needs_locks() {
                 self.want_lock(queue, fx);
+            } else {
+                self.lend_for_good(epoch, fx);
             }
         }
-        let (group, topic) = (self.config.group.clone(), allocation.topic);
-        let event =
-            ClientEvent::Rebalanced { group, topic, added: added.clone(), revoked, members: allocation.members };
-        fx.event(event);
+        if !revoked.is_empty() || !added.is_empty() {
+            let (group, topic) = (self.config.group.clone(), allocation.topic);
+            let (added, members) = (added.clone(), allocation.members);
+            fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members });
+        }
         for queue in &added {
             if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {
                 continue;

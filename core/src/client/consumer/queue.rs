@@ -522,6 +522,7 @@ impl Consumer {
         let phase = if running { Phase::Locking } else { Phase::Stopped };
         let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
         self.queues.insert(queue.clone(), fresh);
+        self.lend_for_good(epoch, fx);
     }
 
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
