@@ -48,17 +48,19 @@ struct Commit {
 }
 
 impl Consumer {
-    /// Commits what moved since the last time.
+    /// Commits what moved since the last time, and now and then everything: a member that gave a queue up can commit
+    /// late, and a broker can come back with older offsets.
     pub(crate) fn on_commit_timer(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running | State::Draining { .. }) {
             fx.arm(TimerKey::Commit(self.config.group.clone()), self.client.commit_interval);
-            self.commit(at, fx);
+            self.commit_rounds = self.commit_rounds.wrapping_add(1);
+            self.commit(self.commit_rounds.is_multiple_of(ROUNDS_TO_COMMIT_ALL), at, fx);
         }
     }
 
-    pub(super) fn commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+    pub(super) fn commit(&mut self, in_any_case: bool, at: Siblings<'_>, fx: &mut Effects) {
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
-            Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit()? })
+            Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit(in_any_case)? })
         };
         let due: Vec<_> = self.queues.iter().filter_map(due).collect();
         for commit in due {
@@ -122,7 +124,7 @@ impl Consumer {
         self.next_of_lane(queue, stored.then_some(offset), at, fx);
         if stored && matches!(self.state, State::Committing { .. }) {
             // More may have been settled since the answered commit was sent.
-            self.commit(at, fx);
+            self.commit(false, at, fx);
         }
         self.after_commit(fx);
     }
@@ -190,3 +192,5 @@ fn lane_of(queue: &MessageQueue) -> (Topic, BrokerName) {
 
 /// Java: 5 s, oneway; we wait for the answer, so that a lost commit is made again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Every so many rounds, a minute by default, all offsets are committed. Java commits all in each round.
+const ROUNDS_TO_COMMIT_ALL: u32 = 12;

@@ -50,6 +50,7 @@ pub(crate) struct Consumer {
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
+    commit_rounds: u32,
     send_backs: BTreeMap<u64, SendBack>,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
@@ -123,6 +124,7 @@ impl Consumer {
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            commit_rounds: 0,
             send_backs: BTreeMap::new(),
             turn,
         }
@@ -253,7 +255,7 @@ impl Consumer {
     /// Members joined or left: whoever gets a queue of ours next is to start where we are.
     pub(crate) fn on_members_changed(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running) {
-            self.commit(at, fx);
+            self.commit(false, at, fx);
             self.on_rebalance(at, fx);
         }
     }
@@ -349,7 +351,7 @@ impl Consumer {
         fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
         fx.disarm(&TimerKey::Commit(self.config.group.clone()));
         if !mutant!(31) {
-            self.commit(at, fx);
+            self.commit(true, at, fx);
         }
         self.after_commit(fx);
     }

@@ -105,11 +105,11 @@ impl Assigned {
         self.phase == Phase::Throttled && !mutant!(16)
     }
 
-    /// The offset to commit, when it is ahead of what the broker has and no commit is under way.
-    pub(super) fn to_commit(&self) -> Option<QueueOffset> {
+    /// The offset to commit, when it is ahead of what was committed, or in any case, and no commit is under way.
+    pub(super) fn to_commit(&self, in_any_case: bool) -> Option<QueueOffset> {
         let settled = self.settled_to?;
         let ahead = self.committed.is_none_or(|committed| committed < settled);
-        (ahead && !self.committing).then_some(settled)
+        ((ahead || in_any_case) && !self.committing).then_some(settled)
     }
 
     pub(super) fn on_committing(&mut self) {
@@ -453,7 +453,7 @@ impl Consumer {
         assigned.next = next;
         assigned.settled_to = Some(next);
         self.queues.insert(queue.clone(), assigned);
-        self.commit(at, fx);
+        self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
     }
 

@@ -31,6 +31,21 @@ fn offsets_are_committed_every_five_seconds_when_they_moved() {
 }
 
 #[test]
+fn what_somebody_else_may_have_put_back_is_committed_again() {
+    let mut world = world();
+    world.advance(49_999);
+    assert_eq!(committed(&world), [0; 0]);
+    world.advance(5_001);
+    assert_eq!(committed(&world), [500], "once a minute");
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.advance(59_999);
+    assert_eq!(committed(&world), [0; 0]);
+    world.advance(1);
+    assert_eq!(committed(&world), [500]);
+}
+
+#[test]
 fn a_commit_stays_behind_what_is_unsettled() {
     let mut world = world();
     let pull = world.pull("T");
