@@ -130,7 +130,7 @@ pub(crate) mod synthetic {
             pull_batch: 2,
             max_reconsume: 2,
         };
-        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
+        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
     }
 
     pub(crate) fn queue(id: i32) -> Queue {
