@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{ConfigError, StartFrom};
+use crate::config::{ConfigError, ConsumeMode, StartFrom};
 use crate::ids::MessageQueue;
 use crate::wire::body::{MessageModel, OffsetFile};
 
@@ -138,6 +138,24 @@ fn failed_messages_are_dropped_with_an_event() {
     assert_eq!(dropped, [expected(0), expected(1), expected(2)]);
     world.advance(5_000);
     assert_eq!(on_disk(&world, FILE), [(0, 3), (1, 0)]);
+}
+
+#[test]
+fn in_order_it_needs_no_locks() {
+    let mut world = world();
+    world.held.insert(request::LOCK_BATCH_MQ);
+    world.start(|config| {
+        config.model = MessageModel::Broadcasting;
+        config.mode = ConsumeMode::Orderly;
+    });
+    world.run();
+    let pull = world.pull("T");
+    world.found(pull, 0..3);
+    let now = world.now;
+    let mut taken = Vec::new();
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(now))));
+    assert_eq!(taken.len(), 1, "one at a time");
+    assert_eq!(world.open(request::LOCK_BATCH_MQ, |_| true), 0);
 }
 
 #[test]

@@ -143,6 +143,7 @@ pub(crate) mod synthetic {
             broadcast: false,
         };
         History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
+<<<<<<< HEAD
     }
 
     /// The same of a group that consumes in order.
@@ -157,6 +158,8 @@ pub(crate) mod synthetic {
         let mut history = history(rows);
         history.setup.groups[0].broadcast = true;
         history
+=======
+>>>>>>> simtool
     }
 
     pub(crate) fn queue(id: i32) -> Queue {
