@@ -104,8 +104,7 @@ impl Plan {
             let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
             let broadcast = false;
-            let setup =
-                GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly, broadcast };
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly, broadcast };
             Group {
                 consumer: None,
                 setup,

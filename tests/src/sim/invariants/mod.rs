@@ -143,7 +143,6 @@ pub(crate) mod synthetic {
             broadcast: false,
         };
         History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
-<<<<<<< HEAD
     }
 
     /// The same of a group that consumes in order.
@@ -158,8 +157,6 @@ pub(crate) mod synthetic {
         let mut history = history(rows);
         history.setup.groups[0].broadcast = true;
         history
-=======
->>>>>>> simtool
     }
 
     pub(crate) fn queue(id: i32) -> Queue {
