@@ -26,6 +26,8 @@ pub struct Setup {
     pub calm: bool,
     /// Whether nothing goes wrong but in the application itself.
     pub steady: bool,
+    /// Whether brokers are of version 4.9.
+    pub old_brokers: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }

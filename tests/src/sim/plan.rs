@@ -132,7 +132,7 @@ impl Plan {
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), groups }
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers: self.old_brokers, groups }
     }
 }
 

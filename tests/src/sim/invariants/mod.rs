@@ -139,7 +139,7 @@ pub(crate) mod synthetic {
             max_reconsume: 2,
             orderly: false,
         };
-        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
+        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
     }
 
     /// The same of a group that consumes in order.
