@@ -147,6 +147,7 @@ fn in_order_it_needs_no_locks() {
     world.start(|config| {
         config.model = MessageModel::Broadcasting;
         config.mode = ConsumeMode::Orderly;
+        config.start_from = StartFrom::First;
     });
     world.run();
     let pull = world.pull("T");
