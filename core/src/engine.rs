@@ -163,7 +163,7 @@ impl Engine {
     /// Hands out the next message of a consumer.
     pub fn take(&mut self, now: Instant, group: &Group) -> Option<Taken> {
         let intake = self.intakes.get_mut(group)?;
-        let taken = intake.dispatch.take();
+        let taken = intake.dispatch.take(now);
         self.look_if_urgent(now);
         self.run(now);
         taken
@@ -171,10 +171,11 @@ impl Engine {
 
     /// Settles a message handed out: once, with what became of it.
     pub fn settle(&mut self, now: Instant, group: &Group, taken: &Taken, outcome: Outcome) -> Settled {
-        let settled = match self.intakes.get_mut(group) {
-            Some(intake) => intake.dispatch.settle(taken, outcome),
-            None => Settled::Released,
-        };
+        let Some(Intake { dispatch, .. }) = self.intakes.get_mut(group) else { return Settled::Released };
+        let settled = dispatch.settle(taken, outcome);
+        if dispatch.is_orderly() && dispatch.has_ready() {
+            self.events.push_back(EngineEvent::Ready(group.clone()));
+        }
         self.look_if_urgent(now);
         self.run(now);
         settled
@@ -277,8 +278,9 @@ impl Engine {
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);
-                false
+                dispatch.is_orderly() && dispatch.has_ready()
             }),
+            Output::Lease { group, epoch, until } => self.hand_out(group, |dispatch| dispatch.lease(epoch, until)),
             Output::StopQueue { group, taken } => self.hand_out(group, |dispatch| {
                 dispatch.stop_queue(&taken);
                 false
@@ -291,9 +293,7 @@ impl Engine {
                 dispatch.close();
                 false
             }),
-            Output::CloseDispatch(group) => {
-                self.intakes.remove(&group);
-            }
+            Output::CloseDispatch(group) => drop(self.intakes.remove(&group)),
             Output::Load { op, path } => self.events.push_back(EngineEvent::Load { op, path }),
             Output::Save { op, path, bytes } => self.events.push_back(EngineEvent::Save { op, path, bytes }),
             Output::Routes(view) => self.view = view,
@@ -320,6 +320,9 @@ impl Engine {
                 && let Some(failure) = dispatch.poll_failure()
             {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
+            }
+            while let Some((queue, epoch)) = dispatch.poll_ended() {
+                self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
             while let Some(event) = dispatch.poll_event() {
                 self.events.push_back(EngineEvent::Client(ClientEvent::of_dispatch(group.clone(), event)));

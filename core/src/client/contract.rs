@@ -58,6 +58,15 @@ pub enum Input {
         /// How far it got.
         last: Option<Progress>,
     },
+    /// Orderly: a handler that still ran when its queue was revoked has ended.
+    HandlerEnded {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The assignment.
+        epoch: Epoch,
+    },
     /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room) at a time.
     Failed(Group, Failure),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
@@ -239,6 +248,15 @@ pub enum Output {
         group: Group,
         /// The message.
         taken: Taken,
+    },
+    /// Orderly: the lock of a queue is ours, and messages of this assignment may be handed out until then.
+    Lease {
+        /// The group.
+        group: Group,
+        /// The assignment.
+        epoch: Epoch,
+        /// Until when; a time that has passed ends it.
+        until: Instant,
     },
     /// A queue is no longer ours; answered at once with [`Input::Revoked`].
     Revoke {
@@ -423,6 +441,16 @@ pub enum ClientEvent {
         path: String,
         /// Why.
         why: IoFailure,
+    },
+    /// Orderly: the lock of a queue was lost, or given up at the end of the time to stop. Nothing of the queue is handed
+    /// out before it is ours again.
+    LockLost {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Whether a handler still runs: another member may start the same message beside it.
+        handling: bool,
     },
     /// A broker's heartbeat answer told its wire version.
     BrokerVersion {

@@ -169,6 +169,9 @@ impl ClientMachine {
             Input::Revoked { group, queue, epoch, last } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_revoked(&queue, epoch, last.as_ref(), at, fx);
             }),
+            Input::HandlerEnded { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_handler_ended(&queue, epoch, at, fx);
+            }),
             Input::Failed(group, failure) => {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_failed(failure, at, fx));
             }
@@ -307,6 +310,15 @@ impl ClientMachine {
             ReplyTo::Offset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_offset(&queue, epoch, frame(result), at, fx);
             }),
+            ReplyTo::Lock { group, queues, asked, at: time } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_lock_reply(&queues, asked, time, frame(result), at, fx);
+            }),
+            ReplyTo::Unlock { group, queues, asked } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_unlock_reply(&queues, asked, frame(result), at, fx);
+            }),
+            ReplyTo::Check { group, queue, asked } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_check_reply(&queue, asked, frame(result), at, fx);
+            }),
             ReplyTo::StartOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_start_offset(&queue, epoch, frame(result), at, fx);
             }),
@@ -351,6 +363,7 @@ impl ClientMachine {
             TimerKey::Queue(group, queue, epoch) => {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_queue_timer(&queue, epoch, at, fx));
             }
+            TimerKey::Locks(group) => self.with_consumer(&group, Consumer::on_lock_timer),
             TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
             TimerKey::StartDeadline(group) => {
                 let mut keep = true;
@@ -405,6 +418,7 @@ impl ClientMachine {
                 if self.routes.is_broker(&endpoint) {
                     let data = self.heartbeat_data();
                     self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
+                    self.each_consumer(|consumer, at, fx| consumer.on_broker_link(&endpoint, at, fx));
                 }
             }
             Signal::LinkDown(endpoint) => {

@@ -10,7 +10,8 @@ mod strategy;
 use alloc::string::String;
 
 pub use client::{ClientConfig, parse_name_servers};
-pub use consumer::{ConsumerConfig, StartFrom};
+pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom};
+pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
@@ -42,6 +43,9 @@ pub enum ConfigError {
     /// A broadcasting group has nowhere to keep its offsets.
     #[error("broadcasting: no home directory is known; say where offsets are to be kept")]
     NoOffsetFile,
+    /// A broadcasting group is to consume in order, which this client does not do.
+    #[error("broadcasting and in order: choose one")]
+    OrderlyBroadcasting,
     /// A filter expression cannot be parsed.
     #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
     Expression {

@@ -154,6 +154,9 @@ impl<R: Runtime> ClientTask<R> {
             for failure in news.failures {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
             }
+            for (queue, epoch) in news.ended {
+                self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
+            }
             for event in news.events {
                 self.shared.events.emit(&ClientEvent::of_dispatch(group.clone(), event));
             }
@@ -188,7 +191,7 @@ impl<R: Runtime> ClientTask<R> {
                 }
             }
             Output::OpenDispatch(config) => {
-                let intake = Arc::new(Intake::new(&config, self.inbox.clone()));
+                let intake = Arc::new(Intake::new(&config, self.inbox.clone(), &self.shared.clock));
                 self.shared.add_intake(config.group.clone(), intake.clone());
                 self.intakes.insert(config.group.clone(), intake);
             }
@@ -198,6 +201,7 @@ impl<R: Runtime> ClientTask<R> {
             }),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
+            Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.intakes.get(&group).and_then(|intake| intake.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });

@@ -25,6 +25,9 @@ pub(super) fn event(event: &ClientEvent) {
             tracing::warn!(%group, %queue, why = ?clip(why), "message not handed back");
         }
         ClientEvent::Poison { group, event } => tracing::warn!(%group, ?event, "poison record"),
+        ClientEvent::LockLost { group, queue, handling } => {
+            tracing::warn!(%group, %queue, handling, "the lock of a queue is lost");
+        }
         ClientEvent::QueueStopped { group, queue, offset } => {
             tracing::error!(%group, %queue, %offset, "queue stopped at a record that cannot be passed");
         }

@@ -83,6 +83,8 @@ faults! {
     LostTail = "brk.3",
     /// Committed offsets of a broker are older than its log.
     OldOffsets = "brk.4",
+    /// A broker forgets who has locked what.
+    LostLocks = "brk.5",
     /// A broker forgets its clients.
     LostClients = "brk.6",
     /// A broker is slow.

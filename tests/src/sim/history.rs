@@ -52,6 +52,16 @@ pub struct GroupSetup {
     /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
     /// fails is passed over.
     pub broadcast: bool,
+    /// Whether it consumes its queues in order.
+    pub orderly: bool,
+}
+
+impl Setup {
+    /// Whether the group consumes its queues in order.
+    #[must_use]
+    pub fn is_orderly(&self, group: &str) -> bool {
+        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
+    }
 }
 
 impl GroupSetup {
@@ -72,6 +82,7 @@ impl Default for GroupSetup {
             pull_batch: 32,
             max_reconsume: 16,
             broadcast: false,
+            orderly: false,
         }
     }
 }
@@ -276,6 +287,38 @@ pub enum What {
         queue: Queue,
         /// The offset.
         offset: i64,
+    },
+    /// A broker locked a queue for a client, or renewed that.
+    Locked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A client gave a lock back.
+    Unlocked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A broker forgot all locks.
+    LocksLost {
+        /// The index of the broker.
+        broker: usize,
+    },
+    /// A member found a lock lost, or gave it up at the end of its time.
+    LockGone {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
     },
     /// Something else than a client changed a committed offset, or told clients another one.
     Moved {
@@ -540,6 +583,8 @@ pub struct Leftover {
     pub timers: usize,
     /// Tasks still there.
     pub tasks: usize,
+    /// Locks that brokers still keep for it.
+    pub locks: usize,
 }
 
 /// What a member did.

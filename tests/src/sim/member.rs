@@ -53,6 +53,8 @@ async fn consume(run: Run, member: Member) {
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = if setup.broadcast { builder.broadcasting() } else { builder };
+        let builder = builder.suspend(Duration::from_millis(plan.suspend_ms));
+        let builder = if setup.orderly { builder.orderly() } else { builder };
         match builder.max_reconsume(u32::try_from(setup.max_reconsume).unwrap_or(16)).start().await {
             Ok(consumer) => break consumer,
             Err(_) => run.world.reach("a consumer does not start at once"),
@@ -110,11 +112,21 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
     let max = run.plan.groups[member.group].setup.max_reconsume;
     let hopeless = max < 4 && id.is_some_and(|id| id % 20 == 7);
     let hopeless = hopeless && !run.is_calm();
-    if hopeless || world.roll(Fault::FailingListener) {
-        if world.choose(2) == 0 {
-            delivery.retry_at(DelayLevel::S1);
-        } else {
-            delivery.retry();
+    // And some of a queue in order fail for minutes, so that it waits for longer than a pull may take.
+    let setup = &run.plan.groups[member.group].setup;
+    let stubborn = setup.orderly && max > 4 && id.is_some_and(|id| id % 40 == 13) && message.reconsume_times() < 7;
+    if stubborn && !run.is_calm() && !world.is_healed() {
+        world.reach("a queue waits for minutes");
+        delivery.suspend(Duration::from_secs(30));
+        settled(Settled::Retry);
+    } else if hopeless || world.roll(Fault::FailingListener) {
+        match world.choose(2) {
+            0 if run.plan.groups[member.group].setup.orderly => {
+                let pause = world.choose(40_000);
+                delivery.suspend(Duration::from_millis(pause));
+            }
+            0 => delivery.retry_at(DelayLevel::S1),
+            _ => delivery.retry(),
         }
         settled(Settled::Retry);
     } else if world.roll(Fault::PanickingListener) {
@@ -142,6 +154,7 @@ pub(crate) async fn unstarted(world: &World, host: &Host, before: Leftover) {
             links: now.links.saturating_sub(before.links),
             timers: now.timers.saturating_sub(before.timers),
             tasks: now.tasks.saturating_sub(before.tasks),
+            locks: 0,
         };
         state.note(What::Unstarted { host, left });
     });
@@ -182,6 +195,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 world.reach("an unreadable record");
                 let queue = queue_of(&world, &queue);
                 world.note(What::Unreadable { group: name(), queue, offset: offset.to_wire() });
+            }
+            ClientEvent::LockLost { queue, handling, .. } => {
+                world.reach(if handling { "a lock is lost while a handler runs" } else { "a lock is lost" });
+                let queue = queue_of(&world, &queue);
+                world.note(What::LockGone { member: member.id, group: name(), queue });
             }
             ClientEvent::PullFailed { queue, .. } => {
                 world.reach("a pull fails");

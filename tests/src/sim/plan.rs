@@ -74,6 +74,8 @@ pub struct Group {
     pub codec: Codec,
     /// Whether queues are dealt out by circle.
     pub circle: bool,
+    /// How long a queue in order waits for a message that failed, milliseconds.
+    pub suspend_ms: u64,
 }
 
 impl Plan {
@@ -99,8 +101,10 @@ impl Plan {
             let (queue_messages, pull_batch) = if upto(0, 3) == 0 { (8, 4) } else { (1_000, 32) };
             let (members, at_once) = (upto(1, 3), upto(1, 8));
             let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
+            let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
-            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, broadcast: false };
+            let broadcast = false;
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, broadcast, orderly };
             Group {
                 consumer: None,
                 setup,
@@ -108,6 +112,7 @@ impl Plan {
                 at_once,
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
+                suspend_ms: if upto(0, 1) == 0 { 1_000 } else { upto(10, 30_000) as u64 },
             }
         });
         let groups: Vec<_> = groups.collect();
@@ -137,6 +142,7 @@ impl Plan {
                 at_once: upto(1, 4),
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: false,
+                suspend_ms: 1_000,
             });
         }
         plan
@@ -170,7 +176,15 @@ impl Default for Plan {
 
 impl Default for Group {
     fn default() -> Self {
-        Self { setup: GroupSetup::default(), consumer: None, members: 1, at_once: 1, codec: Codec::Json, circle: false }
+        Self {
+            setup: GroupSetup::default(),
+            consumer: None,
+            members: 1,
+            at_once: 1,
+            codec: Codec::Json,
+            circle: false,
+            suspend_ms: 1_000,
+        }
     }
 }
 

@@ -336,7 +336,7 @@ impl State {
     /// What a host still has of a client.
     pub(crate) fn left_on(&self, host: usize) -> Leftover {
         let state = &self.hosts[host];
-        Leftover { links: self.links_of(host), timers: state.timers, tasks: state.tasks }
+        Leftover { links: self.links_of(host), timers: state.timers, tasks: state.tasks, locks: 0 }
     }
 
     /// Lets go of everything that holds wakers.

@@ -311,6 +311,7 @@ impl Run {
             // It is not up yet; it sees that it is to leave.
             return world.with(|state| state.reach("a member leaves before it has joined"));
         };
+        let id = client.client_id().to_string();
         let twice = world.roll(Fault::BusyShutdown);
         let task = world.spawn_on(&member.host, settle::end(self.clone(), member.clone(), (client, consumer), twice));
         let took = task.await;
@@ -324,6 +325,11 @@ impl Run {
             let host = member.host.index;
             let mut left = state.left_on(host);
             left.tasks -= usize::from(member.state.living.load(Ordering::Relaxed));
+            if state.swarm.is_calm() {
+                // With faults about, giving back may fail.
+                let now = state.now;
+                left.locks = state.servers.cluster.brokers().map(|broker| broker.locks_of(now, &id)).sum();
+            }
             // A process that stood still, or whose frames were clogged, takes longer.
             let within = if state.swarm.is_calm() { WITHIN } else { WITHIN * 20 };
             state.note(What::Shutdown { host, took, within, left });

@@ -20,6 +20,7 @@ mod member;
 mod membership;
 mod names;
 mod offsets;
+mod orderly;
 mod restart;
 mod runtimes;
 mod slow;
@@ -119,6 +120,11 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
     vec![
         job("slow", |world| L::block_on(slow::scenario::<L>(world))),
         job("membership", membership::scenario::<L>),
+        job("orderly", |world| {
+            orderly::hand_over::<L>(world);
+            L::block_on(orderly::failures::<L>(world));
+        }),
+        job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));

@@ -48,20 +48,24 @@ struct Commit {
 }
 
 impl Consumer {
-    /// Commits what moved since the last time.
+    /// Commits what moved since the last time, and now and then everything: a member that gave a queue up can commit
+    /// late, and a broker can come back with older offsets.
     pub(crate) fn on_commit_timer(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running | State::Draining { .. }) {
             fx.arm(TimerKey::Commit(self.config.group.clone()), self.client.commit_interval);
-            self.commit(at, fx);
+            self.commit_rounds = self.commit_rounds.wrapping_add(1);
+            self.commit(self.commit_rounds.is_multiple_of(ROUNDS_TO_COMMIT_ALL), at, fx);
         }
     }
 
-    pub(super) fn commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
+    pub(super) fn commit(&mut self, in_any_case: bool, at: Siblings<'_>, fx: &mut Effects) {
         if self.local.is_some() {
             return self.save(fx);
         }
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
-            Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit()? })
+            // Of a queue that somebody else may consume by now nothing is committed.
+            self.holds(queue, fx.now).then_some(())?;
+            Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit(in_any_case)? })
         };
         let due: Vec<_> = self.queues.iter().filter_map(due).collect();
         for commit in due {
@@ -86,6 +90,18 @@ impl Consumer {
         if self.local.is_some() {
             return self.keep_last(queue, epoch, last);
         }
+        self.commit_last_of(queue, epoch, last, at, fx);
+        self.on_let_go(queue, epoch, last.is_some_and(|progress| progress.busy), at, fx);
+    }
+
+    fn commit_last_of(
+        &mut self,
+        queue: &MessageQueue,
+        epoch: Epoch,
+        last: Option<&Progress>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
         let key = (queue.clone(), epoch);
         let Some(known) = self.leaving.get(&key).copied() else {
             return;
@@ -95,7 +111,7 @@ impl Consumer {
             known.settled_to = settled_to;
         }
         let sent = match settled_to {
-            Some(offset) if known.committed < Some(offset) => {
+            Some(offset) if known.committed < Some(offset) && self.holds(queue, fx.now) => {
                 self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx)
             }
             Some(_) | None => false,
@@ -128,9 +144,10 @@ impl Consumer {
         self.next_of_lane(queue, stored.then_some(offset), at, fx);
         if stored && matches!(self.state, State::Committing { .. }) {
             // More may have been settled since the answered commit was sent.
-            self.commit(at, fx);
+            self.commit(false, at, fx);
         }
-        self.after_commit(fx);
+        self.free_locks(at, fx);
+        self.after_commit(at, fx);
     }
 
     /// Sends a commit, or lets it wait for those before it. `false` when its broker is unknown.
@@ -196,3 +213,5 @@ fn lane_of(queue: &MessageQueue) -> (Topic, BrokerName) {
 
 /// Java: 5 s, oneway; we wait for the answer, so that a lost commit is made again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Every so many rounds, a minute by default, all offsets are committed. Java commits all in each round.
+const ROUNDS_TO_COMMIT_ALL: u32 = 12;

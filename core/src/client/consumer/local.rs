@@ -242,9 +242,9 @@ impl Consumer {
             local.on_saved(op, result, fx);
             if saved && matches!(self.state, State::Committing { .. }) {
                 // More may have been settled since.
-                self.commit(at, fx);
+                self.commit(true, at, fx);
             }
-            self.after_commit(fx);
+            self.after_commit(at, fx);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod commit;
 mod local;
+mod lock;
 mod pull;
 mod queue;
 mod send_back;
@@ -23,7 +24,7 @@ use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
+use crate::ids::{BrokerName, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -32,6 +33,7 @@ use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageMode
 use crate::wire::subscription::SubscriptionData;
 use commit::{Lane, LastOffsets};
 use local::LocalOffsets;
+use lock::Locks;
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -55,8 +57,10 @@ pub(crate) struct Consumer {
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
     /// Where offsets are in broadcasting.
     local: Option<LocalOffsets>,
+    locks: Locks,
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
+    commit_rounds: u32,
     send_backs: BTreeMap<u64, SendBack>,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
@@ -71,6 +75,8 @@ enum State {
     Draining { deadline: Instant },
     /// The last offsets are on their way.
     Committing { unsettled: u64 },
+    /// Locks are being given back.
+    Unlocking { unsettled: u64 },
     /// Leaving the group at every broker.
     Leaving { unsettled: u64 },
 }
@@ -134,7 +140,9 @@ impl Consumer {
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
             local,
+            locks: Locks::default(),
             lanes: BTreeMap::new(),
+            commit_rounds: 0,
             send_backs: BTreeMap::new(),
             turn,
         }
@@ -163,7 +171,7 @@ impl Consumer {
                 }
                 return;
             }
-            State::Committing { .. } | State::Leaving { .. } => return,
+            State::Committing { .. } | State::Unlocking { .. } | State::Leaving { .. } => return,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         self.rebalance.stop(fx);
@@ -173,6 +181,7 @@ impl Consumer {
         arm_stop(&group, deadline, fx);
         self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
+        self.end_suspensions(fx);
     }
 
     /// Everything handed out is settled.
@@ -186,7 +195,11 @@ impl Consumer {
     pub(crate) fn on_stop_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         match self.state {
             State::Draining { deadline } => self.commit_last(deadline, at, fx),
-            State::Committing { unsettled } => self.leave(unsettled, fx),
+            State::Committing { unsettled } => {
+                self.unlock(unsettled, at, fx);
+                self.on_stop_deadline(at, fx);
+            }
+            State::Unlocking { unsettled } => self.leave(unsettled, fx),
             State::Starting { .. } | State::Running | State::Leaving { .. } => {}
         }
     }
@@ -206,7 +219,9 @@ impl Consumer {
             State::Starting { op, .. } => fx.complete(op, CommandResult::Started(Err(StartError::Closed))),
             State::Running => {}
             State::Draining { .. } => self.stopped(self.outstanding(), fx),
-            State::Committing { unsettled } | State::Leaving { unsettled } => self.stopped(unsettled, fx),
+            State::Committing { unsettled } | State::Unlocking { unsettled } | State::Leaving { unsettled } => {
+                self.stopped(unsettled, fx);
+            }
         }
     }
 
@@ -275,7 +290,7 @@ impl Consumer {
     /// Members joined or left: whoever gets a queue of ours next is to start where we are.
     pub(crate) fn on_members_changed(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running) && self.local.is_none() {
-            self.commit(at, fx);
+            self.commit(false, at, fx);
             self.on_rebalance(at, fx);
         }
     }
@@ -365,6 +380,9 @@ impl Consumer {
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            if self.config.is_orderly() {
+                self.want_lock(queue, fx);
+            }
         }
         let (group, topic) = (self.config.group.clone(), allocation.topic);
         let event =
@@ -376,6 +394,9 @@ impl Consumer {
             }
             self.locate(queue, at, fx);
         }
+        if self.config.is_orderly() {
+            self.ask_locks(at, fx);
+        }
     }
 
     fn commit_last(&mut self, deadline: Instant, at: Siblings<'_>, fx: &mut Effects) {
@@ -383,17 +404,32 @@ impl Consumer {
         fx.timers.arm(TimerKey::StopDeadline(self.config.group.clone()), deadline);
         fx.disarm(&TimerKey::Commit(self.config.group.clone()));
         if !mutant!(31) {
-            self.commit(at, fx);
+            self.commit(true, at, fx);
         }
-        self.after_commit(fx);
+        self.after_commit(at, fx);
     }
 
-    /// Leaves the group once every offset is with its broker.
-    fn after_commit(&mut self, fx: &mut Effects) {
+    /// Gives locks back and leaves the group once every offset is with its broker.
+    fn after_commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
             && !self.local.as_ref().is_some_and(LocalOffsets::is_saving)
             && self.queues.values().all(|assigned| !assigned.is_committing())
+        {
+            self.unlock(unsettled, at, fx);
+        }
+    }
+
+    fn unlock(&mut self, unsettled: u64, at: Siblings<'_>, fx: &mut Effects) {
+        self.state = State::Unlocking { unsettled };
+        self.unlock_all(at, fx);
+        self.after_unlock(fx);
+    }
+
+    /// Leaves the group once every lock is with its broker: whoever gets a queue next has not to wait for it.
+    fn after_unlock(&mut self, fx: &mut Effects) {
+        if let State::Unlocking { unsettled } = self.state
+            && self.locks.is_empty()
         {
             self.leave(unsettled, fx);
         }
@@ -406,6 +442,7 @@ impl Consumer {
             assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
+        self.drop_locks(fx);
         for id in core::mem::take(&mut self.send_backs).into_keys() {
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
             fx.disarm(&TimerKey::Republish(group.clone(), id));
@@ -431,6 +468,12 @@ impl Consumer {
 fn arm_stop(group: &Group, deadline: Instant, fx: &mut Effects) {
     let reserve = fx.now.until(deadline).checked_div(RESERVE_SHARE).unwrap_or_default().min(RESERVE_MOST);
     fx.timers.arm(TimerKey::StopDeadline(group.clone()), deadline.before(reserve));
+}
+
+/// The address to read a queue from.
+fn readable(queue: &MessageQueue, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
+    let broker = at.routes.view().brokers.get(&queue.broker)?;
+    broker.readable(wanted).map(|(id, endpoint)| (id, endpoint.clone()))
 }
 
 /// How long start waits for routes and the first heartbeat.

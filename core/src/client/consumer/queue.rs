@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::commit::LastOffsets;
 use super::pull::{PullContext, Pulled};
-use super::{Consumer, Siblings, State};
+use super::{Consumer, Siblings, State, readable};
 use crate::client::signal::{ReplyTo, Signal};
 use crate::client::view::MASTER_ID;
 use crate::client::{ClientEvent, Output, StartReason};
@@ -19,9 +19,9 @@ use crate::config::StartFrom;
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Endpoint, Epoch, Group, MessageQueue, QueueOffset};
+use crate::ids::{Epoch, Group, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::codes::{request, response};
@@ -54,6 +54,8 @@ pub(super) struct Assigned {
 /// What happens to a queue next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Orderly: its lock is not ours, or a handler of an earlier assignment still runs.
+    Locking,
     /// The broker is being asked where to start.
     Locating,
     /// A pull is under way since then, at the master or a slave.
@@ -105,11 +107,11 @@ impl Assigned {
         self.phase == Phase::Throttled && !mutant!(16)
     }
 
-    /// The offset to commit, when it is ahead of what the broker has and no commit is under way.
-    pub(super) fn to_commit(&self) -> Option<QueueOffset> {
+    /// The offset to commit, when it is ahead of what was committed, or in any case, and no commit is under way.
+    pub(super) fn to_commit(&self, in_any_case: bool) -> Option<QueueOffset> {
         let settled = self.settled_to?;
         let ahead = self.committed.is_none_or(|committed| committed < settled);
-        (ahead && !self.committing).then_some(settled)
+        ((ahead || in_any_case) && !self.committing).then_some(settled)
     }
 
     pub(super) fn on_committing(&mut self) {
@@ -155,12 +157,13 @@ impl Assigned {
 impl Consumer {
     /// Asks the broker where to start, unless that is configured or, in broadcasting, in our file.
     pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let open = self.is_open(queue, fx.now);
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
         let epoch = assigned.epoch;
-        assigned.phase = Phase::Locating;
-        if let Some(offset) = self.start_at.remove(queue) {
+        assigned.phase = if open { Phase::Locating } else { Phase::Locking };
+        if open && let Some(offset) = self.start_at.remove(queue) {
             return self.open(queue, offset, StartReason::Chosen, at, fx);
         }
         if let Some(local) = &self.local {
@@ -169,8 +172,33 @@ impl Consumer {
                 None => self.start_unstored(queue, epoch, at, fx),
             };
         }
+        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        if open && !self.ask_offset(queue, reply_to, at, fx) {
+            self.wait(queue, NO_BROKER_PAUSE, fx);
+        }
+    }
+
+    /// The lock of a queue is ours: goes on where it waited for that.
+    pub(super) fn on_open(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        match self.queues.get(queue) {
+            Some(assigned) if assigned.phase == Phase::Locking && assigned.settled_to.is_none() => {
+                self.locate(queue, at, fx);
+            }
+            Some(assigned) if assigned.phase == Phase::Locking => self.pull_on(queue, at, fx),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Asks for the stored offset; `false` when no address of the broker is known.
+    pub(super) fn ask_offset(
+        &self,
+        queue: &MessageQueue,
+        reply_to: ReplyTo,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) -> bool {
         let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-            return self.wait(queue, NO_BROKER_PAUSE, fx);
+            return false;
         };
         let request = QueryConsumerOffset {
             group: self.config.group.clone(),
@@ -179,8 +207,8 @@ impl Consumer {
             set_zero_if_not_found: None,
             broker: Some(queue.broker.clone()),
         };
-        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
         fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+        true
     }
 
     /// The stored offset, or that there is none, or that it could not be asked: three different things.
@@ -220,19 +248,18 @@ impl Consumer {
         if !self.is_locating(queue, epoch) {
             return;
         }
-        let start = match &result {
-            // Of a time, what a broker says of a queue that never had a message.
-            Ok(frame) if frame.header.ext.get("offset") == Some("-1") => Some(QueueOffset::ZERO),
-            Ok(frame) if frame.header.code == response::SUCCESS => {
-                QueueOffsetResponse::read(&frame.header.ext).ok().map(|found| found.offset)
+        let found = result.ok().filter(|frame| frame.header.code == response::SUCCESS).and_then(|frame| {
+            // Of a time, a broker says -1 of a queue that never had a message.
+            let never = frame.header.ext.get("offset") == Some("-1");
+            if never {
+                Some(QueueOffset::ZERO)
+            } else {
+                Some(QueueOffsetResponse::read(&frame.header.ext).ok()?.offset)
             }
-            Ok(_) | Err(_) => None,
-        };
-        let reason = match self.config.start_from {
-            StartFrom::Timestamp(_) => StartReason::Timestamp,
-            StartFrom::First | StartFrom::Last => StartReason::Last,
-        };
-        match start {
+        });
+        let timed = matches!(self.config.start_from, StartFrom::Timestamp(_));
+        let reason = if timed { StartReason::Timestamp } else { StartReason::Last };
+        match found {
             Some(offset) => self.open(queue, offset, reason, at, fx),
             None => self.wait(queue, ERROR_PAUSE, fx),
         }
@@ -267,7 +294,7 @@ impl Consumer {
         let (since, from_slave) = match assigned.phase {
             Phase::Pulling { since, from_slave } => (since, from_slave),
             _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
-            Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
+            Phase::Locking | Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
         };
         if assigned.epoch != epoch && !mutant!(3) {
             return;
@@ -336,10 +363,15 @@ impl Consumer {
         if !matches!(self.state, State::Running) {
             return;
         }
+        let open = self.is_open(queue, fx.now);
         let config = &self.config;
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
+        if !open {
+            assigned.phase = Phase::Locking;
+            return;
+        }
         let full = assigned.cached() > u64::from(config.queue_messages)
             || assigned.pinned() > u64::from(config.queue_mib).saturating_mul(MIB);
         if full && !mutant!(25) {
@@ -348,7 +380,8 @@ impl Consumer {
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
-        if span > u64::from(config.queue_span) || fx.pinned > self.client.cache_bytes {
+        let wide = span > u64::from(config.queue_span) && !config.is_orderly();
+        if wide || fx.pinned > self.client.cache_bytes {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -395,6 +428,7 @@ impl Consumer {
             assigned.stop(&group, queue, fx);
             assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
+            self.leave_lock(queue, assigned.epoch);
             let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
             fx.output(Output::Revoke { group, queue: queue.clone(), epoch: assigned.epoch });
@@ -402,18 +436,15 @@ impl Consumer {
     }
 
     fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
-        let retry = queue.topic == self.retry_topic;
         let (topic, queue_id, codec) = (queue.topic.clone(), queue.id, self.client.codec);
         let frame = match self.config.start_from {
             StartFrom::First => return self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
-            StartFrom::Last | StartFrom::Timestamp(_) if retry => {
+            StartFrom::Last | StartFrom::Timestamp(_) if topic == self.retry_topic => {
                 return self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx);
             }
-            StartFrom::Last => {
-                QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> { topic, queue_id }.encode(codec, Bytes::new())
-            }
-            StartFrom::Timestamp(timestamp) => {
-                SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
+            StartFrom::Last => GetMaxOffset { topic, queue_id }.encode(codec, Bytes::new()),
+            StartFrom::Timestamp(UnixMillis(timestamp)) => {
+                SearchOffset { topic, queue_id, timestamp }.encode(codec, Bytes::new())
             }
         };
         let Some((_, to)) = readable(queue, MASTER_ID, at) else {
@@ -460,26 +491,30 @@ impl Consumer {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
         let next = if mutant!(5) { QueueOffset::ZERO } else { next };
-        assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
-        let old = assigned.epoch;
-        fx.event(ClientEvent::OffsetIllegal {
-            group: group.clone(),
-            queue: queue.clone(),
-            asked,
-            next,
-            min: bounds.0,
-            max: bounds.1,
-        });
+        let (min, max) = bounds;
+        fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
+        self.restart_at(queue, next, fx);
+        self.commit(false, at, fx);
+        self.pull_on(queue, at, fx);
+    }
+
+    /// Goes on elsewhere in a queue, as a new assignment: what was pulled under the old one counts no more.
+    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: QueueOffset, fx: &mut Effects) {
+        let Some(mut assigned) = self.queues.remove(queue) else {
+            return;
+        };
+        let (group, old) = (self.config.group.clone(), assigned.epoch);
+        assigned.stop(&group, queue, fx);
+        assigned.unpin(fx);
         self.drop_send_backs(queue, old, fx);
+        self.leave_lock(queue, old);
         fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
         let epoch = Epoch(fx.fresh_id());
-        let mut assigned = Assigned::new(queue, epoch);
-        assigned.next = next;
-        assigned.settled_to = Some(next);
-        self.queues.insert(queue.clone(), assigned);
-        self.commit(at, fx);
-        self.pull_on(queue, at, fx);
+        let running = matches!(self.state, State::Running);
+        let phase = if running { Phase::Locking } else { Phase::Stopped };
+        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
+        self.queues.insert(queue.clone(), fresh);
     }
 
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
@@ -517,7 +552,12 @@ impl Consumer {
             let requests = fx.replies().filter(of_queue).count();
             let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
             let causes = (requests, timer);
+            self.check_lock(queue, fx);
             match assigned.phase {
+                Phase::Locking => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(self.config.is_orderly() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
+                }
                 Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
                 Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
                 Phase::Throttled => {
@@ -531,11 +571,7 @@ impl Consumer {
     }
 }
 
-/// The address to read a queue from.
-fn readable(queue: &MessageQueue, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
-    let broker = at.routes.view().brokers.get(&queue.broker)?;
-    broker.readable(wanted).map(|(id, endpoint)| (id, endpoint.clone()))
-}
+type GetMaxOffset = QueueOffsetRequest<{ request::GET_MAX_OFFSET }>;
 
 /// How long a broker may hold a pull. Java `BROKER_SUSPEND_MAX_TIME_MILLIS`.
 const SUSPEND_MILLIS: i64 = 15_000;

@@ -31,12 +31,27 @@ fn offsets_are_committed_every_five_seconds_when_they_moved() {
 }
 
 #[test]
+fn what_somebody_else_may_have_put_back_is_committed_again() {
+    let mut world = world();
+    world.advance(49_999);
+    assert_eq!(committed(&world), [0; 0]);
+    world.advance(5_001);
+    assert_eq!(committed(&world), [500], "once a minute");
+    let asked = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(asked, answer(0, |_| (), []));
+    world.advance(59_999);
+    assert_eq!(committed(&world), [0; 0]);
+    world.advance(1);
+    assert_eq!(committed(&world), [500]);
+}
+
+#[test]
 fn a_commit_stays_behind_what_is_unsettled() {
     let mut world = world();
     let pull = world.pull("T");
     world.found(pull, 500..505);
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     for taken in [&taken[0], &taken[1], &taken[3]] {
         world.dispatch(&"g".into(), |dispatch| {
             dispatch.settle(taken, Outcome::Done);
@@ -78,7 +93,7 @@ fn a_revoked_queue_commits_its_last_settled_offset() {
     let pull = world.pull("T");
     world.found(pull, 500..505);
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     world.dispatch(&"g".into(), |dispatch| {
         dispatch.settle(&taken[0], Outcome::Done);
         dispatch.settle(&taken[1], Outcome::Done);

@@ -10,7 +10,9 @@ mod broadcasts;
 mod commits;
 mod heartbeats;
 mod links;
+mod locks;
 mod names;
+mod order;
 mod pulls;
 mod random;
 mod rebalances;
@@ -25,12 +27,12 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use super::*;
-use crate::dispatch::{Dispatch, DispatchConfig, Outcome};
+use crate::dispatch::{Dispatch, DispatchConfig, Outcome, Settled, Taken};
 use crate::error::IoFailure;
 use crate::error::{IoKind, Sent};
 use crate::ids::{BrokerName, ClientId, Opaque};
 use crate::ids::{Endpoint, QueueOffset, Topic};
-use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
+use crate::wire::body::{BrokerData, ConsumerList, JsonForm, LockQueues, LockedQueues, Perm, QueueData, TopicRoute};
 use crate::wire::frame;
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::{ExtWriter, HeaderLimits};
@@ -98,6 +100,8 @@ struct World {
     broken: BTreeSet<String>,
     /// Reads and writes are left under way.
     slow_disk: bool,
+    /// Queues of `T` that another member has locked.
+    foreign: BTreeSet<i32>,
 }
 
 impl World {
@@ -134,6 +138,7 @@ impl World {
             disk: Vec::new(),
             broken: BTreeSet::new(),
             slow_disk: false,
+            foreign: BTreeSet::new(),
         }
     }
 
@@ -180,6 +185,7 @@ impl World {
     fn pump(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             self.log.push(alloc::format!("{:?} {output:?}", self.now));
+            assert!(self.log.len() < 200_000, "no rest: {:#?}", &self.log[199_980..]);
             assert_eq!(self.closed, 0, "nothing follows the end: {output:?}");
             self.on_output(output);
         }
@@ -227,6 +233,9 @@ impl World {
             Output::Redeliver { group, taken } => self.dispatch(&group, |dispatch| {
                 dispatch.redeliver(&taken);
             }),
+            Output::Lease { group, epoch, until } => self.dispatch(&group, |dispatch| {
+                dispatch.lease(epoch, until);
+            }),
             Output::StopQueue { group, taken } => self.dispatch(&group, |dispatch| dispatch.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.dispatches.get_mut(&group).and_then(|dispatch| dispatch.revoke(epoch));
@@ -255,6 +264,9 @@ impl World {
         for group in groups {
             while let Some(progress) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_progress) {
                 self.input(Input::Progress(group.clone(), progress));
+            }
+            while let Some((queue, epoch)) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_ended) {
+                self.input(Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
             while self.machine.failure_room(&group) > 0
                 && let Some(failure) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_failure)
@@ -346,6 +358,11 @@ impl World {
             request::SEARCH_OFFSET_BY_TIMESTAMP => {
                 answer(0, |out| out.int("offset", asked.field("timestamp").parse().unwrap()), [])
             }
+            request::LOCK_BATCH_MQ => {
+                let mut queues = LockQueues::decode(&asked.frame.body).unwrap().queues;
+                queues.retain(|queue| queue.topic.as_str() != "T" || !self.foreign.contains(&queue.id));
+                answer(0, |_| (), LockedQueues { queues }.encode())
+            }
             request::GET_MAX_OFFSET => answer(0, |out| out.int("offset", 500), []),
             request::SEND_MESSAGE_V2 => answer(
                 0,
@@ -434,7 +451,8 @@ impl World {
     /// Takes what is ready, and settles it so.
     fn consume(&mut self, outcome: Outcome) -> usize {
         let mut taken = Vec::new();
-        self.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+        let now = self.now;
+        self.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(now))));
         let count = taken.len();
         for taken in taken {
             self.dispatch(&"g".into(), |dispatch| {
@@ -442,6 +460,20 @@ impl World {
             });
         }
         count
+    }
+
+    /// Takes what is handed out next.
+    fn take_one(&mut self) -> Option<Taken> {
+        let (now, mut taken) = (self.now, None);
+        self.dispatch(&"g".into(), |dispatch| taken = dispatch.take(now));
+        taken
+    }
+
+    fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
+        let mut settled = Settled::Released;
+        self.dispatch(&"g".into(), |dispatch| settled = dispatch.settle(taken, outcome));
+        self.run();
+        settled
     }
 
     fn result(&self, op: OpId) -> &CommandResult {

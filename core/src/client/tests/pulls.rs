@@ -163,7 +163,7 @@ fn an_illegal_offset_begins_a_new_assignment() {
     let pull = world.pull("T");
     world.found(pull, 500..510);
     let mut held = None;
-    world.dispatch(&"g".into(), |dispatch| held = dispatch.take());
+    world.dispatch(&"g".into(), |dispatch| held = dispatch.take(Instant::ZERO));
     let pull = world.pull("T");
     let frame = pulled(&pull, response::PULL_OFFSET_MOVED, 900, Vec::new());
     world.reply(pull, frame);
@@ -243,7 +243,7 @@ fn enough_messages_stop_the_pulls_until_half_are_settled() {
     world.advance(60_000);
     assert_eq!(world.pulls("T"), 0, "time changes nothing");
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     for (count, taken) in taken.iter().enumerate() {
         let mut urgent = false;
         world.dispatch(&"g".into(), |dispatch| {

@@ -12,7 +12,7 @@ use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery};
 use crate::client::{Command, CommandResult, Drained, StartError};
-use crate::config::{ConsumerConfig, StartFrom, Strategy};
+use crate::config::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
@@ -60,7 +60,7 @@ impl PushConsumerBuilder {
 
     /// Each member gets all messages, instead of sharing them with the others.
     ///
-    /// There is no retry topic then: a message that fails is dropped, with an event. Offsets are kept in a file, from
+    /// Not together with `orderly`. There is no retry topic then: a message that fails is dropped, with an event. Offsets are kept in a file, from
     /// which the member goes on after a restart: see [`ClientBuilder::offset_dir`](super::ClientBuilder::offset_dir).
     #[must_use]
     pub const fn broadcasting(mut self) -> Self {
@@ -98,10 +98,39 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16.
+    /// Consumes each queue in order: its messages one after the other, by one member of the group at a time, under a
+    /// lock at the broker. [`PushConsumer::run`] then works on so many queues at once. A message that fails holds its
+    /// queue up: after [`PushConsumerBuilder::suspend`] it comes again, without end unless
+    /// [`PushConsumerBuilder::max_reconsume`] sets one.
+    ///
+    /// A handler may run for as long as it likes while its queue is ours, and when the queue moves to another member,
+    /// that one waits for it.
+    #[must_use]
+    pub const fn orderly(mut self) -> Self {
+        self.config.mode = ConsumeMode::Orderly;
+        self
+    }
+
+    /// Orderly: how long a queue waits before a message that failed comes again, 10 ms to 30 s. Default: 1 s.
+    #[must_use]
+    pub const fn suspend(mut self, pause: Duration) -> Self {
+        self.config.suspend = pause;
+        self
+    }
+
+    /// Orderly: whether [`Delivery::ack`] lets the offset pass the message, or leaves that to a later
+    /// [`Delivery::commit`] of its queue. At most [`PushConsumerBuilder::queue_messages`] of a queue can wait for it.
+    /// Default: yes.
+    #[must_use]
+    pub const fn auto_commit(mut self, auto: bool) -> Self {
+        self.config.auto_commit = auto;
+        self
+    }
+
+    /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16, orderly without end.
     #[must_use]
     pub const fn max_reconsume(mut self, times: u32) -> Self {
-        self.config.max_reconsume = times;
+        self.config.max_reconsume = Some(times);
         self
     }
 
@@ -171,7 +200,7 @@ impl PushConsumer {
     }
 
     /// Calls `handler` for each message, with up to `at_once` running at the same time in this task, until the
-    /// consumer is stopped. A handler that panics has failed its message.
+    /// consumer is stopped: orderly, each for another queue. A handler that panics has failed its message.
     pub async fn run<F, Fut>(&self, at_once: usize, handler: F)
     where
         F: Fn(Delivery) -> Fut + Send,

@@ -145,6 +145,8 @@ proptest! {
         let topic = Topic::from(&names.0);
         comes_back(&GetRouteInfo { topic: topic.clone(), standard_json })?;
         comes_back(&HeartBeat {})?;
+        comes_back(&LockBatchMq {})?;
+        comes_back(&UnlockBatchMq {})?;
         comes_back(&Empty)?;
         comes_back(&GetConsumerList { group: (&names.1).into() })?;
         comes_back(&NotifyConsumerIdsChanged { group: (&names.1).into() })?;

@@ -105,9 +105,7 @@ impl Ledger {
             self.open.entry(key).or_default().insert(copy.offset, copy.id);
         }
         // A copy on its way to a retry topic takes the place of the one that failed.
-        let goal = copy.real_topic.as_deref().unwrap_or(topic);
-        let group = goal.strip_prefix(RETRY).or_else(|| goal.strip_prefix(DEAD));
-        if let (Some(group), Some(id)) = (group, copy.id) {
+        if let (Some(group), Some(id)) = (goal_of(copy), copy.id) {
             let failed = self.failed.remove(&(Arc::from(group), id)).unwrap_or_default();
             failed.into_iter().for_each(|(queue, offset)| self.handled(&(Arc::from(group), queue), offset));
         }
@@ -140,6 +138,12 @@ impl Ledger {
             open.remove(&offset);
         }
     }
+}
+
+/// The group whose retry or dead-letter topic a copy is in, or on its way to.
+pub(super) fn goal_of(copy: &Copy) -> Option<&str> {
+    let goal = copy.real_topic.as_deref().unwrap_or(&copy.queue.topic);
+    goal.strip_prefix(RETRY).or_else(|| goal.strip_prefix(DEAD))
 }
 
 /// Before the group in the name of its retry topic.
