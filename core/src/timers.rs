@@ -26,6 +26,8 @@ pub(crate) enum TimerKey {
     Rebalance(Group),
     /// A queue's next pull, or its next try to find where to start.
     Queue(Group, MessageQueue, Epoch),
+    /// Ask for, renew or give back locks of a group.
+    Locks(Group),
     /// Commit the offsets of a group.
     Commit(Group),
     /// Starting a group has taken long enough.

@@ -17,7 +17,7 @@ use rocketmq_core::wire::{Codec, ExtWriter, Frame};
 
 use crate::world::World;
 
-/// Up to [`MOST`] requests, each at some step of a consumer's work: every one that wants an answer gets one, which
+/// Up to `MOST` requests, each at some step of a consumer's work: every one that wants an answer gets one, which
 /// tells nothing, and the consumer gets the same messages, pulls and commits the same offsets as without them.
 pub fn server_request(data: &[u8]) {
     static CALM: OnceLock<Work> = OnceLock::new();

@@ -1,6 +1,7 @@
 //! How sub-machines speak: signals between them, and continuations for the requests they make.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::consumer::PullContext;
 use crate::ids::{Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
@@ -83,8 +84,14 @@ pub(crate) enum ReplyTo {
     Members { group: Group, topic: Topic, round: u64 },
     /// The stored offset of a queue.
     Offset { group: Group, queue: MessageQueue, epoch: Epoch },
-    /// The end of a queue without stored offset.
-    EndOffset { group: Group, queue: MessageQueue, epoch: Epoch },
+    /// Locks asked for at this time.
+    Lock { group: Group, queues: Vec<MessageQueue>, asked: u64, at: Instant },
+    /// Locks given back.
+    Unlock { group: Group, queues: Vec<MessageQueue>, asked: u64 },
+    /// How far a queue was consumed while its lock was not ours.
+    Check { group: Group, queue: MessageQueue, asked: u64 },
+    /// The start of a queue without stored offset.
+    StartOffset { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A pull.
     Pull { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A commit.

@@ -1,13 +1,15 @@
 //! Push consumers.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, check_group, check_topic};
+use super::{ConfigError, Strategy, check_group, check_topic};
 use crate::dispatch::PoisonPolicy;
-use crate::ids::{Group, Topic};
+use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
+use crate::wire::body::MessageModel;
 use crate::wire::subscription::SubscriptionData;
 
 /// Configuration of one push consumer group.
@@ -17,8 +19,14 @@ pub struct ConsumerConfig {
     pub group: Group,
     /// Topics and their tag expressions, `*` for all.
     pub subscriptions: Vec<(Topic, String)>,
+    /// Whether the members share the messages, or each gets all. Java `messageModel`: clustering.
+    pub model: MessageModel,
+    /// Broadcasting: the file that offsets are kept in, if it is not to be the one in the client's folder.
+    pub offset_file: Option<String>,
     /// Where a group without stored offset starts. Java `consumeFromWhere`: last.
     pub start_from: StartFrom,
+    /// Where these queues are consumed from first, whatever is stored and whatever `start_from` says.
+    pub start_at: BTreeMap<MessageQueue, QueueOffset>,
     /// How queues are shared out. Every member must use the same. Java `allocateMessageQueueStrategy`: averagely.
     pub strategy: Strategy,
     /// Unsettled messages of a queue above which it is not pulled. Java `pullThresholdForQueue`: 1,000.
@@ -31,8 +39,17 @@ pub struct ConsumerConfig {
     pub pull_batch: u32,
     /// Pause between two pulls of a queue that had messages. Java `pullInterval`: 0.
     pub pull_interval: Duration,
-    /// Deliveries of a message before it goes to the dead-letter queue. Java `maxReconsumeTimes`: 16.
-    pub max_reconsume: u32,
+    /// How the messages of a queue are handed out. Java: the kind of the listener.
+    pub mode: ConsumeMode,
+    /// Redeliveries of a message before it goes to the dead-letter queue; `None` is 16, orderly without end. Java
+    /// `maxReconsumeTimes`: -1, which means the same.
+    pub max_reconsume: Option<u32>,
+    /// Orderly: how long a queue waits before a message that failed comes again. Java `suspendCurrentQueueTimeMillis`:
+    /// 1 s, between 10 ms and 30 s.
+    pub suspend: Duration,
+    /// Orderly: whether what is consumed may be committed at once, or waits for an explicit commit. Java
+    /// `ConsumeOrderlyContext.autoCommit`: yes.
+    pub auto_commit: bool,
     /// What to do with records that cannot be decoded.
     pub on_poison: PoisonPolicy,
 }
@@ -48,16 +65,18 @@ pub enum StartFrom {
     Last,
     /// At the first message there is.
     First,
+    /// At the first message stored at this time or later.
+    Timestamp(UnixMillis),
 }
 
-/// How queues are shared out among the members of a group.
+/// How the messages of a queue are handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Neighbouring queues to each member (Java `AVG`).
+pub enum ConsumeMode {
+    /// Any number at once (Java `MessageListenerConcurrently`).
     #[default]
-    Averagely,
-    /// One queue each in turn (Java `AVG_BY_CIRCLE`).
-    AveragelyByCircle,
+    Concurrent,
+    /// One after the other, in order, by one member at a time (Java `MessageListenerOrderly`).
+    Orderly,
 }
 
 impl ConsumerConfig {
@@ -67,16 +86,41 @@ impl ConsumerConfig {
         Self {
             group,
             subscriptions: Vec::new(),
+            model: MessageModel::default(),
+            offset_file: None,
             start_from: StartFrom::default(),
+            start_at: BTreeMap::new(),
             strategy: Strategy::default(),
             queue_messages: 1_000,
             queue_mib: 100,
             queue_span: 2_000,
             pull_batch: 32,
             pull_interval: Duration::ZERO,
-            max_reconsume: 16,
+            mode: ConsumeMode::default(),
+            max_reconsume: None,
+            suspend: Duration::from_secs(1),
+            auto_commit: true,
             on_poison: PoisonPolicy::default(),
         }
+    }
+
+    /// Whether queues are consumed in order.
+    #[must_use]
+    pub const fn is_orderly(&self) -> bool {
+        matches!(self.mode, ConsumeMode::Orderly)
+    }
+
+    /// Whether a queue is consumed only under its lock at the broker: in order, and by one member of the group.
+    #[must_use]
+    pub(crate) fn needs_locks(&self) -> bool {
+        self.is_orderly() && self.model == MessageModel::Clustering
+    }
+
+    /// Redeliveries of a message before it goes to the dead-letter queue, as it stands on the wire.
+    #[must_use]
+    pub fn max_reconsume_times(&self) -> i32 {
+        let unset = if self.is_orderly() { i32::MAX } else { MAX_RECONSUME };
+        self.max_reconsume.map_or(unset, |times| i32::try_from(times).unwrap_or(i32::MAX))
     }
 
     /// Checks every rule, as Java's `checkConfig` does.
@@ -100,7 +144,10 @@ impl ConsumerConfig {
         range("queue_mib", self.queue_mib, 1, 1_024)?;
         range("queue_span", self.queue_span, 1, 65_535)?;
         range("pull_batch", self.pull_batch, 1, 1_024)?;
-        range("max_reconsume", self.max_reconsume, 0, 1_000_000)?;
+        range("max_reconsume", self.max_reconsume.unwrap_or(0), 0, 1_000_000)?;
+        if !(MIN_SUSPEND..=MAX_SUSPEND).contains(&self.suspend) {
+            return Err(ConfigError::Range { name: "suspend (ms)", least: 10, most: 30_000 });
+        }
         if self.pull_interval > MAX_PULL_INTERVAL {
             return Err(ConfigError::Range { name: "pull_interval (ms)", least: 0, most: 65_535 });
         }
@@ -117,6 +164,12 @@ fn range(name: &'static str, value: u32, least: u32, most: u32) -> Result<(), Co
 
 /// The group name that Java refuses.
 const DEFAULT_CONSUMER: &str = "DEFAULT_CONSUMER";
+/// Java's meaning of an unset `maxReconsumeTimes` for a concurrent group.
+const MAX_RECONSUME: i32 = 16;
+/// The least a queue waits. Source: Java `ConsumeMessageOrderlyService.submitConsumeRequestLater`.
+pub(crate) const MIN_SUSPEND: Duration = Duration::from_millis(10);
+/// The most a queue waits. Source: the same.
+pub(crate) const MAX_SUSPEND: Duration = Duration::from_secs(30);
 /// Java's bound on `pullInterval`.
 const MAX_PULL_INTERVAL: Duration = Duration::from_millis(65_535);
 
@@ -152,8 +205,21 @@ mod tests {
         assert_eq!(config(|c| c.queue_mib = 1_025), range("queue_mib", 1, 1_024));
         assert_eq!(config(|c| c.queue_span = 65_536), range("queue_span", 1, 65_535));
         assert_eq!(config(|c| c.pull_batch = 1_025), range("pull_batch", 1, 1_024));
-        assert_eq!(config(|c| c.max_reconsume = 1_000_001), range("max_reconsume", 0, 1_000_000));
+        assert_eq!(config(|c| c.max_reconsume = Some(1_000_001)), range("max_reconsume", 0, 1_000_000));
+        let pause = |millis| config(|c| c.suspend = Duration::from_millis(millis));
+        assert_eq!((pause(9), pause(10)), (range("suspend (ms)", 10, 30_000), Ok(())));
+        assert_eq!((pause(30_000), pause(30_001)), (Ok(()), range("suspend (ms)", 10, 30_000)));
         let slow = config(|c| c.pull_interval = Duration::from_millis(65_536));
         assert_eq!(slow, range("pull_interval (ms)", 0, 65_535));
+    }
+
+    #[test]
+    fn an_orderly_group_redelivers_without_end_unless_told() {
+        let mut config = ConsumerConfig::new("g".into());
+        assert_eq!(config.max_reconsume_times(), 16);
+        config.mode = ConsumeMode::Orderly;
+        assert_eq!(config.max_reconsume_times(), i32::MAX);
+        config.max_reconsume = Some(3);
+        assert_eq!(config.max_reconsume_times(), 3);
     }
 }

@@ -8,9 +8,10 @@
 mod batch;
 mod queue;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
 
@@ -19,6 +20,8 @@ use bytes::Bytes;
 use crate::config::ConsumerConfig;
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
+use crate::time::Instant;
+use crate::wire::body::MessageModel;
 use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
 
@@ -31,6 +34,11 @@ pub struct Dispatch {
     by_epoch: BTreeMap<Epoch, usize>,
     /// Queues with something to hand out, in turn.
     ring: VecDeque<usize>,
+    /// Until when messages of an assignment may be handed out. Orderly only.
+    leases: BTreeMap<Epoch, Instant>,
+    /// Assignments that were revoked while a message of theirs was in a handler. Orderly only.
+    lingering: BTreeSet<Epoch>,
+    ended: VecDeque<(Arc<MessageQueue>, Epoch)>,
     failed: VecDeque<Failure>,
     events: VecDeque<DispatchEvent>,
     dirty: VecDeque<usize>,
@@ -49,6 +57,10 @@ pub struct DispatchConfig {
     pub low_bytes: u64,
     /// Whether a failed message is done (broadcasting) or goes back to the broker (clustering).
     pub drop_failed: bool,
+    /// Whether a queue hands out one message at a time, in order, and only while its lease lasts.
+    pub orderly: bool,
+    /// Orderly: whether what is done is settled at once, or with the next [`Outcome::Committed`].
+    pub auto_commit: bool,
 }
 
 impl DispatchConfig {
@@ -56,10 +68,16 @@ impl DispatchConfig {
     #[must_use]
     pub fn of(config: &ConsumerConfig) -> Self {
         Self {
-            on_poison: config.on_poison,
+            on_poison: match (config.model, config.on_poison) {
+                // There is nobody to hand it back to.
+                (MessageModel::Broadcasting, PoisonPolicy::SendBack) => PoisonPolicy::Skip,
+                (_, policy) => policy,
+            },
             low_messages: u64::from(config.queue_messages) / 2,
             low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
-            drop_failed: false,
+            drop_failed: config.model == MessageModel::Broadcasting,
+            orderly: config.is_orderly(),
+            auto_commit: config.auto_commit || !config.is_orderly(),
         }
     }
 }
@@ -67,7 +85,8 @@ impl DispatchConfig {
 /// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoisonPolicy {
-    /// Hand it back to the broker by its physical offset; a refusal stops the queue.
+    /// Hand it back to the broker by its physical offset; a refusal stops the queue. In broadcasting, where nothing is
+    /// handed back, it is passed over as by `Skip`.
     #[default]
     SendBack,
     /// Stop handing out this queue at the record.
@@ -130,13 +149,24 @@ impl Taken {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Consumed: the offset may pass it.
+    /// Consumed: the offset may pass it, without [`DispatchConfig::auto_commit`] when a later one is committed.
     Done,
-    /// Failed: hand it back at this delay level (0 lets the broker choose, negative means dead letter).
+    /// Consumed, and the offset may pass it and all that was done of its queue before.
+    Committed,
+    /// Failed: hand it back at this delay level (0 lets the broker choose, negative means dead letter). Orderly: its
+    /// queue waits, then it comes again, unless it is a dead letter.
     Failed {
         /// The delay level.
         level: i32,
     },
+    /// Failed: its queue waits so long, then it comes again. Only in order; else the broker chooses the delay.
+    Suspended {
+        /// How long.
+        pause: Duration,
+    },
+    /// It comes again, after all that was done of its queue since the last commit. With
+    /// [`DispatchConfig::auto_commit`] it failed.
+    RolledBack,
 }
 
 /// Whether settling had an effect.
@@ -155,8 +185,20 @@ pub struct Failure {
     pub taken: Taken,
     /// The delay level.
     pub level: i32,
+    /// Orderly: how long the queue waits, if not as long as configured.
+    pub pause: Option<Duration>,
+    /// Orderly: it was rolled back, which is no failure of its own.
+    pub rolled_back: bool,
     /// The reason, when the record is poison.
     pub poison: Option<PoisonCause>,
+}
+
+impl Failure {
+    /// A failed message that goes back at this level.
+    #[must_use]
+    pub const fn new(taken: Taken, level: i32) -> Self {
+        Self { taken, level, pause: None, rolled_back: false, poison: None }
+    }
 }
 
 /// Something a user should know.
@@ -172,6 +214,13 @@ pub enum DispatchEvent {
         reason: PoisonCause,
         /// What is done about it.
         policy: PoisonPolicy,
+    },
+    /// A failed message of a broadcasting group was passed over.
+    Dropped {
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset in the queue.
+        offset: QueueOffset,
     },
 }
 
@@ -190,6 +239,8 @@ pub struct Progress {
     pub released_bytes: u64,
     /// Messages handed out and not settled.
     pub outstanding: u64,
+    /// Orderly: whether one of them is in a handler.
+    pub busy: bool,
 }
 
 impl Dispatch {
@@ -201,6 +252,9 @@ impl Dispatch {
             queues: Vec::new(),
             by_epoch: BTreeMap::new(),
             ring: VecDeque::new(),
+            leases: BTreeMap::new(),
+            lingering: BTreeSet::new(),
+            ended: VecDeque::new(),
             failed: VecDeque::new(),
             events: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -213,22 +267,46 @@ impl Dispatch {
     ///
     /// Returns how many messages it makes ready.
     pub fn deliver(&mut self, batch: Arc<Batch>) -> usize {
-        let ready = batch.items.len();
+        let mut ready = batch.items.len();
         let slot = match self.by_epoch.get(&batch.epoch) {
             Some(slot) => *slot,
-            None => self.assign(Queue::new(batch.queue.clone(), batch.epoch, batch.from), batch.epoch),
+            None => {
+                let mut queue = Queue::new(batch.queue.clone(), batch.epoch, batch.from);
+                if self.config.orderly {
+                    queue.put_in_order(self.leases.get(&batch.epoch).copied());
+                }
+                self.assign(queue, batch.epoch)
+            }
         };
         let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) else {
             return 0;
         };
         queue.push(batch);
         queue.mark_dirty(slot, &mut self.dirty);
-        queue.enter_ring(slot, &mut self.ring);
+        let entered = queue.enter_ring(slot, &mut self.ring);
+        if self.config.orderly {
+            ready = usize::from(entered);
+        }
         if self.open { ready } else { 0 }
     }
 
-    /// Hands out the next message, `None` when there is none now.
-    pub fn take(&mut self) -> Option<Taken> {
+    /// Orderly: messages of this assignment may be handed out until then.
+    ///
+    /// Returns whether there is something to hand out.
+    pub fn lease(&mut self, epoch: Epoch, until: Instant) -> bool {
+        self.leases.insert(epoch, until);
+        let slot = self.by_epoch.get(&epoch).copied();
+        if let Some(slot) = slot
+            && let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut)
+        {
+            queue.put_in_order(Some(until));
+            queue.enter_ring(slot, &mut self.ring);
+        }
+        self.has_ready()
+    }
+
+    /// Hands out the next message, `None` when there is none now. The time matters to leases only.
+    pub fn take(&mut self, now: Instant) -> Option<Taken> {
         if !self.open {
             return None;
         }
@@ -237,12 +315,16 @@ impl Dispatch {
                 self.ring.pop_front();
                 continue;
             };
-            let Some(next) = queue.next(slot) else {
+            let Some(next) = queue.next(slot, now) else {
                 queue.leave_ring();
                 self.ring.pop_front();
                 continue;
             };
-            if next.last_of_batch && self.ring.len() > 1 {
+            if self.config.orderly {
+                queue.leave_ring();
+                queue.mark_dirty(slot, &mut self.dirty);
+                self.ring.pop_front();
+            } else if next.last_of_batch && self.ring.len() > 1 {
                 self.ring.rotate_left(1);
             }
             let poison = match next.taken.item().map(|item| &item.content) {
@@ -264,8 +346,14 @@ impl Dispatch {
     /// gives it back when the policy is to deliver it all the same.
     pub fn poisoned(&mut self, taken: Taken, reason: PoisonCause) -> Option<Taken> {
         let policy = self.config.on_poison;
-        // Of a queue that is no longer ours nothing is sent, and nothing passed.
-        queue_of(&mut self.queues, &taken)?;
+        let Some(queue) = queue_of(&mut self.queues, &taken) else {
+            // Of a queue that is no longer ours nothing is sent, and nothing passed.
+            self.end_of(&taken);
+            return None;
+        };
+        if policy != PoisonPolicy::Deliver {
+            queue.handler_ended();
+        }
         self.events.push_back(DispatchEvent::Poison {
             queue: (*taken.batch.queue).clone(),
             offset: taken.item().map_or(taken.batch.from, |item| item.offset),
@@ -275,7 +363,9 @@ impl Dispatch {
         self.urgent = true;
         match policy {
             PoisonPolicy::Deliver => return Some(taken),
-            PoisonPolicy::SendBack => self.failed.push_back(Failure { taken, level: 0, poison: Some(reason) }),
+            PoisonPolicy::SendBack => {
+                self.failed.push_back(Failure { poison: Some(reason), ..Failure::new(taken, 0) });
+            }
             PoisonPolicy::Skip => {
                 self.settle(&taken, Outcome::Done);
             }
@@ -288,20 +378,48 @@ impl Dispatch {
     pub fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
         let config = self.config;
         let Some(queue) = queue_of(&mut self.queues, taken) else {
+            self.end_of(taken);
             return Settled::Released;
         };
-        match outcome {
-            Outcome::Failed { level } if !config.drop_failed => {
-                let failure = Failure { taken: taken.clone(), level, poison: None };
-                self.failed.push_back(failure);
-                self.urgent = true;
+        queue.handler_ended();
+        let failure = match outcome {
+            Outcome::Done | Outcome::Committed => None,
+            Outcome::Failed { .. } if config.drop_failed && !config.orderly => None,
+            Outcome::Failed { level } => Some(Failure::new(taken.clone(), level)),
+            Outcome::Suspended { .. } if !config.orderly => return self.settle(taken, Outcome::Failed { level: 0 }),
+            Outcome::RolledBack if config.auto_commit => return self.settle(taken, Outcome::Failed { level: 0 }),
+            Outcome::Suspended { pause } => Some(Failure { pause: Some(pause), ..Failure::new(taken.clone(), 0) }),
+            Outcome::RolledBack => {
+                queue.roll_back();
+                Some(Failure { rolled_back: true, ..Failure::new(taken.clone(), 0) })
             }
-            Outcome::Done | Outcome::Failed { .. } => {
-                let crossed_low = queue.settle(taken.span, taken.index, &config);
-                queue.mark_dirty(taken.slot, &mut self.dirty);
-                self.urgent |= crossed_low || !self.open;
+        };
+        if let Some(failure) = failure {
+            if mutant!(43) {
+                queue.enter_ring(taken.slot, &mut self.ring);
             }
+            self.failed.push_back(failure);
+            self.urgent = true;
+            return Settled::Applied;
         }
+        let crossed_low = if config.auto_commit {
+            queue.settle(taken.span, taken.index, &config)
+        } else if outcome == Outcome::Committed {
+            queue.commit(taken, &config)
+        } else {
+            queue.hold(taken);
+            false
+        };
+        queue.mark_dirty(taken.slot, &mut self.dirty);
+        if config.orderly {
+            queue.enter_ring(taken.slot, &mut self.ring);
+        }
+        let dropped = !matches!(outcome, Outcome::Done | Outcome::Committed);
+        if dropped {
+            let offset = taken.item().map_or(taken.batch.from, |item| item.offset);
+            self.events.push_back(DispatchEvent::Dropped { queue: (*taken.batch.queue).clone(), offset });
+        }
+        self.urgent |= crossed_low || dropped || !self.open;
         Settled::Applied
     }
 
@@ -313,7 +431,10 @@ impl Dispatch {
             return false;
         };
         queue.redeliver(taken);
+        queue.mark_dirty(taken.slot, &mut self.dirty);
         queue.enter_ring(taken.slot, &mut self.ring);
+        // The drain may be over.
+        self.urgent |= !self.open;
         true
     }
 
@@ -328,12 +449,17 @@ impl Dispatch {
     ///
     /// Returns its last progress; later settlements of it are [`Settled::Released`].
     pub fn revoke(&mut self, epoch: Epoch) -> Option<Progress> {
+        self.leases.remove(&epoch);
         let slot = self.by_epoch.remove(&epoch)?;
         let mut gone = self.queues.get_mut(slot)?.take()?;
         self.ring.retain(|member| *member != slot);
         self.dirty.retain(|member| *member != slot);
         self.failed.retain(|failure| failure.taken.slot != slot);
-        Some(gone.progress())
+        let last = gone.progress();
+        if last.busy {
+            self.lingering.insert(epoch);
+        }
+        Some(last)
     }
 
     /// Hands out nothing more; messages already handed out may still be settled.
@@ -373,6 +499,11 @@ impl Dispatch {
         self.failed.pop_front()
     }
 
+    /// Orderly: an assignment that was revoked while a handler ran, and whose handler has ended now.
+    pub fn poll_ended(&mut self) -> Option<(Arc<MessageQueue>, Epoch)> {
+        self.ended.pop_front()
+    }
+
     /// Something a user should know.
     pub fn poll_event(&mut self) -> Option<DispatchEvent> {
         self.events.pop_front()
@@ -384,10 +515,25 @@ impl Dispatch {
         self.open && !self.ring.is_empty()
     }
 
-    /// Messages handed out and not settled, over all queues.
+    /// Whether queues are consumed in order.
+    #[must_use]
+    pub fn is_orderly(&self) -> bool {
+        self.config.orderly
+    }
+
+    /// Messages handed out and not settled, over all queues, revoked ones included while a lock waits for them.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
-        self.queues.iter().flatten().fold(0, |sum, queue| queue.outstanding().saturating_add(sum))
+        let lingering = u64::try_from(self.lingering.len()).unwrap_or(u64::MAX);
+        self.queues.iter().flatten().fold(lingering, |sum, queue| queue.outstanding().saturating_add(sum))
+    }
+
+    /// The handler of a revoked queue is done.
+    fn end_of(&mut self, taken: &Taken) {
+        if self.lingering.remove(&taken.batch.epoch) {
+            self.ended.push_back((taken.batch.queue.clone(), taken.batch.epoch));
+            self.urgent = true;
+        }
     }
 
     fn assign(&mut self, queue: Queue, epoch: Epoch) -> usize {
@@ -411,5 +557,7 @@ fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mu
 const MAX_BODY: usize = 16 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::{Batch, DispatchConfig, Progress, Taken};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
+use crate::time::Instant;
 
 /// The spans of one assignment of one queue.
 #[derive(Debug)]
@@ -29,6 +30,20 @@ pub(super) struct Queue {
     in_ring: bool,
     dirty: bool,
     stopped: bool,
+    /// Orderly only.
+    order: Option<Order>,
+}
+
+/// What keeps the messages of a queue in order: one at a time, while the lease lasts.
+#[derive(Debug, Default)]
+struct Order {
+    lease: Instant,
+    /// Whether a message is in a handler.
+    busy: bool,
+    /// Done, and waiting for a commit.
+    held: Vec<Position>,
+    /// The message that is to come again was rolled back.
+    rolled_back: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +85,13 @@ impl Queue {
             in_ring: false,
             dirty: false,
             stopped: false,
+            order: None,
         }
+    }
+
+    /// Hands out one message at a time from now on, until then at most.
+    pub(super) fn put_in_order(&mut self, lease: Option<Instant>) {
+        self.order.get_or_insert_default().lease = lease.unwrap_or_default();
     }
 
     pub(super) fn push(&mut self, batch: Arc<Batch>) {
@@ -88,10 +109,21 @@ impl Queue {
     }
 
     /// The next item to hand out.
-    pub(super) fn next(&mut self, slot: usize) -> Option<Next> {
-        if self.stopped {
+    pub(super) fn next(&mut self, slot: usize, now: Instant) -> Option<Next> {
+        if self.stopped || self.is_occupied() {
             return None;
         }
+        if self.order.as_ref().is_some_and(|order| now >= order.lease) && !mutant!(12) {
+            return None;
+        }
+        let next = self.next_in_turn(slot)?;
+        if let Some(order) = &mut self.order {
+            order.busy = true;
+        }
+        Some(next)
+    }
+
+    fn next_in_turn(&mut self, slot: usize) -> Option<Next> {
         while let Some((position, local_retries)) = self.redeliver.pop_front() {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
@@ -141,26 +173,76 @@ impl Queue {
         above && !self.above_low(config)
     }
 
+    /// Done, but not settled before a later one is committed.
+    pub(super) fn hold(&mut self, taken: &Taken) {
+        if let Some(order) = &mut self.order {
+            order.held.push(Position { span: taken.span, index: taken.index });
+            self.outstanding = self.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// Settles an item and all that were held; whether that took the queue down to its low mark.
+    pub(super) fn commit(&mut self, taken: &Taken, config: &DispatchConfig) -> bool {
+        let held = self.order.as_mut().map(|order| core::mem::take(&mut order.held)).unwrap_or_default();
+        // They were counted out when they were held.
+        self.outstanding = self.outstanding.saturating_add(wide(held.len()));
+        let mut crossed = false;
+        for position in held {
+            crossed |= self.settle(position.span, position.index, config);
+        }
+        self.settle(taken.span, taken.index, config) || crossed
+    }
+
+    /// What was held comes again, and after it the item that is about to.
+    pub(super) fn roll_back(&mut self) {
+        if let Some(order) = &mut self.order {
+            order.rolled_back = true;
+            for position in core::mem::take(&mut order.held) {
+                let retries = self.local_retries.get(&position).copied().unwrap_or(0);
+                self.again(position, retries);
+            }
+        }
+    }
+
+    /// The message that was in a handler is not any more.
+    pub(super) fn handler_ended(&mut self) {
+        if let Some(order) = &mut self.order {
+            order.busy = false;
+        }
+    }
+
     pub(super) fn redeliver(&mut self, taken: &Taken) {
         let position = Position { span: taken.span, index: taken.index };
+        let rolled_back = self.order.as_mut().is_some_and(|order| core::mem::take(&mut order.rolled_back));
         let retries = self.local_retries.entry(position).or_insert(0);
-        *retries = retries.saturating_add(1);
+        *retries = retries.saturating_add(i32::from(!rolled_back));
         let retries = *retries;
         self.outstanding = self.outstanding.saturating_sub(1);
-        self.redeliver.push_back((position, retries));
+        self.again(position, retries);
+    }
+
+    /// Puts an item among those that come again: in order, where that counts.
+    fn again(&mut self, position: Position, retries: i32) {
+        let later = |(known, _): &(Position, i32)| self.order.is_some() && *known > position;
+        let place = self.redeliver.iter().position(later).unwrap_or(self.redeliver.len());
+        self.redeliver.insert(place, (position, retries));
     }
 
     /// Stops at an item that was handed out and will never be settled.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+        self.handler_ended();
         self.outstanding = self.outstanding.saturating_sub(1);
     }
 
-    pub(super) fn enter_ring(&mut self, slot: usize, ring: &mut VecDeque<usize>) {
-        if !self.in_ring && !self.stopped && self.has_next() {
+    /// Stands in line when there is something to hand out; whether it does so from now on.
+    pub(super) fn enter_ring(&mut self, slot: usize, ring: &mut VecDeque<usize>) -> bool {
+        let enters = !self.in_ring && !self.stopped && !self.is_occupied() && self.has_next();
+        if enters {
             self.in_ring = true;
             ring.push_back(slot);
         }
+        enters
     }
 
     pub(super) fn leave_ring(&mut self) {
@@ -193,6 +275,7 @@ impl Queue {
             settled: self.settled,
             released_bytes: self.released_bytes,
             outstanding: self.outstanding,
+            busy: self.order.as_ref().is_some_and(|order| order.busy),
         }
     }
 
@@ -211,6 +294,11 @@ impl Queue {
 
     pub(super) fn outstanding(&self) -> u64 {
         self.outstanding
+    }
+
+    /// Whether a message that is out bars those after it.
+    fn is_occupied(&self) -> bool {
+        self.order.is_some() && self.outstanding > 0 && !mutant!(43)
     }
 
     fn has_next(&self) -> bool {

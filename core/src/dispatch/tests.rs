@@ -8,8 +8,18 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::message::LostReason;
 
+fn config() -> DispatchConfig {
+    let config = ConsumerConfig::new("g".into());
+    DispatchConfig {
+        on_poison: PoisonPolicy::Deliver,
+        low_messages: 2,
+        low_bytes: 1_000_000,
+        ..DispatchConfig::of(&config)
+    }
+}
+
 fn dispatch(on_poison: PoisonPolicy) -> Dispatch {
-    Dispatch::new(DispatchConfig { on_poison, low_messages: 2, low_bytes: 1_000_000, drop_failed: false })
+    Dispatch::new(DispatchConfig { on_poison, ..config() })
 }
 
 fn queue(id: i32) -> Arc<MessageQueue> {
@@ -22,7 +32,7 @@ fn cause() -> PoisonCause {
 
 /// A batch over this span with messages at these offsets. What an item holds matters to nobody but `take`, which hands
 /// out poison too under [`PoisonPolicy::Deliver`]: that stands for a message here.
-fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
+pub(super) fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
     let item = |offset: &u64| Item {
         offset: QueueOffset::new(*offset),
         physical_offset: Some(0),
@@ -38,12 +48,12 @@ fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
     })
 }
 
-fn offset(taken: &Taken) -> u64 {
+pub(super) fn offset(taken: &Taken) -> u64 {
     taken.item().unwrap().offset.get()
 }
 
 fn take_all(dispatch: &mut Dispatch) -> Vec<Taken> {
-    core::iter::from_fn(|| dispatch.take()).collect()
+    core::iter::from_fn(|| dispatch.take(NOW)).collect()
 }
 
 fn settled_to(dispatch: &mut Dispatch) -> u64 {
@@ -53,6 +63,8 @@ fn settled_to(dispatch: &mut Dispatch) -> u64 {
     }
     last.expect("progress")
 }
+
+const NOW: Instant = Instant::ZERO;
 
 #[test]
 fn messages_come_in_order_and_queues_in_turn() {
@@ -95,10 +107,10 @@ fn a_failed_message_holds_the_offset_until_it_is_settled() {
     let failure = it.poll_failure().unwrap();
     assert_eq!((offset(&failure.taken), failure.level, failure.poison), (0, 3, None));
     assert!(it.redeliver(&failure.taken) && it.has_ready());
-    let again = it.take().unwrap();
+    let again = it.take(NOW).unwrap();
     assert_eq!((offset(&again), again.local_retries), (0, 1));
     it.redeliver(&again);
-    let again = it.take().unwrap();
+    let again = it.take(NOW).unwrap();
     assert_eq!(again.local_retries, 2);
     it.settle(&again, Outcome::Done);
     assert_eq!((settled_to(&mut it), it.outstanding()), (2, 0));
@@ -108,7 +120,7 @@ fn a_failed_message_holds_the_offset_until_it_is_settled() {
 fn what_was_settled_meanwhile_is_not_handed_out_again() {
     let mut it = dispatch(PoisonPolicy::Deliver);
     it.deliver(batch(0, 1, 0..2, &[0, 1]));
-    let first = it.take().unwrap();
+    let first = it.take(NOW).unwrap();
     it.redeliver(&first);
     it.settle(&first, Outcome::Done);
     assert_eq!(take_all(&mut it).iter().map(offset).collect::<Vec<_>>(), [1]);
@@ -116,10 +128,9 @@ fn what_was_settled_meanwhile_is_not_handed_out_again() {
 
 #[test]
 fn broadcasting_drops_failures() {
-    let config = DispatchConfig { on_poison: PoisonPolicy::Deliver, low_messages: 2, low_bytes: 0, drop_failed: true };
-    let mut it = Dispatch::new(config);
+    let mut it = Dispatch::new(DispatchConfig { low_bytes: 0, drop_failed: true, ..config() });
     it.deliver(batch(0, 1, 0..1, &[0]));
-    let taken = it.take().unwrap();
+    let taken = it.take(NOW).unwrap();
     it.settle(&taken, Outcome::Failed { level: 0 });
     assert_eq!((settled_to(&mut it), it.poll_failure().is_some()), (1, false));
 }
@@ -144,7 +155,7 @@ fn each_poison_policy_does_what_it_says() {
 fn a_stopped_queue_stops_alone() {
     let mut it = dispatch(PoisonPolicy::Deliver);
     it.deliver(batch(0, 1, 0..3, &[0, 1, 2]));
-    let first = it.take().unwrap();
+    let first = it.take(NOW).unwrap();
     it.stop_queue(&first);
     it.deliver(batch(0, 1, 3..4, &[3]));
     it.deliver(batch(1, 2, 0..1, &[7]));
@@ -188,10 +199,10 @@ fn the_control_plane_is_woken_once_at_the_low_mark() {
 fn a_closed_dispatch_hands_out_nothing_and_takes_settlements() {
     let mut it = dispatch(PoisonPolicy::Deliver);
     it.deliver(batch(0, 1, 0..3, &[0, 1, 2]));
-    let taken = it.take().unwrap();
+    let taken = it.take(NOW).unwrap();
     it.close();
     assert!(it.take_urgent() && !it.has_ready() && !it.is_open());
-    assert!(it.take().is_none());
+    assert!(it.take(NOW).is_none());
     assert_eq!(it.deliver(batch(0, 1, 3..4, &[3])), 0, "wakes nobody");
     assert_eq!(it.settle(&taken, Outcome::Done), Settled::Applied);
     assert!(it.take_urgent(), "the drain may be over");
@@ -251,7 +262,7 @@ proptest! {
                     model.bytes += if messages > 0 { 100 } else { 0 };
                     it.deliver(batch(queue, model.epoch, from..model.next, &offsets));
                 }
-                Step::Take => match it.take() {
+                Step::Take => match it.take(NOW) {
                     Some(taken) => {
                         let model = models.get_mut(&taken.batch.queue.id).unwrap();
                         prop_assert!(model.waiting.remove(&offset(&taken)), "handed out twice, or never delivered");

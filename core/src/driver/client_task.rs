@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::path::Path;
 
 use super::cell::Completer;
 use super::conn_task::{self, Submission};
@@ -18,7 +19,7 @@ use super::runtime::Runtime;
 use super::shared::{Shared, View};
 use crate::client::{ClientEvent, ClientMachine, CommandResult, Input, Output};
 use crate::config::LinkConfig;
-use crate::error::{CloseReason, RequestError, RequestFailure};
+use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId};
 use crate::time::Instant;
 
@@ -153,8 +154,11 @@ impl<R: Runtime> ClientTask<R> {
             for failure in news.failures {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
             }
+            for (queue, epoch) in news.ended {
+                self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
+            }
             for event in news.events {
-                self.shared.events.emit(&ClientEvent::Poison { group: group.clone(), event });
+                self.shared.events.emit(&ClientEvent::of_dispatch(group.clone(), event));
             }
             if news.drained {
                 self.machine.handle(now, Input::Drained(group.clone()));
@@ -187,7 +191,7 @@ impl<R: Runtime> ClientTask<R> {
                 }
             }
             Output::OpenDispatch(config) => {
-                let intake = Arc::new(Intake::new(&config, self.inbox.clone()));
+                let intake = Arc::new(Intake::new(&config, self.inbox.clone(), &self.shared.clock));
                 self.shared.add_intake(config.group.clone(), intake.clone());
                 self.intakes.insert(config.group.clone(), intake);
             }
@@ -197,6 +201,7 @@ impl<R: Runtime> ClientTask<R> {
             }),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
+            Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.intakes.get(&group).and_then(|intake| intake.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
@@ -210,6 +215,20 @@ impl<R: Runtime> ClientTask<R> {
                     intake.close();
                 }
                 self.shared.remove_intake(&group);
+            }
+            Output::Load { op, path } => {
+                let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = rt.load(Path::new(&path)).await.map_err(IoFailure::from);
+                    inbox.post([Mail::Input(Input::Loaded { op, result })]);
+                });
+            }
+            Output::Save { op, path, bytes } => {
+                let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = rt.save(Path::new(&path), bytes).await.map_err(IoFailure::from);
+                    inbox.post([Mail::Input(Input::Saved { op, result })]);
+                });
             }
             Output::Routes(routes) => {
                 let up = |(conn, link): (&ConnId, &Link)| Some((*conn, link.submitter.clone()?));

@@ -8,11 +8,13 @@ use core::task::{Context, Poll, Waker};
 
 use super::inbox::Inbox;
 use super::lock::{Lock, Locks, StdLocks};
+use super::runtime::Clock;
 use crate::config::ConsumerConfig;
 use crate::dispatch::{
     Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
 };
-use crate::ids::Epoch;
+use crate::ids::{Epoch, MessageQueue};
+use crate::time::Instant;
 
 /// The messages of one consumer, shared by its handles and the client task.
 pub(super) struct Intake<L: Locks = StdLocks> {
@@ -20,6 +22,8 @@ pub(super) struct Intake<L: Locks = StdLocks> {
     /// The client task has something to look at.
     dirty: AtomicBool,
     inbox: Inbox<L>,
+    /// Only queues that are consumed in order look at the time.
+    orderly: Option<Arc<dyn Clock>>,
 }
 
 struct State {
@@ -35,15 +39,17 @@ struct State {
 pub(super) struct News {
     pub(super) progress: Vec<Progress>,
     pub(super) failures: Vec<Failure>,
+    pub(super) ended: Vec<(Arc<MessageQueue>, Epoch)>,
     pub(super) events: Vec<DispatchEvent>,
     pub(super) drained: bool,
 }
 
 impl<L: Locks> Intake<L> {
-    pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>) -> Self {
+    pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>, clock: &Arc<dyn Clock>) -> Self {
         let dispatch = Dispatch::new(DispatchConfig::of(config));
         let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
-        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox }
+        let orderly = config.is_orderly().then(|| clock.clone());
+        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, orderly }
     }
 
     /// Takes in a batch and wakes as many takers as it has messages.
@@ -59,6 +65,7 @@ impl<L: Locks> Intake<L> {
     /// The next message; `None` when there will be no more.
     pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let waker = cx.waker().clone();
+        let now = self.orderly.as_ref().map_or(Instant::ZERO, |clock| clock.now());
         let (result, urgent) = self.state.with(|state| {
             let place = waiter.take();
             if let Some(place) = place {
@@ -67,7 +74,7 @@ impl<L: Locks> Intake<L> {
             if !state.dispatch.is_open() {
                 return (Poll::Ready(None), false);
             }
-            match state.dispatch.take() {
+            match state.dispatch.take(now) {
                 Some(taken) => (Poll::Ready(Some(taken)), state.dispatch.take_urgent()),
                 None => {
                     // Who finds nothing keeps its place in the order.
@@ -79,6 +86,10 @@ impl<L: Locks> Intake<L> {
                 }
             }
         });
+        if self.orderly.is_some() && result.is_ready() {
+            // Whether a handler runs matters when the lock of its queue is lost.
+            self.dirty.store(true, Ordering::Release);
+        }
         self.nudge_if(urgent);
         result
     }
@@ -93,13 +104,25 @@ impl<L: Locks> Intake<L> {
     }
 
     pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
-        let (settled, urgent) = self.state.with(|state| {
+        let (settled, urgent, wakers) = self.state.with(|state| {
             let settled = state.dispatch.settle(taken, outcome);
-            (settled, state.dispatch.take_urgent())
+            // The next of its queue had to wait for it.
+            let next = state.dispatch.is_orderly() && state.dispatch.has_ready();
+            (settled, state.dispatch.take_urgent(), state.wake(usize::from(next)))
         });
         self.dirty.store(true, Ordering::Release);
         self.nudge_if(urgent);
+        wakers.into_iter().for_each(Waker::wake);
         settled
+    }
+
+    /// Orderly: the lock of a queue is ours until then.
+    pub(super) fn lease(&self, epoch: Epoch, until: Instant) {
+        let wakers = self.state.with(|state| {
+            let ready = state.dispatch.lease(epoch, until);
+            state.wake(usize::from(ready))
+        });
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The body of a message cannot be read: the policy decides; it comes back when it is to be delivered all the same.
@@ -113,8 +136,12 @@ impl<L: Locks> Intake<L> {
     }
 
     pub(super) fn redeliver(&self, taken: &Taken) {
-        let wakers = self.state.with(|state| if state.dispatch.redeliver(taken) { state.wake(1) } else { Vec::new() });
+        let (wakers, urgent) = self.state.with(|state| {
+            let ours = state.dispatch.redeliver(taken);
+            (state.wake(usize::from(ours)), state.dispatch.take_urgent())
+        });
         self.dirty.store(true, Ordering::Release);
+        self.nudge_if(urgent);
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -147,6 +174,7 @@ impl<L: Locks> Intake<L> {
         }
         self.state.with(|state| {
             news.progress.extend(core::iter::from_fn(|| state.dispatch.poll_progress()));
+            news.ended.extend(core::iter::from_fn(|| state.dispatch.poll_ended()));
             news.events.extend(core::iter::from_fn(|| state.dispatch.poll_event()));
             news.failures.extend(core::iter::from_fn(|| state.dispatch.poll_failure()).take(failures));
             if !state.dispatch.is_open() && state.dispatch.outstanding() == 0 {

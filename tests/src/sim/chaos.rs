@@ -96,6 +96,11 @@ pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
             world.sleep(down).await;
             world.start(server);
         }
+        Fault::LostLocks => world.with(|state| {
+            state.count(fault);
+            state.servers.cluster.broker_mut(broker).lose_locks();
+            state.note(What::LocksLost { broker });
+        }),
         Fault::LostClients => world.with(|state| {
             state.count(fault);
             let now = state.now;
@@ -218,12 +223,13 @@ fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 18] = [
+pub(crate) const KINDS: [Fault; 19] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
     Fault::OldOffsets,
     Fault::OtherAddress,
+    Fault::LostLocks,
     Fault::LostClients,
     Fault::SlowBroker,
     Fault::ReadOnly,

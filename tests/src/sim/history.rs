@@ -26,6 +26,8 @@ pub struct Setup {
     pub calm: bool,
     /// Whether nothing goes wrong but in the application itself.
     pub steady: bool,
+    /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
+    pub old_brokers: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }
@@ -47,6 +49,19 @@ pub struct GroupSetup {
     pub pull_batch: u32,
     /// Redeliveries before a message is dead.
     pub max_reconsume: i32,
+    /// Whether it consumes its queues in order.
+    pub orderly: bool,
+    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
+    /// fails is passed over.
+    pub broadcast: bool,
+}
+
+impl Setup {
+    /// Whether the group consumes its queues in order.
+    #[must_use]
+    pub fn is_orderly(&self, group: &str) -> bool {
+        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
+    }
 }
 
 impl GroupSetup {
@@ -66,6 +81,8 @@ impl Default for GroupSetup {
             queue_messages: 1_000,
             pull_batch: 32,
             max_reconsume: 16,
+            orderly: false,
+            broadcast: false,
         }
     }
 }
@@ -272,6 +289,38 @@ pub enum What {
         queue: Queue,
         /// The offset.
         offset: i64,
+    },
+    /// A broker locked a queue for a client, or renewed that.
+    Locked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A client gave a lock back.
+    Unlocked {
+        /// The index of the client's host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
+    /// A broker forgot all locks.
+    LocksLost {
+        /// The index of the broker.
+        broker: usize,
+    },
+    /// A member found a lock lost, or gave it up at the end of its time.
+    LockGone {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
     },
     /// Something else than a client changed a committed offset, or told clients another one.
     Moved {
@@ -536,6 +585,8 @@ pub struct Leftover {
     pub timers: usize,
     /// Tasks still there.
     pub tasks: usize,
+    /// Locks that brokers still keep for it.
+    pub locks: usize,
 }
 
 /// What a member did.

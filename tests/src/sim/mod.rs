@@ -90,11 +90,13 @@
 //! the place where it happens.
 
 mod chaos;
+mod disk;
 mod exec;
 pub mod faults;
 pub mod history;
 mod host;
 pub mod invariants;
+mod locks;
 pub mod marks;
 mod member;
 mod membership;

@@ -142,6 +142,9 @@ impl State {
             self.end_link(id, end);
         }
         self.servers.cluster.stop(self.now, node);
+        if let Node::Broker(broker) = node {
+            self.note(What::LocksLost { broker });
+        }
         self.trace.line(self.now, || format!("{node:?} stops ({end:?})"));
     }
 
@@ -225,6 +228,7 @@ impl State {
         let copy = again.then(|| frame.clone());
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
+        let locks = self.locks_of(node, &frame);
         let topic = frame.header.ext.get("topic").map(str::to_owned);
         let wall = self.server_wall();
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
@@ -235,6 +239,7 @@ impl State {
             let queue = Queue { broker, topic: topic.into(), id: queue };
             self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
+        self.note_locks(host, locks);
         self.serve_asked(Some((&asked, topic)));
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
@@ -447,6 +452,8 @@ const fn mark_of(code: i32) -> &'static str {
         request::CONSUMER_SEND_MSG_BACK => "a message is handed back",
         request::GET_CONSUMER_LIST_BY_GROUP => "the members of a group are asked for",
         request::GET_ROUTEINFO_BY_TOPIC => "a route is asked for",
+        request::LOCK_BATCH_MQ => "locks are asked for",
+        request::UNLOCK_BATCH_MQ => "locks are given back",
         _ => "another request arrives",
     }
 }

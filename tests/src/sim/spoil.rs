@@ -117,6 +117,8 @@ impl State {
         if let Some((group, queue)) = asked.pull.clone() {
             let offsets = records.iter().map(|record| record.queue_offset.to_wire()).collect();
             let Some(host) = self.net.links.get(&asked.link).map(|link| link.host) else { return bytes };
+            // A member of a broadcasting group counts as a group.
+            let group = self.hosts[host].member.clone().unwrap_or(group);
             self.note(What::Spoilt { host, group, queue, offset: record.queue_offset.to_wire(), answer: offsets });
         }
         rewritten(asked, &read, read.header.code, body.into(), |_, value| value.to_owned())

@@ -124,8 +124,11 @@ fn locks_are_leases() {
     assert_eq!(lock(&mut talk, 41, "B", &[0, 1]), [1], "60 s end a lease");
     lock(&mut talk, 42, "A", &[0]);
     assert_eq!(lock(&mut talk, 41, "B", &[0]), [0]);
+    assert_eq!((talk.broker.locks_of(talk.now, "A"), talk.broker.locks_of(talk.now, "B")), (0, 2));
+    talk.broker.lose_locks();
+    assert_eq!(lock(&mut talk, 41, "A", &[1]), [1], "a table that is lost locks nothing");
     talk.broker.stop(talk.now);
-    assert_eq!(talk.broker.lock_owner(talk.now, "G", "T", 0), None, "a restart forgets locks");
+    assert_eq!(talk.broker.lock_owner(talk.now, "G", "T", 1), None, "a restart forgets locks");
 }
 
 #[test]

@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod broadcast;
 mod checks;
 mod codec;
 mod exchange;
@@ -19,6 +20,7 @@ mod member;
 mod membership;
 mod names;
 mod offsets;
+mod orderly;
 mod restart;
 mod runtimes;
 mod slow;
@@ -118,15 +120,21 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
     vec![
         job("slow", |world| L::block_on(slow::scenario::<L>(world))),
         job("membership", membership::scenario::<L>),
+        job("orderly", |world| {
+            orderly::hand_over::<L>(world);
+            L::block_on(orderly::failures::<L>(world));
+        }),
+        job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));
         }),
+        job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
+        job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
         job("ladder", |world| {
             L::block_on(ladder::scenario::<L>(world));
-            L::block_on(offsets::scenario::<L>(world));
             L::block_on(names::scenario::<L>(world));
         }),
     ]

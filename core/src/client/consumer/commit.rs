@@ -59,7 +59,12 @@ impl Consumer {
     }
 
     pub(super) fn commit(&mut self, in_any_case: bool, at: Siblings<'_>, fx: &mut Effects) {
+        if self.local.is_some() {
+            return self.save(fx);
+        }
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
+            // Of a queue that somebody else may consume by now nothing is committed.
+            self.holds(queue, fx.now).then_some(())?;
             Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit(in_any_case)? })
         };
         let due: Vec<_> = self.queues.iter().filter_map(due).collect();
@@ -82,6 +87,21 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
+        if self.local.is_some() {
+            return self.keep_last(queue, epoch, last);
+        }
+        self.commit_last_of(queue, epoch, last, at, fx);
+        self.on_let_go(queue, epoch, last.is_some_and(|progress| progress.busy), at, fx);
+    }
+
+    fn commit_last_of(
+        &mut self,
+        queue: &MessageQueue,
+        epoch: Epoch,
+        last: Option<&Progress>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
         let key = (queue.clone(), epoch);
         let Some(known) = self.leaving.get(&key).copied() else {
             return;
@@ -91,7 +111,7 @@ impl Consumer {
             known.settled_to = settled_to;
         }
         let sent = match settled_to {
-            Some(offset) if known.committed < Some(offset) => {
+            Some(offset) if known.committed < Some(offset) && self.holds(queue, fx.now) => {
                 self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx)
             }
             Some(_) | None => false,
@@ -126,7 +146,8 @@ impl Consumer {
             // More may have been settled since the answered commit was sent.
             self.commit(false, at, fx);
         }
-        self.after_commit(fx);
+        self.free_locks(at, fx);
+        self.after_commit(at, fx);
     }
 
     /// Sends a commit, or lets it wait for those before it. `false` when its broker is unknown.

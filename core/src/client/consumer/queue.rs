@@ -28,7 +28,7 @@ use crate::wire::codes::{request, response};
 use crate::wire::message::RecordLimits;
 use crate::wire::request::{
     Fields, PullMessage, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    Request,
+    Request, SearchOffset,
 };
 
 /// One queue this member owns.
@@ -54,6 +54,8 @@ pub(super) struct Assigned {
 /// What happens to a queue next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// Orderly: its lock is not ours, or a handler of an earlier assignment still runs.
+    Locking,
     /// The broker is being asked where to start.
     Locating,
     /// A pull is under way since then, at the master or a slave.
@@ -125,6 +127,11 @@ impl Assigned {
         self.committing
     }
 
+    /// Everything below is settled, once it is known where the queue starts.
+    pub(super) fn settled_to(&self) -> Option<QueueOffset> {
+        self.settled_to
+    }
+
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -148,15 +155,53 @@ impl Assigned {
 }
 
 impl Consumer {
-    /// Asks the broker where to start.
+    /// Asks the broker where to start, unless that is configured or, in broadcasting, in our file.
     pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let open = self.is_open(queue, fx.now);
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
         let epoch = assigned.epoch;
-        assigned.phase = Phase::Locating;
+        assigned.phase = if open { Phase::Locating } else { Phase::Locking };
+        if !open {
+            return;
+        }
+        if let Some(offset) = self.start_at.remove(queue) {
+            return self.open(queue, offset, StartReason::Chosen, at, fx);
+        }
+        if let Some(local) = &self.local {
+            return match local.of(queue) {
+                Some(offset) => self.open(queue, offset, StartReason::File, at, fx),
+                None => self.start_unstored(queue, epoch, at, fx),
+            };
+        }
+        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        if !self.ask_offset(queue, reply_to, at, fx) {
+            self.wait(queue, NO_BROKER_PAUSE, fx);
+        }
+    }
+
+    /// The lock of a queue is ours: goes on where it waited for that.
+    pub(super) fn on_open(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        match self.queues.get(queue) {
+            Some(assigned) if assigned.phase == Phase::Locking && assigned.settled_to.is_none() => {
+                self.locate(queue, at, fx);
+            }
+            Some(assigned) if assigned.phase == Phase::Locking => self.pull_on(queue, at, fx),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Asks for the stored offset; `false` when no address of the broker is known.
+    pub(super) fn ask_offset(
+        &self,
+        queue: &MessageQueue,
+        reply_to: ReplyTo,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) -> bool {
         let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-            return self.wait(queue, NO_BROKER_PAUSE, fx);
+            return false;
         };
         let request = QueryConsumerOffset {
             group: self.config.group.clone(),
@@ -165,8 +210,8 @@ impl Consumer {
             set_zero_if_not_found: None,
             broker: Some(queue.broker.clone()),
         };
-        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
         fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+        true
     }
 
     /// The stored offset, or that there is none, or that it could not be asked: three different things.
@@ -194,8 +239,8 @@ impl Consumer {
         }
     }
 
-    /// The end of a queue that has no stored offset.
-    pub(crate) fn on_end_offset(
+    /// Where a queue that has no stored offset starts.
+    pub(crate) fn on_start_offset(
         &mut self,
         queue: &MessageQueue,
         epoch: Epoch,
@@ -206,12 +251,20 @@ impl Consumer {
         if !self.is_locating(queue, epoch) {
             return;
         }
-        let end = match &result {
-            Ok(frame) if frame.header.code == response::SUCCESS => QueueOffsetResponse::read(&frame.header.ext).ok(),
+        let start = match &result {
+            // Of a time, what a broker says of a queue that never had a message.
+            Ok(frame) if frame.header.ext.get("offset") == Some("-1") => Some(QueueOffset::ZERO),
+            Ok(frame) if frame.header.code == response::SUCCESS => {
+                QueueOffsetResponse::read(&frame.header.ext).ok().map(|found| found.offset)
+            }
             Ok(_) | Err(_) => None,
         };
-        match end {
-            Some(end) => self.open(queue, end.offset, StartReason::Last, at, fx),
+        let reason = match self.config.start_from {
+            StartFrom::Timestamp(_) => StartReason::Timestamp,
+            StartFrom::First | StartFrom::Last => StartReason::Last,
+        };
+        match start {
+            Some(offset) => self.open(queue, offset, reason, at, fx),
             None => self.wait(queue, ERROR_PAUSE, fx),
         }
     }
@@ -245,7 +298,7 @@ impl Consumer {
         let (since, from_slave) = match assigned.phase {
             Phase::Pulling { since, from_slave } => (since, from_slave),
             _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
-            Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
+            Phase::Locking | Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
         };
         if assigned.epoch != epoch && !mutant!(3) {
             return;
@@ -314,10 +367,15 @@ impl Consumer {
         if !matches!(self.state, State::Running) {
             return;
         }
+        let open = self.is_open(queue, fx.now);
         let config = &self.config;
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
+        if !open {
+            assigned.phase = Phase::Locking;
+            return;
+        }
         let full = assigned.cached() > u64::from(config.queue_messages)
             || assigned.pinned() > u64::from(config.queue_mib).saturating_mul(MIB);
         if full && !mutant!(25) {
@@ -326,7 +384,8 @@ impl Consumer {
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
-        if span > u64::from(config.queue_span) || fx.pinned > self.client.cache_bytes {
+        let wide = span > u64::from(config.queue_span) && !config.is_orderly();
+        if wide || fx.pinned > self.client.cache_bytes {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -373,6 +432,7 @@ impl Consumer {
             assigned.stop(&group, queue, fx);
             assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
+            self.leave_lock(queue, assigned.epoch);
             let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
             fx.output(Output::Revoke { group, queue: queue.clone(), epoch: assigned.epoch });
@@ -381,21 +441,24 @@ impl Consumer {
 
     fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
         let retry = queue.topic == self.retry_topic;
-        match self.config.start_from {
-            StartFrom::First => self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
-            StartFrom::Last if retry => self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx),
-            StartFrom::Last => {
-                let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-                    return self.wait(queue, NO_BROKER_PAUSE, fx);
-                };
-                let end = QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> {
-                    topic: queue.topic.clone(),
-                    queue_id: queue.id,
-                };
-                let reply_to = ReplyTo::EndOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-                fx.request(to, end.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+        let (topic, queue_id, codec) = (queue.topic.clone(), queue.id, self.client.codec);
+        let frame = match self.config.start_from {
+            StartFrom::First => return self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
+            StartFrom::Last | StartFrom::Timestamp(_) if retry => {
+                return self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx);
             }
-        }
+            StartFrom::Last => {
+                QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> { topic, queue_id }.encode(codec, Bytes::new())
+            }
+            StartFrom::Timestamp(timestamp) => {
+                SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
+            }
+        };
+        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+            return self.wait(queue, NO_BROKER_PAUSE, fx);
+        };
+        let reply_to = ReplyTo::StartOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        fx.request(to, frame, OFFSET_TIMEOUT, reply_to);
     }
 
     /// The start of a queue is known: pull from there.
@@ -435,26 +498,31 @@ impl Consumer {
             return self.wait(queue, ERROR_PAUSE, fx);
         }
         let next = if mutant!(5) { QueueOffset::ZERO } else { next };
-        assigned.unpin(fx);
         let (asked, group) = (assigned.next, self.config.group.clone());
-        let old = assigned.epoch;
-        fx.event(ClientEvent::OffsetIllegal {
-            group: group.clone(),
-            queue: queue.clone(),
-            asked,
-            next,
-            min: bounds.0,
-            max: bounds.1,
-        });
-        self.drop_send_backs(queue, old, fx);
-        fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
-        let epoch = Epoch(fx.fresh_id());
-        let mut assigned = Assigned::new(queue, epoch);
-        assigned.next = next;
-        assigned.settled_to = Some(next);
-        self.queues.insert(queue.clone(), assigned);
+        let (min, max) = bounds;
+        fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
+        self.restart_at(queue, next, fx);
         self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
+    }
+
+    /// Goes on elsewhere in a queue, as a new assignment: what was pulled under the old one counts no more.
+    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: QueueOffset, fx: &mut Effects) {
+        let Some(mut assigned) = self.queues.remove(queue) else {
+            return;
+        };
+        let (group, old) = (self.config.group.clone(), assigned.epoch);
+        assigned.stop(&group, queue, fx);
+        assigned.unpin(fx);
+        self.drop_send_backs(queue, old, fx);
+        self.leave_lock(queue, old);
+        fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
+        let epoch = Epoch(fx.fresh_id());
+        let running = matches!(self.state, State::Running);
+        let phase = if running { Phase::Locking } else { Phase::Stopped };
+        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
+        self.queues.insert(queue.clone(), fresh);
+        self.lend_for_good(epoch, fx);
     }
 
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
@@ -485,14 +553,19 @@ impl Consumer {
         for (queue, assigned) in &self.queues {
             let of_queue = |reply: &&ReplyTo| match reply {
                 ReplyTo::Offset { group: g, queue: q, epoch }
-                | ReplyTo::EndOffset { group: g, queue: q, epoch }
+                | ReplyTo::StartOffset { group: g, queue: q, epoch }
                 | ReplyTo::Pull { group: g, queue: q, epoch } => (g, q, *epoch) == (group, queue, assigned.epoch),
                 _ => false,
             };
             let requests = fx.replies().filter(of_queue).count();
             let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
             let causes = (requests, timer);
+            self.check_lock(queue, fx);
             match assigned.phase {
+                Phase::Locking => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(self.config.needs_locks() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
+                }
                 Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
                 Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
                 Phase::Throttled => {

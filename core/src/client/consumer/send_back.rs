@@ -6,9 +6,10 @@ use alloc::string::{String, ToString};
 use bytes::Bytes;
 use core::time::Duration;
 
-use super::{Consumer, Siblings};
+use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
 use crate::client::{ClientEvent, Output};
+use crate::config::{MAX_SUSPEND, MIN_SUSPEND};
 use crate::dispatch::{Content, Failure};
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -29,18 +30,25 @@ pub(super) struct SendBack {
 }
 
 impl Consumer {
-    /// How many more failed messages can be taken in now.
+    /// How many more failed messages can be taken in now. In order there is one of a queue at most.
     pub(crate) fn failure_room(&self) -> usize {
+        if self.config.is_orderly() {
+            return usize::MAX;
+        }
         MAX_SEND_BACKS.saturating_sub(self.send_backs.len())
     }
 
     /// A message failed: hand it back.
     pub(crate) fn on_failed(&mut self, failure: Failure, at: Siblings<'_>, fx: &mut Effects) {
+        let poison = failure.poison.is_some();
+        if self.config.is_orderly() && !poison {
+            return self.on_failed_in_order(failure, at, fx);
+        }
         let id = fx.fresh_id();
         let queue = failure.taken.batch.queue.clone();
         let item = failure.taken.item().cloned();
-        let level = failure.level;
-        let poison = failure.poison.is_some();
+        // What cannot be read comes again no better, and out of order.
+        let level = if self.config.is_orderly() { DEAD_LETTER } else { failure.level };
         if mutant!(1) {
             fx.output(Output::Settle { group: self.config.group.clone(), taken: failure.taken.clone() });
         }
@@ -62,7 +70,7 @@ impl Consumer {
             origin_msg_id: origin.0,
             origin_topic: Some(origin.1.map_or_else(|| queue.topic.clone(), Topic::from)),
             unit_mode: Some(false),
-            max_reconsume_times: i32::try_from(self.config.max_reconsume).ok(),
+            max_reconsume_times: Some(self.config.max_reconsume_times()),
             broker: Some(queue.broker.clone()),
         };
         let reply_to = ReplyTo::SendBack { group: self.config.group.clone(), id };
@@ -124,9 +132,46 @@ impl Consumer {
                     let queue = (*back.failure.taken.batch.queue).clone();
                     let why = error.to_string();
                     fx.event(ClientEvent::SendBackFailed { group: group.clone(), queue, why });
-                    fx.arm(TimerKey::Redeliver(group, id), REDELIVER_PAUSE);
+                    fx.arm(TimerKey::Redeliver(group, id), self.redeliver_pause());
                 }
             }
+        }
+    }
+
+    /// A message of an orderly group failed: its queue waits, then it comes again; once too often, it is a dead letter.
+    fn on_failed_in_order(&mut self, failure: Failure, at: Siblings<'_>, fx: &mut Effects) {
+        let queue = failure.taken.batch.queue.clone();
+        let spent = times_of(&failure) >= self.config.max_reconsume_times() && !failure.rolled_back;
+        let dead = (spent || failure.level < 0) && self.holds(&queue, fx.now);
+        if !dead && !matches!(self.state, State::Running) {
+            let group = self.config.group.clone();
+            return fx.output(Output::Redeliver { group, taken: failure.taken });
+        }
+        let pause = failure.pause.unwrap_or(self.config.suspend).clamp(MIN_SUSPEND, MAX_SUSPEND);
+        if mutant!(9) && pause.saturating_mul(u32::try_from(failure.taken.local_retries).unwrap_or(0)) > PULL_EXPIRED {
+            let start = failure.taken.batch.from;
+            return self.restart_at(&queue, start, fx);
+        }
+        let id = fx.fresh_id();
+        self.send_backs.insert(id, SendBack { failure, republish: None });
+        if dead {
+            self.republish(id, at, fx);
+        } else {
+            fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), pause);
+        }
+    }
+
+    /// The consumer stops: queues that wait for a message to come again do so no longer.
+    pub(super) fn end_suspensions(&mut self, fx: &mut Effects) {
+        if !self.config.is_orderly() {
+            return;
+        }
+        let waits = |back: &SendBack| back.republish.is_none() && back.failure.poison.is_none();
+        let waiting: alloc::vec::Vec<_> =
+            self.send_backs.iter().filter(|(_, back)| waits(back)).map(|(id, _)| *id).collect();
+        for id in waiting {
+            fx.disarm(&TimerKey::Redeliver(self.config.group.clone(), id));
+            self.on_redeliver(id, fx);
         }
     }
 
@@ -187,7 +232,7 @@ impl Consumer {
     fn republish(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
         let parcel = self.send_backs.get(&id).and_then(|back| self.retry_parcel(&back.failure, fx));
         let Some(parcel) = parcel else {
-            return fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), REDELIVER_PAUSE);
+            return fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), self.redeliver_pause());
         };
         let share = REPUBLISH_TIMEOUT.checked_div(REPUBLISH_ATTEMPTS).unwrap_or(REPUBLISH_TIMEOUT);
         let policy = SendPolicy { attempts: REPUBLISH_ATTEMPTS, attempt_timeout: share, retry_weak_store: false };
@@ -198,28 +243,35 @@ impl Consumer {
         self.on_republish(id, at, fx);
     }
 
+    fn redeliver_pause(&self) -> Duration {
+        if self.config.is_orderly() { self.config.suspend } else { REDELIVER_PAUSE }
+    }
+
     /// A copy for the retry topic: the same body and properties, and how often it was redelivered.
     fn retry_parcel(&self, failure: &Failure, fx: &Effects) -> Option<Parcel> {
         let batch = &failure.taken.batch;
         let Content::Record(record) = &failure.taken.item()?.content else {
             return None;
         };
-        let times = record.reconsume_times.saturating_add(failure.taken.local_retries);
+        let times = times_of(failure);
         let raw = record.properties(&batch.frame);
         let mut all: BTreeMap<&str, String> =
             properties::iter(raw).map(|(key, value)| (key, value.to_string())).collect();
         let (id, topic) = origin_of(failure);
-        let most = i32::try_from(self.config.max_reconsume).unwrap_or(i32::MAX);
+        let most = self.config.max_reconsume_times();
         let level = if failure.level > 0 { failure.level } else { times.saturating_add(FIRST_LEVEL) };
         // There is no level for "dead": brokers bury what was redelivered more often than is allowed.
-        let times = if failure.level < 0 { times.max(most) } else { times };
+        let most = if failure.level < 0 { most.min(times) } else { most };
         all.remove(name::TRAN_MSG);
         all.entry(name::RETRY_TOPIC).or_insert_with(|| topic.unwrap_or_else(|| batch.queue.topic.to_string()));
         all.entry(name::ORIGIN_MESSAGE_ID).or_insert_with(|| id.unwrap_or_default());
         let times = if mutant!(28) { times.saturating_sub(1) } else { times };
         all.insert(name::RECONSUME_TIME, times.saturating_add(1).to_string());
         all.insert(name::MAX_RECONSUME_TIMES, most.to_string());
-        all.insert(name::DELAY, level.to_string());
+        all.remove(name::DELAY);
+        if !self.config.is_orderly() {
+            all.insert(name::DELAY, level.to_string());
+        }
         let mut encoded = PropertiesBuilder::new();
         for (key, value) in all.iter().filter(|(_, value)| !value.is_empty()) {
             encoded.put(key, value).ok()?;
@@ -237,6 +289,15 @@ impl Consumer {
             template: (self.client.template_topic.clone(), self.client.template_queues),
         })
     }
+}
+
+/// How often a message came before this time.
+fn times_of(failure: &Failure) -> i32 {
+    let stored = match failure.taken.item().map(|item| &item.content) {
+        Some(Content::Record(record)) => record.reconsume_times,
+        Some(Content::Poison(_)) | None => 0,
+    };
+    stored.saturating_add(failure.taken.local_retries)
 }
 
 /// The id and topic a message had before it was first handed back.
@@ -267,5 +328,10 @@ const ROUTE_PAUSE: Duration = Duration::from_millis(500);
 const REDELIVER_PAUSE: Duration = Duration::from_secs(5);
 /// The delay level of the first redelivery. Source: Java `DefaultMQPushConsumerImpl.sendMessageBack`.
 const FIRST_LEVEL: i32 = 3;
+/// The delay level of a dead letter. Source: Java `ConsumeConcurrentlyContext.delayLevelWhenNextConsume`.
+const DEAD_LETTER: i32 = -1;
+/// How long a pull is awaited by the mistake of taking a queue that waits for one that is dead. Source: Java
+/// `rocketmq.client.pull.pullMaxIdleTime`.
+const PULL_EXPIRED: Duration = Duration::from_secs(120);
 /// System flags that describe the body.
 const BODY_FLAGS: i32 = 0x701;

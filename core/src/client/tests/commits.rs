@@ -51,7 +51,7 @@ fn a_commit_stays_behind_what_is_unsettled() {
     let pull = world.pull("T");
     world.found(pull, 500..505);
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     for taken in [&taken[0], &taken[1], &taken[3]] {
         world.dispatch(&"g".into(), |dispatch| {
             dispatch.settle(taken, Outcome::Done);
@@ -93,7 +93,7 @@ fn a_revoked_queue_commits_its_last_settled_offset() {
     let pull = world.pull("T");
     world.found(pull, 500..505);
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     world.dispatch(&"g".into(), |dispatch| {
         dispatch.settle(&taken[0], Outcome::Done);
         dispatch.settle(&taken[1], Outcome::Done);

@@ -6,10 +6,13 @@
     reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
 )]
 
+mod broadcasts;
 mod commits;
 mod heartbeats;
 mod links;
+mod locks;
 mod names;
+mod order;
 mod pulls;
 mod random;
 mod rebalances;
@@ -24,12 +27,12 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use super::*;
-use crate::dispatch::{Dispatch, DispatchConfig, Outcome};
+use crate::dispatch::{Dispatch, DispatchConfig, Outcome, Settled, Taken};
 use crate::error::IoFailure;
 use crate::error::{IoKind, Sent};
 use crate::ids::{BrokerName, ClientId, Opaque};
 use crate::ids::{Endpoint, QueueOffset, Topic};
-use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
+use crate::wire::body::{BrokerData, ConsumerList, JsonForm, LockQueues, LockedQueues, Perm, QueueData, TopicRoute};
 use crate::wire::frame;
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::{ExtWriter, HeaderLimits};
@@ -89,6 +92,16 @@ struct World {
     members: Vec<ClientId>,
     stored: BTreeMap<(Topic, i32), u64>,
     version: i32,
+    /// Queues of `T` that another member has locked.
+    foreign: BTreeSet<i32>,
+    /// What is on the disk.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Reads and writes under way.
+    disk: Vec<Output>,
+    /// Paths that can be neither read nor written.
+    broken: BTreeSet<String>,
+    /// Reads and writes are left under way.
+    slow_disk: bool,
 }
 
 impl World {
@@ -121,6 +134,11 @@ impl World {
             members: alloc::vec![ME.into()],
             stored: BTreeMap::new(),
             version: 493,
+            foreign: BTreeSet::new(),
+            files: BTreeMap::new(),
+            disk: Vec::new(),
+            broken: BTreeSet::new(),
+            slow_disk: false,
         }
     }
 
@@ -167,6 +185,7 @@ impl World {
     fn pump(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             self.log.push(alloc::format!("{:?} {output:?}", self.now));
+            assert!(self.log.len() < 200_000, "no rest: {:#?}", &self.log[199_980..]);
             assert_eq!(self.closed, 0, "nothing follows the end: {output:?}");
             self.on_output(output);
         }
@@ -214,6 +233,9 @@ impl World {
             Output::Redeliver { group, taken } => self.dispatch(&group, |dispatch| {
                 dispatch.redeliver(&taken);
             }),
+            Output::Lease { group, epoch, until } => self.dispatch(&group, |dispatch| {
+                dispatch.lease(epoch, until);
+            }),
             Output::StopQueue { group, taken } => self.dispatch(&group, |dispatch| dispatch.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.dispatches.get_mut(&group).and_then(|dispatch| dispatch.revoke(epoch));
@@ -223,6 +245,7 @@ impl World {
             Output::CloseDispatch(group) => {
                 self.dispatches.remove(&group);
             }
+            Output::Load { .. } | Output::Save { .. } => self.disk.push(output),
             Output::Routes(view) => self.views.push(view),
             Output::Event(event) => self.events.push(event),
             Output::Closed => self.closed += 1,
@@ -241,6 +264,9 @@ impl World {
         for group in groups {
             while let Some(progress) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_progress) {
                 self.input(Input::Progress(group.clone(), progress));
+            }
+            while let Some((queue, epoch)) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_ended) {
+                self.input(Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
             while self.machine.failure_room(&group) > 0
                 && let Some(failure) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_failure)
@@ -267,6 +293,11 @@ impl World {
     }
 
     fn run_once(&mut self) -> bool {
+        if !self.slow_disk && !self.disk.is_empty() {
+            let output = self.disk.remove(0);
+            self.on_disk(output);
+            return true;
+        }
         if let Some(at) = self.connecting.iter().position(|(_, to)| !self.silent.contains(to)) {
             let (conn, to) = self.connecting.remove(at);
             if self.dead.contains(&to) {
@@ -285,6 +316,24 @@ impl World {
         let frame = self.usual(&asked);
         self.reply(asked, frame);
         true
+    }
+
+    fn on_disk(&mut self, output: Output) {
+        match output {
+            Output::Load { op, path } => {
+                let broken = self.broken.contains(&path);
+                let result = if broken { Err(no_disk()) } else { Ok(self.files.get(&path).cloned()) };
+                self.input(Input::Loaded { op, result });
+            }
+            Output::Save { op, path, .. } if self.broken.contains(&path) => {
+                self.input(Input::Saved { op, result: Err(no_disk()) });
+            }
+            Output::Save { op, path, bytes } => {
+                self.files.insert(path, bytes);
+                self.input(Input::Saved { op, result: Ok(()) });
+            }
+            other => panic!("nothing for a disk: {other:?}"),
+        }
     }
 
     /// What a healthy cluster answers.
@@ -306,6 +355,14 @@ impl World {
                 Some(offset) => answer(0, |out| out.int("offset", i64::try_from(*offset).unwrap()), []),
                 None => refusal(response::QUERY_NOT_FOUND),
             },
+            request::LOCK_BATCH_MQ => {
+                let mut queues = LockQueues::decode(&asked.frame.body).unwrap().queues;
+                queues.retain(|queue| queue.topic.as_str() != "T" || !self.foreign.contains(&queue.id));
+                answer(0, |_| (), LockedQueues { queues }.encode())
+            }
+            request::SEARCH_OFFSET_BY_TIMESTAMP => {
+                answer(0, |out| out.int("offset", asked.field("timestamp").parse().unwrap()), [])
+            }
             request::GET_MAX_OFFSET => answer(0, |out| out.int("offset", 500), []),
             request::SEND_MESSAGE_V2 => answer(
                 0,
@@ -394,7 +451,8 @@ impl World {
     /// Takes what is ready, and settles it so.
     fn consume(&mut self, outcome: Outcome) -> usize {
         let mut taken = Vec::new();
-        self.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+        let now = self.now;
+        self.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(now))));
         let count = taken.len();
         for taken in taken {
             self.dispatch(&"g".into(), |dispatch| {
@@ -402,6 +460,20 @@ impl World {
             });
         }
         count
+    }
+
+    /// Takes what is handed out next.
+    fn take_one(&mut self) -> Option<Taken> {
+        let (now, mut taken) = (self.now, None);
+        self.dispatch(&"g".into(), |dispatch| taken = dispatch.take(now));
+        taken
+    }
+
+    fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
+        let mut settled = Settled::Released;
+        self.dispatch(&"g".into(), |dispatch| settled = dispatch.settle(taken, outcome));
+        self.run();
+        settled
     }
 
     fn result(&self, op: OpId) -> &CommandResult {
@@ -450,6 +522,10 @@ fn answer(code: i32, fields: impl FnOnce(&mut ExtWriter<'_>), body: impl Into<Ve
 
 fn refusal(code: i32) -> Frame {
     decoded(&Preamble { remark: Some("no"), ..Preamble::response(code, Codec::Json) }.encode(|_| (), Bytes::new()))
+}
+
+fn no_disk() -> IoFailure {
+    IoFailure::new(IoKind::Other, "no space left on device")
 }
 
 fn refused() -> IoFailure {

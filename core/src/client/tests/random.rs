@@ -2,6 +2,7 @@
 //! gives the same outputs.
 
 use super::*;
+use crate::config::ConsumeMode;
 use crate::rng::Rng;
 use proptest::prelude::*;
 
@@ -12,13 +13,14 @@ fn script(seed: u64, steps: usize) -> World {
     let mut ops = Vec::new();
     world.topic("T", 3, &["a", "b"]);
     world.topic("%RETRY%g", 1, &["a"]);
-    ops.push(world.start(|config| config.queue_messages = 5));
+    ops.push(world.start(configure(seed)));
     for _ in 0..steps {
-        step(&mut world, &mut rng, &mut ops);
+        step(&mut world, &mut rng, &mut ops, seed);
     }
     // Everything heals, and the client ends.
     world.dead.clear();
     world.silent.clear();
+    world.foreign.clear();
     world.held = BTreeSet::from([request::PULL_MESSAGE]);
     world.run();
     let deadline = world.now.after(Duration::from_secs(20));
@@ -32,7 +34,17 @@ fn script(seed: u64, steps: usize) -> World {
     world
 }
 
-fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>) {
+/// Every other script is one of an orderly group.
+fn configure(seed: u64) -> impl FnOnce(&mut ConsumerConfig) {
+    move |config| {
+        config.queue_messages = 5;
+        config.mode = [ConsumeMode::Concurrent, ConsumeMode::Orderly][usize::from(seed % 2 == 1)];
+        config.auto_commit = seed % 4 != 3;
+        config.max_reconsume = Some(2);
+    }
+}
+
+fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
     let places = ["n1:1", "n2:2", "a:1", "b:1"];
     let place = places[rng.below(4)];
     match rng.below(22) {
@@ -43,10 +55,10 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>) {
             random_answer(world, rng, asked);
         }
         9..=11 => {
-            let outcome = [Outcome::Done, Outcome::Done, Outcome::Failed { level: 0 }][rng.below(3)];
-            let mut taken = None;
-            world.dispatch(&"g".into(), |dispatch| taken = dispatch.take());
-            if let Some(taken) = taken {
+            let failed =
+                [Outcome::Failed { level: 0 }, Outcome::RolledBack, Outcome::Failed { level: -1 }][rng.below(3)];
+            let outcome = [Outcome::Done, Outcome::Committed, failed][rng.below(3)];
+            if let Some(taken) = world.take_one() {
                 world.dispatch(&"g".into(), |dispatch| {
                     dispatch.settle(&taken, outcome);
                 });
@@ -65,12 +77,13 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>) {
             world.silent.clear();
             world.held.remove(&request::SEND_MESSAGE_V2);
         }
+        17 if rng.below(2) == 0 => world.foreign = (0..3).filter(|_| rng.below(3) == 0).collect(),
         17 => world.members = alloc::vec![ME.into(), ["0", "9"][rng.below(2)].into()],
         18 => world.topic("T", i32::try_from(rng.below(4)).unwrap(), &["a", "b"][..=rng.below(2)]),
         19 => ops.push(world.command(Command::WantRoute { topic: "T".into(), fresh: rng.below(2) == 0 })),
         20 => {
             let known = world.started;
-            ops.push(world.start(|config| config.queue_messages = 5));
+            ops.push(world.start(configure(seed)));
             if world.is_done(world.started) {
                 // There was one already: that is the one to stop.
                 world.started = known;
@@ -146,6 +159,9 @@ fn the_scripts_reach_what_they_are_for() {
         "Started(Ok",
         "Route(Err",
         "Stopped(",
+        "Lease {",
+        "Redeliver {",
+        "LockLost",
     ];
     for mark in marks {
         assert!(logs.iter().any(|line| line.contains(mark)), "{mark}");

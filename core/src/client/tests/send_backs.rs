@@ -77,7 +77,8 @@ fn when_nobody_takes_it_it_comes_again_here() {
     assert_eq!(world.consume(Outcome::Done), 0);
     world.advance(100);
     let mut again = None;
-    world.dispatch(&"g".into(), |dispatch| again = dispatch.take());
+    let now = world.now;
+    world.dispatch(&"g".into(), |dispatch| again = dispatch.take(now));
     let again = again.expect("after 5 s");
     assert_eq!(again.local_retries, 1);
     assert_eq!(settled_to(&mut world), 500);

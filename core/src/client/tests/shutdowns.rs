@@ -34,12 +34,12 @@ fn stages_follow_one_another() {
     let pull = world.pull("T");
     world.found(pull, 500..503);
     let mut taken = None;
-    world.dispatch(&"g".into(), |dispatch| taken = dispatch.take());
+    world.dispatch(&"g".into(), |dispatch| taken = dispatch.take(Instant::ZERO));
     world.held.extend([request::UPDATE_CONSUMER_OFFSET, request::UNREGISTER_CLIENT]);
     shutdown(&mut world, 30_000);
     world.run();
     let mut more = None;
-    world.dispatch(&"g".into(), |dispatch| more = dispatch.take());
+    world.dispatch(&"g".into(), |dispatch| more = dispatch.take(Instant::ZERO));
     assert!(more.is_none(), "nothing more is handed out");
     assert_eq!(world.open(request::UPDATE_CONSUMER_OFFSET, |_| true), 0, "what is out may be settled");
     world.dispatch(&"g".into(), |dispatch| {
@@ -97,7 +97,7 @@ fn with_dead_brokers_it_ends_by_the_deadline_and_tells_what_is_unsettled() {
     let pull = world.pull("T");
     world.found(pull, 500..503);
     world.dispatch(&"g".into(), |dispatch| {
-        assert!(dispatch.take().is_some() && dispatch.take().is_some());
+        assert!(dispatch.take(Instant::ZERO).is_some() && dispatch.take(Instant::ZERO).is_some());
     });
     world.run();
     let deadline = world.now.after(Duration::from_secs(60));
@@ -117,7 +117,7 @@ fn a_stop_under_way_gives_way_to_the_earlier_end_and_still_commits() {
     let pull = world.pull("T");
     world.found(pull, 500..503);
     let mut taken = Vec::new();
-    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take())));
+    world.dispatch(&"g".into(), |dispatch| taken.extend(core::iter::from_fn(|| dispatch.take(Instant::ZERO))));
     world.dispatch(&"g".into(), |dispatch| {
         dispatch.settle(&taken[0], Outcome::Done);
     });
@@ -182,7 +182,7 @@ fn who_stops_a_consumer_that_is_stopping_waits_for_the_same_end() {
     let mut world = World::consuming(1, |_| ());
     let pull = world.pull("T");
     world.found(pull, 500..503);
-    world.dispatch(&"g".into(), |dispatch| assert!(dispatch.take().is_some()));
+    world.dispatch(&"g".into(), |dispatch| assert!(dispatch.take(Instant::ZERO).is_some()));
     world.run();
     let (late, early) = (world.now.after(Duration::from_secs(60)), world.now.after(Duration::from_secs(8)));
     let stops = [world.stop("g", late), world.stop("g", early), world.stop("g", late)];

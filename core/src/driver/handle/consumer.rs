@@ -12,12 +12,13 @@ use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery};
 use crate::client::{Command, CommandResult, Drained, StartError};
-use crate::config::{ConsumerConfig, StartFrom, Strategy};
+use crate::config::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
-use crate::ids::{Group, OpId, Topic};
+use crate::ids::{Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
+use crate::wire::body::MessageModel;
 
 /// Receives the messages of a group's share of queues. Clones are the same consumer: each message goes to one of
 /// them. Also a [`Stream`] of [`Delivery`].
@@ -57,6 +58,24 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Each member gets all messages, instead of sharing them with the others.
+    ///
+    /// There is no retry topic then: a message that fails is dropped, with an event. Offsets are kept in a file, from
+    /// which the member goes on after a restart: see [`ClientBuilder::offset_dir`](super::ClientBuilder::offset_dir).
+    #[must_use]
+    pub const fn broadcasting(mut self) -> Self {
+        self.config.model = MessageModel::Broadcasting;
+        self
+    }
+
+    /// The file in which a broadcasting member keeps its offsets, with `.bak` beside it; nobody else may use it.
+    /// Default: `GROUP/offsets.json` in the client's folder.
+    #[must_use]
+    pub fn offset_file(mut self, path: impl Into<String>) -> Self {
+        self.config.offset_file = Some(path.into());
+        self
+    }
+
     /// Where a group without stored offset starts. Default: at the end of each queue.
     #[must_use]
     pub const fn start_from(mut self, start: StartFrom) -> Self {
@@ -64,17 +83,54 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// How queues are shared out; every member of the group must use the same. Default: averagely.
+    /// Where this queue is consumed from first, whatever is stored and whatever `start_from` says. It goes on from there:
+    /// when the queue is assigned once more, its stored offset counts.
     #[must_use]
-    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+    pub fn start_at(mut self, queue: MessageQueue, offset: QueueOffset) -> Self {
+        self.config.start_at.insert(queue, offset);
+        self
+    }
+
+    /// How queues are shared out. Every member of the group must use the same: nobody checks. Default: averagely.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.config.strategy = strategy;
         self
     }
 
-    /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16.
+    /// Consumes each queue in order: its messages one after the other, by one member of the group at a time, under a
+    /// lock at the broker. [`PushConsumer::run`] then works on so many queues at once. A message that fails holds its
+    /// queue up: after [`PushConsumerBuilder::suspend`] it comes again, without end unless
+    /// [`PushConsumerBuilder::max_reconsume`] sets one.
+    ///
+    /// A handler may run for as long as it likes while its queue is ours, and when the queue moves to another member,
+    /// that one waits for it.
+    #[must_use]
+    pub const fn orderly(mut self) -> Self {
+        self.config.mode = ConsumeMode::Orderly;
+        self
+    }
+
+    /// Orderly: how long a queue waits before a message that failed comes again, 10 ms to 30 s. Default: 1 s.
+    #[must_use]
+    pub const fn suspend(mut self, pause: Duration) -> Self {
+        self.config.suspend = pause;
+        self
+    }
+
+    /// Orderly: whether [`Delivery::ack`] lets the offset pass the message, or leaves that to a later
+    /// [`Delivery::commit`] of its queue. At most [`PushConsumerBuilder::queue_messages`] of a queue can wait for it.
+    /// Default: yes.
+    #[must_use]
+    pub const fn auto_commit(mut self, auto: bool) -> Self {
+        self.config.auto_commit = auto;
+        self
+    }
+
+    /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16, orderly without end.
     #[must_use]
     pub const fn max_reconsume(mut self, times: u32) -> Self {
-        self.config.max_reconsume = times;
+        self.config.max_reconsume = Some(times);
         self
     }
 
@@ -144,7 +200,7 @@ impl PushConsumer {
     }
 
     /// Calls `handler` for each message, with up to `at_once` running at the same time in this task, until the
-    /// consumer is stopped. A handler that panics has failed its message.
+    /// consumer is stopped: orderly, each for another queue. A handler that panics has failed its message.
     pub async fn run<F, Fut>(&self, at_once: usize, handler: F)
     where
         F: Fn(Delivery) -> Fut + Send,

@@ -3,6 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -40,18 +41,38 @@ impl Delivery {
         &self.message
     }
 
-    /// Consumed: the group's offset may pass it.
+    /// Consumed: the group's offset may pass it, in an orderly group without auto-commit once a later message of its
+    /// queue is committed.
     pub fn ack(mut self) {
         self.settle(Outcome::Done);
     }
 
+    /// Consumed, and with it all that was acknowledged of its queue before: the offset may pass them. The same as
+    /// [`Delivery::ack`], but in an orderly group without auto-commit.
+    pub fn commit(mut self) {
+        self.settle(Outcome::Committed);
+    }
+
+    /// In an orderly group without auto-commit: all that was acknowledged of its queue since the last commit comes
+    /// again after a pause, and then this message. Else the same as [`Delivery::retry`].
+    pub fn rollback(mut self) {
+        self.settle(Outcome::RolledBack);
+    }
+
     /// Failed: it comes again later, after a delay that grows with each time, and goes to the dead-letter queue when
-    /// it has come often enough.
+    /// it has come often enough. In an orderly group its queue waits for it, as long as is configured. In broadcasting
+    /// it is dropped, as in every other way to fail.
     pub fn retry(mut self) {
         self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
     }
 
-    /// Failed: it comes again after this delay.
+    /// Failed: in an orderly group its queue waits so long, 10 ms to 30 s, and then it comes again. Else the same as
+    /// [`Delivery::retry`]: brokers know only the delays of [`DelayLevel`].
+    pub fn suspend(mut self, pause: Duration) {
+        self.settle(Outcome::Suspended { pause });
+    }
+
+    /// Failed: it comes again after this delay. In an orderly group the same as [`Delivery::retry`].
     pub fn retry_at(mut self, level: DelayLevel) {
         self.settle(Outcome::Failed { level: level.0 });
     }

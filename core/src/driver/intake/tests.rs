@@ -1,21 +1,47 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failed test")]
 
 use super::*;
+use crate::config::ConsumeMode;
 use crate::dispatch::{Content, Item, Poison, PoisonPolicy};
 use crate::driver::lock::checked::{CheckedLocks, check};
 use crate::ids::{MessageQueue, QueueOffset};
+use crate::time::UnixMillis;
 use crate::wire::message::LostReason;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::future::poll_fn;
 use core::ops::Range;
+use core::pin::Pin;
 use core::sync::atomic::AtomicUsize;
 use std::task::Wake;
 
 fn intake<L: Locks>() -> (Arc<Intake<L>>, Inbox<L>) {
+    intake_of(ConsumeMode::Concurrent, 0)
+}
+
+fn intake_of<L: Locks>(mode: ConsumeMode, now: u64) -> (Arc<Intake<L>>, Inbox<L>) {
     let inbox = Inbox::new();
     // Items that cannot be read, and are handed out all the same, stand for messages.
-    let config = ConsumerConfig { on_poison: PoisonPolicy::Deliver, ..ConsumerConfig::new("g".into()) };
-    (Arc::new(Intake::new(&config, inbox.clone())), inbox)
+    let config = ConsumerConfig { mode, on_poison: PoisonPolicy::Deliver, ..ConsumerConfig::new("g".into()) };
+    let clock: Arc<dyn Clock> = Arc::new(Stopped(Instant::from_millis(now)));
+    (Arc::new(Intake::new(&config, inbox.clone(), &clock)), inbox)
+}
+
+/// A clock that stands still.
+struct Stopped(Instant);
+
+impl Clock for Stopped {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn wall(&self) -> UnixMillis {
+        UnixMillis(0)
+    }
+
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(core::future::pending())
+    }
 }
 
 fn batch(offsets: Range<u64>) -> Arc<Batch> {
@@ -186,5 +212,52 @@ fn no_schedule_of_a_close_leaves_a_taker_asleep() {
         intake.deliver(batch(0..1));
         intake.close();
         tasks.into_iter().for_each(|task| task.join().unwrap());
+    });
+}
+
+#[test]
+fn in_order_a_settlement_wakes_the_next_and_a_lease_the_first() {
+    let (intake, _) = intake_of::<StdLocks>(ConsumeMode::Orderly, 10);
+    let mut takers = takers(&intake);
+    intake.deliver(batch(0..3));
+    assert_eq!(takers.each_ref().map(Taker::woken), [1, 0, 0]);
+    assert!(takers[0].poll().is_pending(), "there is no lease");
+    intake.lease(Epoch(1), Instant::from_millis(11));
+    assert_eq!(takers.each_ref().map(Taker::woken), [2, 0, 0]);
+    let mut held = None;
+    let taken = takers[0].turn.poll(&mut Context::from_waker(Waker::noop())).map(|taken| held = taken);
+    assert!(taken.is_ready());
+    intake.settle(&held.unwrap(), Outcome::Done);
+    assert_eq!(takers[1].woken(), 1);
+    assert_eq!(takers[1].poll(), Poll::Ready(Some(1)));
+    assert_eq!(takers[2].woken(), 0, "one at a time");
+}
+
+#[test]
+fn no_schedule_of_queues_in_order_leaves_a_taker_asleep() {
+    check(1_000, || {
+        let (intake, _) = intake_of::<CheckedLocks>(ConsumeMode::Orderly, 0);
+        let tasks = [0, 1].map(|_| {
+            let intake = intake.clone();
+            shuttle::thread::spawn(move || {
+                let mut count = 0;
+                let mut turn = Turn::new(intake.clone());
+                while let Some(taken) = shuttle::future::block_on(poll_fn(|cx| turn.poll(cx))) {
+                    count += 1;
+                    let last = taken.index == 2;
+                    intake.settle(&taken, Outcome::Done);
+                    if last {
+                        intake.close();
+                    }
+                }
+                count
+            })
+        });
+        let leaser = intake.clone();
+        let lease = shuttle::thread::spawn(move || leaser.lease(Epoch(1), Instant::FAR));
+        intake.deliver(batch(0..3));
+        lease.join().unwrap();
+        let taken: usize = tasks.into_iter().map(|task| task.join().unwrap()).sum();
+        assert_eq!(taken, 3);
     });
 }

@@ -3,7 +3,8 @@
 use super::fields;
 use crate::ids::{ClientId, Group};
 use crate::wire::codes::request::{
-    GET_CONSUMER_LIST_BY_GROUP, HEART_BEAT, NOTIFY_CONSUMER_IDS_CHANGED, UNREGISTER_CLIENT,
+    GET_CONSUMER_LIST_BY_GROUP, HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED, UNLOCK_BATCH_MQ,
+    UNREGISTER_CLIENT,
 };
 
 fields! {
@@ -37,4 +38,15 @@ fields! {
         /// The consumer group.
         group: Group = "consumerGroup",
     }
+}
+
+fields! {
+    /// Lock queues, or renew their locks; the body is [`LockQueues`](crate::wire::body::LockQueues), that of the answer
+    /// [`LockedQueues`](crate::wire::body::LockedQueues).
+    pub struct LockBatchMq = LOCK_BATCH_MQ {}
+}
+
+fields! {
+    /// Give locks back; the body is [`LockQueues`](crate::wire::body::LockQueues).
+    pub struct UnlockBatchMq = UNLOCK_BATCH_MQ {}
 }

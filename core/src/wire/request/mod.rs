@@ -9,12 +9,12 @@ mod group;
 mod route;
 mod send;
 
-pub use admin::{CreateTopic, QueueOffsetRequest, QueueOffsetResponse};
+pub use admin::{CreateTopic, QueueOffsetRequest, QueueOffsetResponse, SearchOffset};
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
     UpdateConsumerOffset,
 };
-pub use group::{GetConsumerList, HeartBeat, NotifyConsumerIdsChanged, UnregisterClient};
+pub use group::{GetConsumerList, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, UnlockBatchMq, UnregisterClient};
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};
 

@@ -121,6 +121,7 @@ proptest! {
             commit_offset: at,
             broker: broker.clone(),
         })?;
+        comes_back(&SearchOffset { topic: topic.clone(), queue_id, timestamp: i64::from(queue_id) << 9 })?;
         comes_back(&QueueOffsetRequest::<GET_MAX_OFFSET> { topic: topic.clone(), queue_id })?;
         comes_back(&QueueOffsetRequest::<GET_MIN_OFFSET> { topic, queue_id })?;
         comes_back(&QueueOffsetResponse { offset: at })?;
@@ -144,6 +145,8 @@ proptest! {
         let topic = Topic::from(&names.0);
         comes_back(&GetRouteInfo { topic: topic.clone(), standard_json })?;
         comes_back(&HeartBeat {})?;
+        comes_back(&LockBatchMq {})?;
+        comes_back(&UnlockBatchMq {})?;
         comes_back(&Empty)?;
         comes_back(&GetConsumerList { group: (&names.1).into() })?;
         comes_back(&NotifyConsumerIdsChanged { group: (&names.1).into() })?;

@@ -164,6 +164,15 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
     Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C7"] },
     Mutant { number: 7, what: "a body that does not inflate is delivered as it is", by: &["C2"] },
+    Mutant { number: 8, what: "a broadcasting member forgets where it was in a queue that goes", by: &["C8"] },
+    Mutant {
+        number: 9,
+        what: "a queue in order that waits for long is dropped and begun again",
+        by: &["O3", "C5", "C4"],
+    },
+    Mutant { number: 10, what: "a lock that was granted is not taken for ours", by: &["L1"] },
+    Mutant { number: 11, what: "a lock is not given back", by: &["Q1"] },
+    Mutant { number: 12, what: "the lease of a lock is not looked at", by: &["O2"] },
     Mutant { number: 13, what: "what waits on a link that ends is forgotten", by: &["F2"] },
     Mutant { number: 14, what: "a client that does not start is never dropped", by: &["Q3"] },
     Mutant { number: 15, what: "a queue added later is never pulled", by: &["R1", "L1"] },
@@ -187,4 +196,5 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 38, what: "a second shutdown waits for an end that has been", by: &["Q2"] },
     Mutant { number: 41, what: "requests that are not supported are told what the client is", by: &["X4"] },
     Mutant { number: 42, what: "bytes that cannot be read end every link", by: &["X2"] },
+    Mutant { number: 43, what: "a message that failed lets the next of its queue pass", by: &["O4", "O3"] },
 ];

@@ -69,6 +69,13 @@ impl Broker {
     pub fn lock_owner(&self, now: Instant, group: &str, topic: &str, queue_id: i32) -> Option<&str> {
         self.locks.owner(now, group, topic, queue_id)
     }
+
+    /// How many locks a client holds, over all groups.
+    #[must_use]
+    pub fn locks_of(&self, now: Instant, client: &str) -> usize {
+        let leases = self.locks.held.values().flat_map(BTreeMap::values);
+        leases.filter(|lease| now < lease.until && lease.client.as_str() == client).count()
+    }
 }
 
 const BAD_BODY: &str = "the body cannot be parsed";

@@ -176,6 +176,11 @@ impl Broker {
         self.clients = Clients::new(now, &self.cfg);
     }
 
+    /// Forgets who has locked which queue.
+    pub fn lose_locks(&mut self) {
+        self.locks = Locks::default();
+    }
+
     /// Listens at another address from its next start on.
     pub fn set_address(&mut self, address: SocketAddr) {
         self.cfg.address = address;

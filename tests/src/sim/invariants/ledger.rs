@@ -55,11 +55,15 @@ impl Ledger {
                 let Some((key, offset, id)) = self.deliveries.remove(delivery) else { return };
                 match (how, id) {
                     (Settled::Ack, _) => self.handled(&key, offset),
+                    _ if self.is_broadcast(&key.0) => self.handled(&key, offset),
                     (Settled::Retry | Settled::Dropped, Some(id)) => {
                         self.failed.entry((key.0, id)).or_default().insert((key.1, offset));
                     }
                     (Settled::Retry | Settled::Dropped, None) => {}
                 }
+            }
+            What::Unreadable { group, queue, offset } if self.is_broadcast(group) => {
+                self.handled(&(group.clone(), queue.clone()), *offset);
             }
             What::SentBack { group, broker, physical } => {
                 if let Some((queue, offset)) = self.places.get(&(*broker, *physical)).cloned() {
@@ -83,6 +87,11 @@ impl Ledger {
         self.reused.get(queue).is_some_and(|end| offset < *end)
     }
 
+    /// Whether a group stands for a member of a broadcasting one.
+    pub(super) fn is_broadcast(&self, group: &str) -> bool {
+        self.setup.groups.iter().any(|setup| setup.broadcast && *setup.name == *group)
+    }
+
     fn stored(&mut self, copy: &Copy) {
         self.places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
         self.ends.insert(copy.queue.clone(), copy.offset + 1);
@@ -96,9 +105,7 @@ impl Ledger {
             self.open.entry(key).or_default().insert(copy.offset, copy.id);
         }
         // A copy on its way to a retry topic takes the place of the one that failed.
-        let goal = copy.real_topic.as_deref().unwrap_or(topic);
-        let group = goal.strip_prefix(RETRY).or_else(|| goal.strip_prefix(DEAD));
-        if let (Some(group), Some(id)) = (group, copy.id) {
+        if let (Some(group), Some(id)) = (goal_of(copy), copy.id) {
             let failed = self.failed.remove(&(Arc::from(group), id)).unwrap_or_default();
             failed.into_iter().for_each(|(queue, offset)| self.handled(&(Arc::from(group), queue), offset));
         }
@@ -121,11 +128,22 @@ impl Ledger {
         }
     }
 
+    /// The first offset of a queue that is still to be handled.
+    pub(super) fn first_open(&self, key: &Key) -> Option<i64> {
+        self.open.get(key)?.keys().copied().find(|offset| !self.is_reused(&key.1, *offset))
+    }
+
     fn handled(&mut self, key: &Key, offset: i64) {
         if let Some(open) = self.open.get_mut(key) {
             open.remove(&offset);
         }
     }
+}
+
+/// The group whose retry or dead-letter topic a copy is in, or on its way to.
+pub(super) fn goal_of(copy: &Copy) -> Option<&str> {
+    let goal = copy.real_topic.as_deref().unwrap_or(&copy.queue.topic);
+    goal.strip_prefix(RETRY).or_else(|| goal.strip_prefix(DEAD))
 }
 
 /// Before the group in the name of its retry topic.

@@ -7,6 +7,7 @@ mod c4;
 mod c5;
 mod c6;
 mod c7;
+mod c8;
 mod d6;
 mod f1;
 mod f2;
@@ -15,6 +16,10 @@ mod l1;
 mod l2;
 mod l3;
 pub(crate) mod ledger;
+mod o1;
+mod o2;
+mod o3;
+mod o4;
 mod owners;
 mod p1;
 mod p2;
@@ -82,7 +87,12 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "C4", says: "committed offsets do not go back", check: c4::check },
     Invariant { id: "C5", says: "every redelivery has a cause", check: c5::check },
     Invariant { id: "C6", says: "no message is skipped within an assignment", check: c6::check },
+    Invariant { id: "O1", says: "in order: messages first come in the order of their offsets", check: o1::check },
+    Invariant { id: "O2", says: "in order: one handler per queue, under a lock that lasts", check: o2::check },
+    Invariant { id: "O3", says: "in order: a message that failed comes again, and next", check: o3::check },
+    Invariant { id: "O4", says: "in order: a message that failed bars those after it", check: o4::check },
     Invariant { id: "C7", says: "an unreadable record costs nothing but itself", check: c7::check },
+    Invariant { id: "C8", says: "a broadcasting member sees all, and goes on from its file", check: c8::check },
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
     Invariant { id: "R2", says: "queues are shared out again in a bounded time", check: r2::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
@@ -129,8 +139,24 @@ pub(crate) mod synthetic {
             queue_messages: 2,
             pull_batch: 2,
             max_reconsume: 2,
+            orderly: false,
+            broadcast: false,
         };
-        History { rows, setup: Setup { calm: false, steady: false, groups: vec![group] } }
+        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
+    }
+
+    /// The same of a group that consumes in order.
+    pub(crate) fn orderly(rows: Vec<(u64, What)>) -> History {
+        let mut history = history(rows);
+        history.setup.groups[0].orderly = true;
+        history
+    }
+
+    /// The same of a member of a broadcasting group.
+    pub(crate) fn broadcast(rows: Vec<(u64, What)>) -> History {
+        let mut history = history(rows);
+        history.setup.groups[0].broadcast = true;
+        history
     }
 
     pub(crate) fn queue(id: i32) -> Queue {
@@ -183,6 +209,21 @@ pub(crate) mod synthetic {
             tag: "new".into(),
             reconsume: 0,
         }
+    }
+
+    /// The same, for the member and the time after so many failures.
+    pub(crate) fn delivered_to(member: u32, delivery: u64, offset: i64, reconsume: i32) -> What {
+        let mut row = delivered(delivery, u64::try_from(offset).unwrap_or(0), offset);
+        if let What::Delivered { member: of, reconsume: times, .. } = &mut row {
+            (*of, *times) = (member, reconsume);
+        }
+        row
+    }
+
+    /// A copy of the message with this offset and number became a dead letter.
+    pub(crate) fn buried(id: u64) -> What {
+        let place = Queue { broker: 0, topic: "%DLQ%g0".into(), id: 0 };
+        What::Stored(Copy { queue: place, physical: 100_000, ..copy(id, 0) })
     }
 
     pub(crate) fn settled(delivery: u64, how: Settled) -> What {

@@ -1,5 +1,5 @@
-//! Q1: a shutdown is over in its time, leaves neither links, timers nor tasks behind, and brokers have the offset of
-//! every queue as far as it was consumed.
+//! Q1: a shutdown is over in its time, leaves neither links, timers, tasks nor locks behind, and brokers have the offset
+//! of every queue as far as it was consumed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -92,8 +92,11 @@ mod tests {
     use super::*;
 
     fn shutdown(took: u64, links: usize, timers: usize, tasks: usize) -> History {
+        ended(took, Leftover { links, timers, tasks, locks: 0 })
+    }
+
+    fn ended(took: u64, left: Leftover) -> History {
         let (took, within) = (Duration::from_secs(took), Duration::from_secs(30));
-        let left = Leftover { links, timers, tasks };
         history(vec![(1, What::Shutdown { host: 1, took, within, left })])
     }
 
@@ -120,6 +123,7 @@ mod tests {
         assert!(check(&shutdown(3, 1, 0, 0)).is_err());
         assert!(check(&shutdown(3, 0, 1, 0)).is_err());
         assert!(check(&shutdown(3, 0, 0, 1)).is_err());
+        assert!(check(&ended(3, Leftover { locks: 1, ..Leftover::default() })).is_err());
         assert!(check(&consumed(Some(0), true)).is_err());
         assert!(check(&consumed(None, true)).is_err());
     }

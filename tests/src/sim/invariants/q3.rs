@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     fn unstarted(links: usize, timers: usize, tasks: usize) -> What {
-        What::Unstarted { host: 1, left: Leftover { links, timers, tasks } }
+        What::Unstarted { host: 1, left: Leftover { links, timers, tasks, locks: 0 } }
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Assigned { member, group, added, .. } => {
                 fresh.extend(added.iter().map(|queue| (*member, group.clone(), queue.clone())));
             }
+            // What was consumed while its lock was gone is not consumed again.
+            What::LockGone { member, group, queue } => {
+                fresh.insert((*member, group.clone(), queue.clone()));
+            }
             What::Start { member, group, queue, .. } if !fresh.remove(&(*member, group.clone(), queue.clone())) => {
                 let text = format!("member {member} of {group} starts {queue:?} again, which nobody gave it anew");
                 return Err(Broken::new(row.at, text));
@@ -61,6 +65,13 @@ mod tests {
         assert!(check(&history(vec![(1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 9))])).is_err());
         let rows = vec![(1, assigned(0, &[0], &[])), (2, start(7)), (3, start(0))];
         assert!(check(&history(rows)).is_err());
+    }
+
+    #[test]
+    fn started_again_after_its_lock_was_gone() {
+        let gone = What::LockGone { member: 0, group: "g0".into(), queue: queue(0) };
+        let rows = vec![(1, assigned(0, &[0], &[])), (2, start(7)), (3, gone), (4, start(9))];
+        assert_eq!(check(&history(rows)), Ok(()));
     }
 
     #[test]

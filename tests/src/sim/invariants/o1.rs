@@ -1,0 +1,84 @@
+//! O1: of a queue in order, messages come for the first time in the order of their offsets, over all members.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Broken;
+use super::ledger::Key;
+use crate::sim::history::{History, Queue, What};
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    // What came of each queue, or could not be read when it was to come.
+    let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
+    // What is where in the brokers' logs.
+    let mut places = BTreeMap::new();
+    // Offsets below this may be those of other messages by now.
+    let mut reused: BTreeMap<Queue, i64> = BTreeMap::new();
+    for row in &history.rows {
+        match &row.what {
+            What::Delivered { group, queue, offset, .. } if history.setup.is_orderly(group) => {
+                if reused.get(queue).is_some_and(|end| offset < end) {
+                    continue;
+                }
+                let seen = seen.entry((group.clone(), queue.clone())).or_default();
+                if let Some(last) = seen.last().filter(|last| **last > *offset)
+                    && !seen.contains(offset)
+                {
+                    let text = format!("{group} got {queue:?} {offset} for the first time after {last}");
+                    return Err(Broken::new(row.at, text));
+                }
+                seen.insert(*offset);
+            }
+            What::Unreadable { group, queue, offset } => {
+                seen.entry((group.clone(), queue.clone())).or_default().insert(*offset);
+            }
+            What::Stored(copy) => {
+                places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
+            }
+            // Offsets that are lost are given again.
+            What::Lost { broker, end } => {
+                for (_, (queue, offset)) in places.range((*broker, *end)..(*broker + 1, i64::MIN)) {
+                    let reused = reused.entry(queue.clone()).or_default();
+                    *reused = (*reused).max(*offset + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    #[test]
+    fn in_order_by_several_members_and_some_twice() {
+        let rows = vec![
+            (1, delivered_to(0, 1, 0, 0)),
+            (2, delivered_to(0, 2, 1, 0)),
+            (3, delivered_to(1, 3, 0, 0)),
+            (4, delivered_to(1, 4, 1, 0)),
+            (5, delivered_to(1, 5, 4, 0)),
+        ];
+        assert_eq!(check(&orderly(rows)), Ok(()));
+    }
+
+    #[test]
+    fn one_that_was_passed_by() {
+        let rows = vec![(1, delivered_to(0, 1, 1, 0)), (2, delivered_to(1, 2, 0, 0))];
+        assert!(check(&orderly(rows.clone())).is_err());
+        assert_eq!(check(&history(rows)), Ok(()), "a concurrent group may");
+    }
+
+    #[test]
+    fn what_could_not_be_read_and_what_was_lost_does_not_count() {
+        let unreadable = What::Unreadable { group: "g0".into(), queue: queue(0), offset: 0 };
+        let rows = vec![(1, unreadable), (2, delivered_to(0, 1, 1, 0)), (3, delivered_to(1, 2, 0, 0))];
+        assert_eq!(check(&orderly(rows)), Ok(()));
+        let lost = |end| vec![(0, stored(1, 1)), (1, delivered_to(0, 1, 1, 0)), (2, What::Lost { broker: 0, end })];
+        let rows = |end| lost(end).into_iter().chain([(3, delivered_to(0, 2, 0, 0))]).collect();
+        assert_eq!(check(&orderly(rows(100))), Ok(()));
+        assert!(check(&orderly(rows(101))).is_err(), "another was lost");
+    }
+}

@@ -1,0 +1,127 @@
+//! O4: a message that failed in a queue in order bars those after it, over all members, until it is consumed or a dead
+//! letter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Broken;
+use super::ledger::{Key, goal_of};
+use crate::sim::history::{History, Settled, What};
+
+/// What became of the messages of a queue.
+#[derive(Default)]
+struct Messages {
+    came: BTreeSet<i64>,
+    done: BTreeSet<i64>,
+    /// Those that failed last, and which message it is.
+    failed: BTreeMap<i64, Option<u64>>,
+}
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    let mut queues: BTreeMap<Key, Messages> = BTreeMap::new();
+    let mut running: BTreeMap<u64, (Key, i64, Option<u64>)> = BTreeMap::new();
+    for row in &history.rows {
+        match &row.what {
+            What::Delivered { delivery, group, queue, offset, id, .. } if history.setup.is_orderly(group) => {
+                let key = (group.clone(), queue.clone());
+                let known = queues.entry(key.clone()).or_default();
+                let barring = known.failed.first_key_value().filter(|(failed, _)| **failed < *offset);
+                if let Some((failed, _)) = barring
+                    && !known.came.contains(offset)
+                {
+                    let text = format!("{group} got {queue:?} {offset}, but {failed} had failed");
+                    return Err(Broken::new(row.at, text));
+                }
+                known.came.insert(*offset);
+                running.insert(*delivery, (key, *offset, *id));
+            }
+            What::Settled { delivery, how } => {
+                let Some((key, offset, id)) = running.remove(delivery) else { continue };
+                let known = queues.entry(key).or_default();
+                if *how == Settled::Ack {
+                    known.failed.remove(&offset);
+                    known.done.insert(offset);
+                } else if !known.done.contains(&offset) {
+                    known.failed.insert(offset, id);
+                }
+            }
+            What::Stored(copy) => {
+                let Some(group) = goal_of(copy) else { continue };
+                for (_, known) in queues.iter_mut().filter(|((of, _), _)| **of == *group) {
+                    let dead: Vec<i64> =
+                        known.failed.iter().filter(|(_, id)| **id == copy.id).map(|(offset, _)| *offset).collect();
+                    for offset in dead {
+                        known.failed.remove(&offset);
+                        known.done.insert(offset);
+                    }
+                }
+            }
+            What::Trimmed { queue, min } => {
+                let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
+                of_queue.for_each(|(_, known)| known.failed = known.failed.split_off(min));
+            }
+            What::Lost { broker, .. } => queues.retain(|(_, queue), _| queue.broker != *broker),
+            // What was done before comes again, and may fail then: it is done all the same.
+            What::Moved { queue, .. } | What::Illegal { queue, .. } => {
+                let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
+                of_queue.for_each(|(_, known)| known.failed.clear());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    fn failed() -> Vec<(u64, What)> {
+        vec![(1, delivered_to(0, 1, 0, 0)), (2, settled(1, Settled::Retry))]
+    }
+
+    fn after_failed(more: Vec<(u64, What)>) -> History {
+        orderly(failed().into_iter().chain(more).collect())
+    }
+
+    #[test]
+    fn those_after_it_come_when_it_is_done() {
+        let rows = vec![(3, delivered_to(1, 2, 0, 1)), (4, settled(2, Settled::Ack)), (5, delivered_to(1, 3, 1, 0))];
+        assert_eq!(check(&after_failed(rows)), Ok(()));
+        assert_eq!(check(&after_failed(vec![(3, buried(0)), (5, delivered_to(0, 3, 1, 0))])), Ok(()));
+    }
+
+    #[test]
+    fn one_after_it_comes_too_early() {
+        assert!(check(&after_failed(vec![(3, delivered_to(0, 2, 1, 0))])).is_err());
+        assert!(check(&after_failed(vec![(3, delivered_to(1, 2, 1, 0))])).is_err(), "whoever gets it");
+        let again = vec![(3, delivered_to(0, 2, 0, 1)), (4, settled(2, Settled::Retry)), (5, delivered_to(0, 3, 1, 0))];
+        assert!(check(&after_failed(again)).is_err());
+    }
+
+    #[test]
+    fn what_was_done_before_the_offset_moved_back_bars_nothing() {
+        let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: 0 };
+        let rows = vec![
+            (1, delivered_to(0, 1, 0, 0)),
+            (2, settled(1, Settled::Ack)),
+            (3, moved),
+            (4, delivered_to(1, 2, 0, 0)),
+            (5, settled(2, Settled::Retry)),
+            (6, delivered_to(0, 3, 1, 0)),
+        ];
+        assert_eq!(check(&orderly(rows)), Ok(()));
+    }
+
+    #[test]
+    fn a_failure_after_another_member_has_done_it_bars_nothing() {
+        let rows = vec![
+            (1, delivered_to(0, 1, 0, 0)),
+            (2, delivered_to(1, 2, 0, 0)),
+            (3, settled(2, Settled::Ack)),
+            (4, settled(1, Settled::Retry)),
+            (5, delivered_to(1, 3, 1, 0)),
+        ];
+        assert_eq!(check(&orderly(rows)), Ok(()));
+    }
+}
