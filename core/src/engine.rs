@@ -33,6 +33,7 @@
 //! assert!(!result.unwrap_err().may_be_stored());
 //! ```
 
+mod event;
 mod links;
 mod sends;
 
@@ -40,16 +41,19 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::client::{ClientEvent, ClientMachine, Command, CommandResult, Input, LinkRequest, Output, RouteView};
+use crate::client::{
+    ClientEvent, ClientMachine, Command, CommandResult, FileOp, Input, LinkRequest, Output, RouteView,
+};
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig, HostInfo, ProducerConfig};
 use crate::conn::{Connection, Lane};
 use crate::dispatch::{Dispatch, DispatchConfig, Outcome, PoisonCause, Settled, Taken};
-use crate::error::{CloseReason, RequestError};
-use crate::ids::{ConnId, Endpoint, Group, OpId};
+use crate::error::{IoFailure, RequestError};
+use crate::ids::{ConnId, Group, OpId};
 use crate::message::Message;
-use crate::send::{Parcel, Receipt, SendError, SendOp, SendPolicy};
+use crate::send::{Parcel, SendError, SendOp, SendPolicy};
 use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::wire::message::UniqueKeys;
+pub use event::EngineEvent;
 use links::Token;
 use sends::Sends;
 
@@ -73,45 +77,6 @@ pub struct Engine {
     next_op: u64,
     events: VecDeque<EngineEvent>,
     closed: bool,
-}
-
-/// What the embedder is told.
-#[derive(Debug)]
-pub enum EngineEvent {
-    /// Open a link: answer with [`Engine::connected`] or [`Engine::connect_failed`].
-    Connect {
-        /// Its id from now on.
-        conn: ConnId,
-        /// Where to.
-        to: Endpoint,
-    },
-    /// A link, or an attempt to open one, is over: close its socket and forget it.
-    Disconnect {
-        /// The link.
-        conn: ConnId,
-        /// Why; `None` when it was never up.
-        why: Option<CloseReason>,
-    },
-    /// A send is over.
-    SendDone {
-        /// Which.
-        op: OpId,
-        /// How.
-        result: Result<Receipt, SendError>,
-    },
-    /// A command is over.
-    Done {
-        /// Which.
-        op: OpId,
-        /// How.
-        result: CommandResult,
-    },
-    /// Messages came in for a consumer: [`Engine::take`] gives them.
-    Ready(Group),
-    /// Something worth knowing.
-    Client(ClientEvent),
-    /// The client has ended; nothing follows.
-    Closed,
 }
 
 #[derive(Debug)]
@@ -225,6 +190,18 @@ impl Engine {
         taken
     }
 
+    /// The bytes of a file that was to be read, `None` when there is none.
+    pub fn loaded(&mut self, now: Instant, op: FileOp, result: Result<Option<Vec<u8>>, IoFailure>) {
+        self.machine.handle(now, Input::Loaded { op, result });
+        self.run(now);
+    }
+
+    /// How it went with a file that was to be replaced.
+    pub fn saved(&mut self, now: Instant, op: FileOp, result: Result<(), IoFailure>) {
+        self.machine.handle(now, Input::Saved { op, result });
+        self.run(now);
+    }
+
     /// Runs what is due; a call too early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |link: &Connection<Token>| link.poll_timeout().instant(now).is_some_and(|at| at <= now);
@@ -317,6 +294,8 @@ impl Engine {
                 false
             }),
             Output::CloseDispatch(group) => drop(self.intakes.remove(&group)),
+            Output::Load { op, path } => self.events.push_back(EngineEvent::Load { op, path }),
+            Output::Save { op, path, bytes } => self.events.push_back(EngineEvent::Save { op, path, bytes }),
             Output::Routes(view) => self.view = view,
             Output::Event(event) => self.events.push_back(EngineEvent::Client(event)),
             Output::Closed => self.end(now),
@@ -346,7 +325,7 @@ impl Engine {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
             while let Some(event) = dispatch.poll_event() {
-                self.events.push_back(EngineEvent::Client(ClientEvent::Poison { group: group.clone(), event }));
+                self.events.push_back(EngineEvent::Client(ClientEvent::of_dispatch(group.clone(), event)));
             }
             let drained = !dispatch.is_open() && dispatch.outstanding() == 0;
             if drained && !core::mem::replace(drained_told, true) {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::rng::Rng;
+use rocketmq_core::wire::body::OffsetFile;
 use rocketmq_core::wire::compress::{CompressionKind, deflate};
 use rocketmq_core::wire::frame;
 use rocketmq_core::wire::header::HeaderLimits;
@@ -35,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     corpora.bad_records()?;
     corpora.bad_bodies();
     corpora.bombs();
+    corpora.offset_files()?;
     corpora.tapes();
     corpora.save()
 }
@@ -46,6 +48,35 @@ impl Corpora {
 
     fn keep(&mut self, target: &'static str, input: impl Into<Vec<u8>>) {
         self.each.entry(target).or_default().push(input.into());
+    }
+
+    fn offset_files(&mut self) -> Result<(), Box<dyn Error>> {
+        // Where to damage the file, how, and the file.
+        let input = |damage: u8, text: &str| [&[0, damage, damage ^ 1], text.as_bytes()].concat();
+        let table = r#"{"brokerName":"b","queueId":0,"topic":"t"}"#;
+        for offset in ["-1", "7.5", "\"7\"", "null", "9223372036854775807", "9223372036854775808", "{}", "[]", "07"] {
+            self.keep("offset_file", input(0, &format!(r#"{{"offsetTable":{{{table}:{offset}}}}}"#)));
+        }
+        for text in [
+            "",
+            "{}",
+            r#"{"offsetTable":{}}"#,
+            r#"{"offsetTable":null}"#,
+            r#"{offsetTable:{{topic:"t"}:1}}"#,
+            r#"{"offsetTable":{{"topic":"t"}:1,{"topic":"t"}:2}}"#,
+            r#"{"offsetTable":{{}:1}}"#,
+            r#"{"offsetTable":{{"$ref":"$"}:1},"crc32":null}"#,
+            "{\"offsetTable\":{},\"crc32\":2745614147}  ",
+            r#"{"offsetTable":{},"crc32":2745614148}"#,
+        ] {
+            self.keep("offset_file", input(9, text));
+        }
+        for (damage, file) in (0..).zip(golden::offset_files()?) {
+            let ours = String::from_utf8(OffsetFile::decode(file.text.as_bytes())?.encode())?;
+            self.keep("offset_file", input(damage, &file.text));
+            self.keep("offset_file", input(damage * 37, &ours));
+        }
+        Ok(())
     }
 
     fn frames(&mut self) -> Result<(), Box<dyn Error>> {

@@ -14,6 +14,7 @@ mod client_ops;
 mod headers;
 mod memory;
 mod messages;
+mod offsets;
 pub mod planted;
 pub mod server_request;
 mod sim_tape;
@@ -27,6 +28,7 @@ pub use bodies::{bodies, route_json};
 pub use client_ops::client_ops;
 pub use headers::{command_structured, header_json, header_rmq};
 pub use messages::{inflate, inner_batch, message_structured, properties, pull_body};
+pub use offsets::offset_file;
 pub use server_request::server_request;
 pub use sim_tape::sim_tape;
 pub use split::frame_split;
@@ -36,7 +38,7 @@ pub use text::text;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("frame_split", frame_split),
     ("header_rmq", header_rmq),
     ("header_json", header_json),
@@ -52,6 +54,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("client_ops", client_ops),
     ("sim_tape", sim_tape),
     ("text", text),
+    ("offset_file", offset_file),
 ];
 
 /// Makes a program of a target: libFuzzer's under `cargo fuzz`, else one that runs it on the files of its arguments.

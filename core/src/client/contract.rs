@@ -6,15 +6,16 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::consumer::{PullContext, Pulled, decode_pull};
+use super::rebalance::strategy::AllocateError;
 use super::signal::LinkRequest;
 use super::view::RouteView;
 use crate::config::ConsumerConfig;
-use crate::dispatch::{Batch, Failure, Progress, Taken};
+use crate::dispatch::{Batch, DispatchEvent, Failure, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
 use crate::wire::Frame;
-use crate::wire::body::BodyError;
+use crate::wire::body::{BodyError, OffsetFileError};
 use crate::wire::frame::EncodedFrame;
 
 /// What happens to the machine.
@@ -70,6 +71,20 @@ pub enum Input {
     Failed(Group, Failure),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
+    /// The answer to [`Output::Load`]: the bytes of the file, `None` when there is none.
+    Loaded {
+        /// Which.
+        op: FileOp,
+        /// How.
+        result: Result<Option<Vec<u8>>, IoFailure>,
+    },
+    /// The answer to [`Output::Save`].
+    Saved {
+        /// Which.
+        op: FileOp,
+        /// How.
+        result: Result<(), IoFailure>,
+    },
     /// The wall clock, for fields on the wire.
     WallClock(UnixMillis),
     /// End, by this time.
@@ -259,12 +274,36 @@ pub enum Output {
     },
     /// The consumer is no more: forget its `Dispatch`.
     CloseDispatch(Group),
+    /// Read a file; [`Input::Loaded`] follows.
+    Load {
+        /// Correlates the answer.
+        op: FileOp,
+        /// Its path.
+        path: String,
+    },
+    /// Replace a file at once or not at all, durably; [`Input::Saved`] follows.
+    Save {
+        /// Correlates the answer.
+        op: FileOp,
+        /// Its path.
+        path: String,
+        /// What is to be in it.
+        bytes: Vec<u8>,
+    },
     /// The picture of routes and links changed.
     Routes(Arc<RouteView>),
     /// Something a user may want to know.
     Event(ClientEvent),
     /// The end: nothing follows.
     Closed,
+}
+
+/// Something to be done with a file, unique in the life of one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOp {
+    /// The group whose file it is.
+    pub group: Group,
+    pub(crate) id: u64,
 }
 
 /// What a client does and meets, for its users to see.
@@ -287,8 +326,17 @@ pub enum ClientEvent {
         added: Vec<MessageQueue>,
         /// Queues it gave up.
         revoked: Vec<MessageQueue>,
-        /// How many members the group has.
+        /// How many members the group has; 1 in broadcasting, where nobody counts them.
         members: usize,
+    },
+    /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
+    AllocateFailed {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// Why.
+        why: AllocateError,
     },
     /// Where a queue is consumed from, and why.
     StartPosition {
@@ -360,6 +408,50 @@ pub enum ClientEvent {
         /// Whether a handler still runs: another member may start the same message beside it.
         handling: bool,
     },
+    /// A failed message of a broadcasting group: it does not come again.
+    Dropped {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset there.
+        offset: QueueOffset,
+    },
+    /// What is in a file of offsets of a broadcasting group makes no sense; the one before it, `.bak`, is tried next.
+    OffsetsUnreadable {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+        /// Why.
+        why: OffsetFileError,
+    },
+    /// Neither file of a broadcasting group can be used: it starts as one without offsets does, which may pass over
+    /// messages.
+    OffsetsLost {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+    },
+    /// Somebody else changed the file of offsets of a broadcasting group: two members that have one file overwrite what
+    /// the other has saved, and may pass over messages when they start again. Each needs an instance name or a file of
+    /// its own.
+    OffsetsShared {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+    },
+    /// The offsets of a broadcasting group could not be saved; it is tried again with the next commit.
+    OffsetsNotSaved {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+        /// Why.
+        why: IoFailure,
+    },
     /// A broker's heartbeat answer told its wire version.
     BrokerVersion {
         /// The broker.
@@ -373,6 +465,16 @@ pub enum ClientEvent {
     LinkUp(Endpoint),
     /// A link is down.
     LinkDown(Endpoint),
+}
+
+impl ClientEvent {
+    /// What a dispatch tells of a group.
+    pub(crate) fn of_dispatch(group: Group, event: DispatchEvent) -> Self {
+        match event {
+            DispatchEvent::Poison { .. } => Self::Poison { group, event },
+            DispatchEvent::Dropped { queue, offset } => Self::Dropped { group, queue, offset },
+        }
+    }
 }
 
 /// The nine steps of a consumer's start, as in Java's `DefaultMQPushConsumerImpl.start`.
@@ -411,10 +513,16 @@ impl StartStep {
 pub enum StartReason {
     /// The broker has an offset for the group (for a new group too, if it still holds the whole queue in memory).
     Stored,
+    /// The file of a broadcasting member has an offset.
+    File,
     /// None is stored and the group starts at the end.
     Last,
     /// None is stored and the group starts at the first message.
     First,
+    /// None is stored and the group starts at a time.
+    Timestamp,
+    /// The configuration names this offset for the queue.
+    Chosen,
     /// Nothing in a retry topic may be missed.
     RetryTopic,
 }
@@ -458,7 +566,7 @@ pub enum StartError {
     /// This client has a consumer of that group already.
     #[error("this client has a consumer of group {0} already")]
     Duplicate(Group),
-    /// No broker could be reached.
+    /// No broker could be reached, or the system does not give the file of offsets of a broadcasting group.
     #[error("{0}")]
     Unavailable(String),
     /// The client is closed, or the consumer was stopped before it had started.

@@ -22,20 +22,20 @@ use core::time::Duration;
 
 pub use consumer::{PullContext, Pulled, decode_pull};
 pub use contract::{
-    CallTarget, ClientEvent, Command, CommandResult, Drained, Input, Output, Reply, RouteError, StartError,
+    CallTarget, ClientEvent, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError,
     StartReason, StartStep, Unavailable,
 };
 pub use signal::LinkRequest;
 pub use view::RouteView;
 
-use crate::config::{ClientConfig, ConsumerConfig};
+use crate::config::{ClientConfig, ConfigError, ConsumerConfig};
 use crate::effects::Effects;
 use crate::error::{CloseReason, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId, RequestId};
 use crate::mutants::mutant;
 use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::timers::TimerKey;
-use crate::wire::body::{HeartbeatData, ProducerData};
+use crate::wire::body::{HeartbeatData, MessageModel, ProducerData};
 use crate::wire::codes::{request, response};
 use crate::wire::header::Preamble;
 use crate::wire::request::{Fields, NotifyConsumerIdsChanged};
@@ -176,6 +176,12 @@ impl ClientMachine {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_failed(failure, at, fx));
             }
             Input::Drained(group) => self.with_consumer(&group, Consumer::on_drained),
+            Input::Loaded { op, result } => {
+                self.with_consumer(&op.group, |consumer, at, fx| consumer.on_loaded(&op, result, at, fx));
+            }
+            Input::Saved { op, result } => {
+                self.with_consumer(&op.group, |consumer, at, fx| consumer.on_saved(&op, result, at, fx));
+            }
             Input::WallClock(wall) => self.fx.wall = wall,
             Input::Shutdown { deadline } => self.on_shutdown(deadline),
         }
@@ -217,6 +223,11 @@ impl ClientMachine {
     fn on_start_consumer(&mut self, op: OpId, config: Arc<ConsumerConfig>) {
         if let Err(error) = config.check() {
             return self.fx.complete(op, CommandResult::Started(Err(StartError::Config(error))));
+        }
+        let has_file = consumer::offset_file(&self.config, &config).is_some();
+        if config.model == MessageModel::Broadcasting && !has_file {
+            let error = StartError::Config(ConfigError::NoOffsetFile);
+            return self.fx.complete(op, CommandResult::Started(Err(error)));
         }
         if self.consumers.contains_key(&config.group) {
             let duplicate = StartError::Duplicate(config.group.clone());
@@ -308,8 +319,8 @@ impl ClientMachine {
             ReplyTo::Check { group, queue, asked } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_check_reply(&queue, asked, frame(result), at, fx);
             }),
-            ReplyTo::EndOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_end_offset(&queue, epoch, frame(result), at, fx);
+            ReplyTo::StartOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_start_offset(&queue, epoch, frame(result), at, fx);
             }),
             ReplyTo::Pull { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 let result = result.map(|reply| match reply {

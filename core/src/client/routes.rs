@@ -19,6 +19,7 @@ use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::body::TopicRoute;
 use crate::wire::codes::response;
+use crate::wire::java::java_queue_order;
 use crate::wire::request::{GetRouteInfo, Request};
 use crate::wire::{Codec, Frame};
 
@@ -341,7 +342,7 @@ fn topic_view(
             publish.extend((0..data.write_queue_nums).map(to));
         }
     }
-    subscribe.sort();
+    subscribe.sort_by(java_queue_order);
     TopicView { publish, subscribe, exists }
 }
 

@@ -90,8 +90,8 @@ pub(crate) enum ReplyTo {
     Unlock { group: Group, queues: Vec<MessageQueue>, asked: u64 },
     /// How far a queue was consumed while its lock was not ours.
     Check { group: Group, queue: MessageQueue, asked: u64 },
-    /// The end of a queue without stored offset.
-    EndOffset { group: Group, queue: MessageQueue, epoch: Epoch },
+    /// The start of a queue without stored offset.
+    StartOffset { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A pull.
     Pull { group: Group, queue: MessageQueue, epoch: Epoch },
     /// A commit.

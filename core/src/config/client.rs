@@ -41,6 +41,11 @@ pub struct ClientConfig {
     pub template_queues: i32,
     /// Bytes that all consumers of the client may pin between pull and settlement.
     pub cache_bytes: u64,
+    /// The folder below which broadcasting groups keep their offsets, each in `GROUP/offsets.json`.
+    ///
+    /// Java's is `$HOME/.rocketmq_offsets/IP@INSTANCE`. It must be the same one after a restart, and no other process
+    /// may use it for the same group at the same time.
+    pub offset_dir: Option<String>,
 }
 
 impl ClientConfig {
@@ -63,6 +68,7 @@ impl ClientConfig {
             template_topic: Topic::from("TBW102"),
             template_queues: 4,
             cache_bytes: 512 * 1024 * 1024,
+            offset_dir: None,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Push consumers.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, check_group, check_topic};
+use super::{ConfigError, Strategy, check_group, check_topic};
 use crate::dispatch::PoisonPolicy;
-use crate::ids::{Group, Topic};
+use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
+use crate::wire::body::MessageModel;
 use crate::wire::subscription::SubscriptionData;
 
 /// Configuration of one push consumer group.
@@ -17,8 +19,14 @@ pub struct ConsumerConfig {
     pub group: Group,
     /// Topics and their tag expressions, `*` for all.
     pub subscriptions: Vec<(Topic, String)>,
+    /// Whether the members share the messages, or each gets all. Java `messageModel`: clustering.
+    pub model: MessageModel,
+    /// Broadcasting: the file that offsets are kept in, if it is not to be the one in the client's folder.
+    pub offset_file: Option<String>,
     /// Where a group without stored offset starts. Java `consumeFromWhere`: last.
     pub start_from: StartFrom,
+    /// Where these queues are consumed from first, whatever is stored and whatever `start_from` says.
+    pub start_at: BTreeMap<MessageQueue, QueueOffset>,
     /// How queues are shared out. Every member must use the same. Java `allocateMessageQueueStrategy`: averagely.
     pub strategy: Strategy,
     /// Unsettled messages of a queue above which it is not pulled. Java `pullThresholdForQueue`: 1,000.
@@ -57,6 +65,8 @@ pub enum StartFrom {
     Last,
     /// At the first message there is.
     First,
+    /// At the first message stored at this time or later.
+    Timestamp(UnixMillis),
 }
 
 /// How the messages of a queue are handed out.
@@ -69,16 +79,6 @@ pub enum ConsumeMode {
     Orderly,
 }
 
-/// How queues are shared out among the members of a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
-    /// Neighbouring queues to each member (Java `AVG`).
-    #[default]
-    Averagely,
-    /// One queue each in turn (Java `AVG_BY_CIRCLE`).
-    AveragelyByCircle,
-}
-
 impl ConsumerConfig {
     /// The defaults, with no subscription yet.
     #[must_use]
@@ -86,7 +86,10 @@ impl ConsumerConfig {
         Self {
             group,
             subscriptions: Vec::new(),
+            model: MessageModel::default(),
+            offset_file: None,
             start_from: StartFrom::default(),
+            start_at: BTreeMap::new(),
             strategy: Strategy::default(),
             queue_messages: 1_000,
             queue_mib: 100,
@@ -105,6 +108,12 @@ impl ConsumerConfig {
     #[must_use]
     pub const fn is_orderly(&self) -> bool {
         matches!(self.mode, ConsumeMode::Orderly)
+    }
+
+    /// Whether a queue is consumed only under its lock at the broker: in order, and by one member of the group.
+    #[must_use]
+    pub(crate) fn needs_locks(&self) -> bool {
+        self.is_orderly() && self.model == MessageModel::Clustering
     }
 
     /// Redeliveries of a message before it goes to the dead-letter queue, as it stands on the wire.

@@ -19,7 +19,15 @@ pub struct HostInfo {
 
 impl HostInfo {
     /// The environment variables that are looked at; no other is read.
-    pub const HONOURED: [&'static str; 1] = [NAMESRV_ADDR];
+    pub const HONOURED: [&'static str; 2] = [NAMESRV_ADDR, LOCAL_OFFSET_STORE_DIR];
+
+    /// The folder below which broadcasting groups keep their offsets: as the environment says, else `.rocketmq_offsets`
+    /// in the home directory, which is Java's.
+    #[must_use]
+    pub fn offset_store_dir(&self) -> Option<String> {
+        let in_home = || Some(alloc::format!("{}/.rocketmq_offsets", self.home.as_ref()?));
+        self.env(LOCAL_OFFSET_STORE_DIR).map(String::from).or_else(in_home)
+    }
 
     /// The value of an environment variable that is set and not empty.
     #[must_use]
@@ -36,3 +44,19 @@ impl Default for HostInfo {
 
 /// The variable that lists name servers, separated by `;`, when none are configured.
 pub const NAMESRV_ADDR: &str = "NAMESRV_ADDR";
+/// The variable that says where broadcasting groups keep their offsets; Java has a system property of this name.
+pub const LOCAL_OFFSET_STORE_DIR: &str = "rocketmq.client.localOffsetStoreDir";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_where_java_has_them_unless_the_environment_says_otherwise() {
+        let mut host = HostInfo { home: Some("/home/me".into()), ..HostInfo::default() };
+        assert_eq!(host.offset_store_dir().as_deref(), Some("/home/me/.rocketmq_offsets"));
+        host.env.insert(LOCAL_OFFSET_STORE_DIR.into(), "/var/offsets".into());
+        assert_eq!(host.offset_store_dir().as_deref(), Some("/var/offsets"));
+        assert_eq!(HostInfo::default().offset_store_dir(), None);
+    }
+}

@@ -5,15 +5,17 @@ mod consumer;
 mod host;
 mod link;
 mod producer;
+mod strategy;
 
 use alloc::string::String;
 
 pub use client::{ClientConfig, parse_name_servers};
-pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
+pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
-pub use host::{HostInfo, NAMESRV_ADDR};
+pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
+pub use strategy::{Allocate, MachineRoomResolver, Strategy};
 
 use crate::ids::{Group, Topic};
 
@@ -38,6 +40,9 @@ pub enum ConfigError {
     /// A consumer subscribes to nothing.
     #[error("no subscription: subscribe to a topic before start")]
     NoSubscription,
+    /// A broadcasting group has nowhere to keep its offsets.
+    #[error("broadcasting: no home directory is known; say where offsets are to be kept")]
+    NoOffsetFile,
     /// A filter expression cannot be parsed.
     #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
     Expression {

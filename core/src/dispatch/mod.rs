@@ -21,6 +21,7 @@ use crate::config::ConsumerConfig;
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
+use crate::wire::body::MessageModel;
 use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
 
@@ -67,10 +68,14 @@ impl DispatchConfig {
     #[must_use]
     pub fn of(config: &ConsumerConfig) -> Self {
         Self {
-            on_poison: config.on_poison,
+            on_poison: match (config.model, config.on_poison) {
+                // There is nobody to hand it back to.
+                (MessageModel::Broadcasting, PoisonPolicy::SendBack) => PoisonPolicy::Skip,
+                (_, policy) => policy,
+            },
             low_messages: u64::from(config.queue_messages) / 2,
             low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
-            drop_failed: false,
+            drop_failed: config.model == MessageModel::Broadcasting,
             orderly: config.is_orderly(),
             auto_commit: config.auto_commit || !config.is_orderly(),
         }
@@ -80,7 +85,8 @@ impl DispatchConfig {
 /// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoisonPolicy {
-    /// Hand it back to the broker by its physical offset; a refusal stops the queue.
+    /// Hand it back to the broker by its physical offset; a refusal stops the queue. In broadcasting, where nothing is
+    /// handed back, it is passed over as by `Skip`.
     #[default]
     SendBack,
     /// Stop handing out this queue at the record.
@@ -208,6 +214,13 @@ pub enum DispatchEvent {
         reason: PoisonCause,
         /// What is done about it.
         policy: PoisonPolicy,
+    },
+    /// A failed message of a broadcasting group was passed over.
+    Dropped {
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset in the queue.
+        offset: QueueOffset,
     },
 }
 
@@ -398,10 +411,15 @@ impl Dispatch {
             false
         };
         queue.mark_dirty(taken.slot, &mut self.dirty);
-        self.urgent |= crossed_low || !self.open;
         if config.orderly {
             queue.enter_ring(taken.slot, &mut self.ring);
         }
+        let dropped = !matches!(outcome, Outcome::Done | Outcome::Committed);
+        if dropped {
+            let offset = taken.item().map_or(taken.batch.from, |item| item.offset);
+            self.events.push_back(DispatchEvent::Dropped { queue: (*taken.batch.queue).clone(), offset });
+        }
+        self.urgent |= crossed_low || dropped || !self.open;
         Settled::Applied
     }
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::path::Path;
 
 use super::cell::Completer;
 use super::conn_task::{self, Submission};
@@ -18,7 +19,7 @@ use super::runtime::Runtime;
 use super::shared::{Shared, View};
 use crate::client::{ClientEvent, ClientMachine, CommandResult, Input, Output};
 use crate::config::LinkConfig;
-use crate::error::{CloseReason, RequestError, RequestFailure};
+use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId};
 use crate::time::Instant;
 
@@ -157,7 +158,7 @@ impl<R: Runtime> ClientTask<R> {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
             for event in news.events {
-                self.shared.events.emit(&ClientEvent::Poison { group: group.clone(), event });
+                self.shared.events.emit(&ClientEvent::of_dispatch(group.clone(), event));
             }
             if news.drained {
                 self.machine.handle(now, Input::Drained(group.clone()));
@@ -214,6 +215,20 @@ impl<R: Runtime> ClientTask<R> {
                     intake.close();
                 }
                 self.shared.remove_intake(&group);
+            }
+            Output::Load { op, path } => {
+                let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = rt.load(Path::new(&path)).await.map_err(IoFailure::from);
+                    inbox.post([Mail::Input(Input::Loaded { op, result })]);
+                });
+            }
+            Output::Save { op, path, bytes } => {
+                let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = rt.save(Path::new(&path), bytes).await.map_err(IoFailure::from);
+                    inbox.post([Mail::Input(Input::Saved { op, result })]);
+                });
             }
             Output::Routes(routes) => {
                 let up = |(conn, link): (&ConnId, &Link)| Some((*conn, link.submitter.clone()?));

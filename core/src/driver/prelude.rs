@@ -5,7 +5,7 @@ pub use super::{
     ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
 };
 pub use crate::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
-pub use crate::config::{StartFrom, Strategy};
+pub use crate::config::{Allocate, MachineRoomResolver, StartFrom, Strategy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};

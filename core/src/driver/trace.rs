@@ -9,6 +9,9 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::Rebalanced { group, topic, added, revoked, members } => {
             tracing::info!(%group, %topic, added = added.len(), revoked = revoked.len(), members, "rebalanced");
         }
+        ClientEvent::AllocateFailed { group, topic, why } => {
+            tracing::warn!(%group, %topic, why = ?clip(&alloc::format!("{why}")), "queues not shared out");
+        }
         ClientEvent::StartPosition { group, queue, offset, reason } => {
             tracing::info!(%group, %queue, %offset, ?reason, "start position");
         }
@@ -27,6 +30,17 @@ pub(super) fn event(event: &ClientEvent) {
         }
         ClientEvent::QueueStopped { group, queue, offset } => {
             tracing::error!(%group, %queue, %offset, "queue stopped at a record that cannot be passed");
+        }
+        ClientEvent::Dropped { group, queue, offset } => tracing::warn!(%group, %queue, %offset, "failed, dropped"),
+        ClientEvent::OffsetsUnreadable { group, path, why } => {
+            tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets cannot be read");
+        }
+        ClientEvent::OffsetsLost { group, path } => tracing::error!(%group, path, "offsets are lost"),
+        ClientEvent::OffsetsShared { group, path } => {
+            tracing::error!(%group, path, "offsets are written by others too")
+        }
+        ClientEvent::OffsetsNotSaved { group, path, why } => {
+            tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets not saved");
         }
         ClientEvent::BrokerVersion { endpoint, version } => tracing::debug!(%endpoint, version, "broker version"),
         ClientEvent::TopicMissing(topic) => tracing::warn!(%topic, "topic has no route"),

@@ -12,9 +12,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::client::StartError;
-use crate::error::{IoFailure, IoKind};
+use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::{Opaque, QueueOffset};
 use crate::rng::Rng;
+use crate::send::Receipt;
 use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
 use crate::wire::codes::{request, response};
 use crate::wire::frame::{self, MAX_FRAME};

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{DecodedFrame, RealError, StoredMessage};
 
 /// The files, one JSON object per line.
-pub const FILES: [&str; 4] = ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl"];
+pub const FILES: [&str; 5] = ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl", "offsets.jsonl"];
 
 /// One whole frame, and what Java reads from it.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,19 +33,62 @@ pub struct GoldenBody {
     pub messages: Vec<StoredMessage>,
 }
 
-/// Queues, members, and what Java's strategy gives each of them.
+/// A line of the allocations: lists of queues and members by name, and what Java's strategies make of them.
 #[derive(Clone, Debug, Deserialize)]
-pub struct GoldenAllocation {
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum GoldenAllocation {
+    /// The queues of a topic.
+    Queues {
+        /// Unique among lists of queues.
+        name: String,
+        /// The topic.
+        topic: String,
+        /// How many queues each broker has.
+        list: BTreeMap<String, i32>,
+    },
+    /// The members of a group, in Java's order.
+    Members {
+        /// Unique among lists of members.
+        name: String,
+        /// Their client ids.
+        list: Vec<String>,
+    },
+    /// What each member gets.
+    Share {
+        /// The strategy, with its parameter.
+        strategy: String,
+        /// The name of a list of queues.
+        queues: String,
+        /// The name of a list of members.
+        members: String,
+        /// For each member, and for one that is not on the list, positions of queues such as `0-2,5` in Java's order;
+        /// `!` when Java refuses.
+        own: Vec<String>,
+    },
+}
+
+/// An offset file of a broadcasting member.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenOffsets {
     /// Unique name.
     pub name: String,
-    /// `AVG`, `AVG_BY_CIRCLE` or `CONSISTENT_HASH`.
-    pub strategy: String,
+    /// The file as Java writes it.
+    pub text: String,
+    /// What is in it.
+    pub offsets: Vec<QueueOffsetRow>,
+}
+
+/// The offset of one queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct QueueOffsetRow {
     /// The topic.
     pub topic: String,
-    /// All queues in order, as `broker:id`.
-    pub queues: Vec<String>,
-    /// The queues of each member, in Java's order.
-    pub members: BTreeMap<String, Vec<String>>,
+    /// The broker.
+    pub broker: String,
+    /// The queue's number there.
+    pub queue_id: i32,
+    /// The offset.
+    pub offset: i64,
 }
 
 /// A text and Java's hash of it.
@@ -83,7 +126,7 @@ pub fn bodies() -> Result<Vec<GoldenBody>, RealError> {
     lines("bodies.jsonl")
 }
 
-/// All golden allocations.
+/// All lines of the golden allocations.
 pub fn allocations() -> Result<Vec<GoldenAllocation>, RealError> {
     lines("allocations.jsonl")
 }
@@ -91,6 +134,11 @@ pub fn allocations() -> Result<Vec<GoldenAllocation>, RealError> {
 /// All golden hashes.
 pub fn hashes() -> Result<Vec<GoldenHash>, RealError> {
     lines("hashes.jsonl")
+}
+
+/// All golden offset files.
+pub fn offset_files() -> Result<Vec<GoldenOffsets>, RealError> {
+    lines("offsets.jsonl")
 }
 
 /// All captured frames, by file.

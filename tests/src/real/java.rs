@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -15,13 +15,15 @@ use super::process::RunDir;
 use super::{RealError, cache, tools};
 
 const POM: &str = include_str!("../../java/pom.xml");
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 9] = [
     ("Admin.java", include_str!("../../java/src/rocketmq/testkit/Admin.java")),
     ("Clients.java", include_str!("../../java/src/rocketmq/testkit/Clients.java")),
     ("Codec.java", include_str!("../../java/src/rocketmq/testkit/Codec.java")),
     ("Golden.java", include_str!("../../java/src/rocketmq/testkit/Golden.java")),
+    ("GoldenAllocations.java", include_str!("../../java/src/rocketmq/testkit/GoldenAllocations.java")),
     ("GoldenBodies.java", include_str!("../../java/src/rocketmq/testkit/GoldenBodies.java")),
     ("GoldenFrames.java", include_str!("../../java/src/rocketmq/testkit/GoldenFrames.java")),
+    ("GoldenOffsets.java", include_str!("../../java/src/rocketmq/testkit/GoldenOffsets.java")),
     ("Peer.java", include_str!("../../java/src/rocketmq/testkit/Peer.java")),
 ];
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,7 +39,7 @@ pub struct JavaPeer {
     next_id: AtomicU64,
     log: PathBuf,
     // Last: removed when the process is gone.
-    _dir: RunDir,
+    dir: RunDir,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -80,14 +82,8 @@ impl JavaPeer {
             }
             lock(&answers).clear(); // the JVM is gone: nobody waits in vain
         });
-        let peer = Self {
-            child: Mutex::new(child),
-            input: Mutex::new(input),
-            waiting,
-            next_id: AtomicU64::new(1),
-            log,
-            _dir: dir,
-        };
+        let peer =
+            Self { child: Mutex::new(child), input: Mutex::new(input), waiting, next_id: AtomicU64::new(1), log, dir };
         peer.command("ping", Map::new())?;
         Ok(peer)
     }
@@ -124,6 +120,11 @@ impl JavaPeer {
             let message = answer.get("error").and_then(Value::as_str).unwrap_or("no text").to_owned();
             Err(RealError::Java { cmd: cmd.to_owned(), message })
         }
+    }
+
+    /// The home directory of the JVM's user.
+    pub fn home(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Process id of the JVM.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::golden::QueueOffsetRow;
 use super::java_types::{
     BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, OwnedQueue, ProducerSpec, QueueOffset,
     SendSpec, Sent, StoredMessage,
@@ -180,6 +181,12 @@ impl JavaPeer {
     /// package `org.apache.rocketmq.remoting.protocol`, such as `heartbeat.HeartbeatData`.
     pub fn decode_body(&self, class: &str, body: &[u8]) -> Result<String, RealError> {
         self.typed("decode_body", json!({ "class": class, "hex": hex(body) }))
+    }
+
+    /// What Java's store of a broadcasting member reads of these queues from a file with this text: their offsets, −1
+    /// for none; those of `queues` are not looked at.
+    pub fn read_offset_file(&self, text: &str, queues: &[QueueOffsetRow]) -> Result<Vec<QueueOffsetRow>, RealError> {
+        self.typed("read_offset_file", json!({ "text": text, "queues": queues }))
     }
 
     /// Compresses bytes as Java does; `kind` is `ZLIB`, `LZ4` or `ZSTD`.

@@ -175,6 +175,16 @@ faults! {
     CorruptRecord = "hos.10",
     /// A checksum that is not that of its body.
     WrongCrc = "hos.11",
+    /// A file cannot be written or read.
+    DiskError = "disk.1",
+    /// A disk is full.
+    DiskFull = "disk.2",
+    /// A file lost its end while its process was down.
+    TornFile = "disk.3",
+    /// An old version of a file was restored while its process was down.
+    OldFile = "disk.4",
+    /// Bytes of a file changed while its process was down.
+    ChangedFile = "disk.5",
 }
 
 impl Fault {
@@ -328,6 +338,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,
         Fault::CancelledSend | Fault::OddBody => 5_000,
         Fault::Burst => 2_000,
+        Fault::DiskError | Fault::DiskFull => 10_000,
         _ => 50_000,
     }
 }

@@ -25,7 +25,7 @@ pub struct Setup {
     pub calm: bool,
     /// Whether nothing goes wrong but in the application itself.
     pub steady: bool,
-    /// Whether brokers are of version 4.9.
+    /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
     pub old_brokers: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
@@ -50,6 +50,9 @@ pub struct GroupSetup {
     pub max_reconsume: i32,
     /// Whether it consumes its queues in order.
     pub orderly: bool,
+    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
+    /// fails is passed over.
+    pub broadcast: bool,
 }
 
 impl Setup {
@@ -78,6 +81,7 @@ impl Default for GroupSetup {
             pull_batch: 32,
             max_reconsume: 16,
             orderly: false,
+            broadcast: false,
         }
     }
 }

@@ -65,6 +65,15 @@ impl Host {
         self.index
     }
 
+    async fn disk_works(&self) {
+        let at = {
+            let mut state = self.shared.state();
+            let time = state.tape.range(Tape::App, 1, 20);
+            state.now.after(Duration::from_millis(time))
+        };
+        self.sleep_until(at).await;
+    }
+
     fn meet(&self, to: &str) -> (Met, Instant) {
         let mut state = self.shared.state();
         let soon = state.now.after(Duration::from_micros(state.tape.range(Tape::Net, 100, 2_000)));
@@ -130,12 +139,13 @@ impl Runtime for Host {
     }
 
     async fn load(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.shared.state().hosts[self.index].files.get(path).cloned())
+        self.disk_works().await;
+        self.shared.state().load(self.index, path)
     }
 
     async fn save(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
-        self.shared.state().hosts[self.index].files.insert(path.to_owned(), bytes);
-        Ok(())
+        self.disk_works().await;
+        self.shared.state().save(self.index, path, bytes)
     }
 
     fn entropy(&self) -> u64 {

@@ -30,7 +30,7 @@ async fn consume(run: Run, member: Member) {
     let leaving = || member.state.leaving.load(Ordering::Relaxed);
     let client = loop {
         if leaving() {
-            return;
+            return run.over(&member);
         }
         let before = run.world.with(|state| state.left_on(member.host.index));
         match Client::builder().codec(plan.codec).connect_on(&member.host).await {
@@ -44,15 +44,17 @@ async fn consume(run: Run, member: Member) {
         if leaving() {
             run.world.note(What::Leaving { host: member.host.index });
             client.shutdown().await;
-            return;
+            return run.over(&member);
         }
         let setup = &plan.setup;
         let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
-        let builder = client.push_consumer(&*setup.name).subscribe(&*setup.topic, tags);
+        let builder =
+            client.push_consumer(plan.consumer.as_deref().unwrap_or(&*setup.name)).subscribe(&*setup.topic, tags);
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = builder.suspend(Duration::from_millis(plan.suspend_ms));
         let builder = if setup.orderly { builder.orderly() } else { builder };
+        let builder = if setup.broadcast { builder.broadcasting() } else { builder };
         match builder.max_reconsume(u32::try_from(setup.max_reconsume).unwrap_or(16)).start().await {
             Ok(consumer) => break consumer,
             Err(_) => run.world.reach("a consumer does not start at once"),
@@ -64,6 +66,7 @@ async fn consume(run: Run, member: Member) {
         run.world.reach("a member leaves while it joins");
         run.world.note(What::Leaving { host: member.host.index });
         client.shutdown().await;
+        run.over(&member);
         return member.note(&run.world, Change::Left);
     }
     *lock(&member.state.handles) = Some((client.clone(), consumer.clone()));
@@ -161,46 +164,47 @@ pub(crate) async fn unstarted(world: &World, host: &Host, before: Leftover) {
 async fn listen(run: Run, member: Member, mut events: EventStream) {
     let world = run.world.clone();
     while let Some(event) = events.next().await {
-        let name = |group: &rocketmq_core::ids::Group| -> Arc<str> { group.as_str().into() };
+        let name = || member.name.clone();
         match event {
-            ClientEvent::Rebalanced { group, added, revoked, members, .. } => {
+            ClientEvent::Rebalanced { added, revoked, members, .. } => {
                 world.reach(if members > 1 { "a group has several members" } else { "a group has one member" });
                 if !revoked.is_empty() {
                     world.reach("queues are given up");
                 }
                 let queues = |queues: &[MessageQueue]| queues.iter().map(|queue| queue_of(&world, queue)).collect();
                 let (added, revoked) = (queues(&added), queues(&revoked));
-                world.note(What::Assigned { member: member.id, group: name(&group), added, revoked });
+                world.note(What::Assigned { member: member.id, group: name(), added, revoked });
             }
-            ClientEvent::StartPosition { group, queue, offset, reason } => {
+            ClientEvent::StartPosition { queue, offset, reason, .. } => {
                 world.reach(match reason {
                     StartReason::Stored => "a queue starts at its stored offset",
+                    StartReason::File => "a queue starts where a file says",
                     StartReason::First => "a queue starts at its beginning",
                     _ => "a queue starts elsewhere",
                 });
                 let queue = queue_of(&world, &queue);
-                world.note(What::Start { member: member.id, group: name(&group), queue, offset: offset.to_wire() });
+                world.note(What::Start { member: member.id, group: name(), queue, offset: offset.to_wire() });
             }
-            ClientEvent::OffsetIllegal { group, queue, next, min, max, .. } => {
+            ClientEvent::OffsetIllegal { queue, next, min, max, .. } => {
                 world.reach("an offset is outside its queue");
                 let queue = queue_of(&world, &queue);
                 let (next, bounds) = (next.to_wire(), (min, max));
-                world.note(What::Illegal { group: name(&group), queue, next, bounds });
+                world.note(What::Illegal { group: name(), queue, next, bounds });
             }
-            ClientEvent::Poison { group, event: DispatchEvent::Poison { queue, offset, .. } } => {
+            ClientEvent::Poison { event: DispatchEvent::Poison { queue, offset, .. }, .. } => {
                 world.reach("an unreadable record");
                 let queue = queue_of(&world, &queue);
-                world.note(What::Unreadable { group: name(&group), queue, offset: offset.to_wire() });
+                world.note(What::Unreadable { group: name(), queue, offset: offset.to_wire() });
             }
-            ClientEvent::LockLost { group, queue, handling } => {
+            ClientEvent::LockLost { queue, handling, .. } => {
                 world.reach(if handling { "a lock is lost while a handler runs" } else { "a lock is lost" });
                 let queue = queue_of(&world, &queue);
-                world.note(What::LockGone { member: member.id, group: name(&group), queue });
+                world.note(What::LockGone { member: member.id, group: name(), queue });
             }
-            ClientEvent::PullFailed { group, queue, .. } => {
+            ClientEvent::PullFailed { queue, .. } => {
                 world.reach("a pull fails");
                 let queue = queue_of(&world, &queue);
-                world.note(What::PullFailed { member: member.id, group: name(&group), queue });
+                world.note(What::PullFailed { member: member.id, group: name(), queue });
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");
@@ -214,6 +218,11 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
 const fn mark_of(event: &ClientEvent) -> &'static str {
     match event {
         ClientEvent::SendBackFailed { .. } => "a message can neither be handed back nor republished",
+        ClientEvent::Dropped { .. } => "a failed message of a broadcasting group is dropped",
+        ClientEvent::OffsetsUnreadable { .. } => "a file of offsets cannot be used",
+        ClientEvent::OffsetsLost { .. } => "no file of offsets can be used",
+        ClientEvent::OffsetsShared { .. } => "a file of offsets is changed by somebody else",
+        ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::LinkUp(_) => "a link is up",

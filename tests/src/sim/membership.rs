@@ -43,6 +43,7 @@ pub(crate) async fn happen(run: Run, fault: Fault, dice: Dice) {
                     state.kill(member.host.index, fault == Fault::SilentCrash);
                 });
                 member.note(world, Change::Crashed);
+                run.over(&member);
                 world.sleep(dice.seconds(0, 20)).await;
                 run.join_one(false);
             }

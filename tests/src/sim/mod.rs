@@ -90,6 +90,7 @@
 //! the place where it happens.
 
 mod chaos;
+mod disk;
 mod exec;
 pub mod faults;
 pub mod history;

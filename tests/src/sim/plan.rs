@@ -63,6 +63,8 @@ pub struct Group {
     /// What invariants must know of it.
     #[serde(flatten)]
     pub setup: GroupSetup,
+    /// The name that brokers know, if it is another one: each member of a broadcasting group counts as a group.
+    pub consumer: Option<Arc<str>>,
     /// Members at first.
     pub members: usize,
     /// Deliveries that each member handles at once.
@@ -101,8 +103,10 @@ impl Plan {
             let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
             let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
-            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly };
+            let broadcast = false;
+            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly, broadcast };
             Group {
+                consumer: None,
                 setup,
                 members,
                 at_once,
@@ -111,9 +115,9 @@ impl Plan {
                 suspend_ms: if upto(0, 1) == 0 { 1_000 } else { upto(10, 30_000) as u64 },
             }
         });
-        let groups = groups.collect();
+        let groups: Vec<_> = groups.collect();
         let long = upto(0, 49) == 0;
-        Self {
+        let mut plan = Self {
             name_servers: upto(1, 3),
             brokers: upto(1, 3),
             queues: i32::try_from(upto(1, 4)).unwrap_or(1),
@@ -126,7 +130,22 @@ impl Plan {
             long,
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
+        };
+        let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
+        for index in 0..broadcasting {
+            let name = format!("b0.{index}").into();
+            let setup = GroupSetup { name, topic: plan.topics[0].clone(), broadcast: true, ..GroupSetup::default() };
+            plan.groups.push(Group {
+                setup: GroupSetup { queue_messages: 1_000, pull_batch: 32, max_reconsume: 16, ..setup },
+                consumer: Some("b0".into()),
+                members: 1,
+                at_once: upto(1, 4),
+                codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
+                circle: false,
+                suspend_ms: 1_000,
+            });
         }
+        plan
     }
 
     /// What invariants must know of it.
@@ -159,6 +178,7 @@ impl Default for Group {
     fn default() -> Self {
         Self {
             setup: GroupSetup::default(),
+            consumer: None,
             members: 1,
             at_once: 1,
             codec: Codec::Json,

@@ -117,6 +117,8 @@ impl State {
         if let Some((group, queue)) = asked.pull.clone() {
             let offsets = records.iter().map(|record| record.queue_offset.to_wire()).collect();
             let Some(host) = self.net.links.get(&asked.link).map(|link| link.host) else { return bytes };
+            // A member of a broadcasting group counts as a group.
+            let group = self.hosts[host].member.clone().unwrap_or(group);
             self.note(What::Spoilt { host, group, queue, offset: record.queue_offset.to_wire(), answer: offsets });
         }
         rewritten(asked, &read, read.header.code, body.into(), |_, value| value.to_owned())
@@ -136,7 +138,7 @@ fn rewritten(asked: &Asked, read: &Frame, code: i32, body: Bytes, change: impl F
     preamble(code, FLAG_RESPONSE, asked.codec).encode(fields, body).to_bytes(asked.opaque)
 }
 
-/// The same record with a body that inflates to eight times the most that a client takes.
+/// The same record with a body that inflates to sixteen times the most that a client takes.
 fn bomb_of(record: &Bytes) -> Option<Bytes> {
     static BOMB: OnceLock<Bytes> = OnceLock::new();
     let bomb = BOMB.get_or_init(|| {
@@ -154,4 +156,4 @@ fn bomb_of(record: &Bytes) -> Option<Bytes> {
 const DEPTH: usize = 20_000;
 /// Bytes of zeros in a frame of a bomb, and how many frames it has.
 const BOMB_PART: usize = 4 * 1024 * 1024;
-const BOMB_PARTS: usize = 32;
+const BOMB_PARTS: usize = 64;

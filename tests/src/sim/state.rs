@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rocketmq_core::time::{Instant, UnixMillis};
 
+use super::disk::Disk;
 use super::faults::{Counts, Fault, Swarm};
 use super::history::{History, Leftover, Row, What};
 use super::net::{End, Net};
@@ -40,6 +41,7 @@ pub(crate) struct State {
     pub(crate) marks: BTreeMap<&'static str, u64>,
     pub(crate) history: History,
     pub(crate) hosts: Vec<HostState>,
+    pub(crate) disks: Vec<Disk>,
     pub(crate) net: Net,
     pub(crate) servers: Servers,
     /// Hosts whose tasks the executor is to drop.
@@ -60,7 +62,12 @@ pub(crate) struct HostState {
     /// Whether the dead host's links end without a word.
     pub(crate) silent: bool,
     parked: Vec<Waker>,
-    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The index of its disk.
+    pub(crate) disk: usize,
+    /// The files it has looked at.
+    pub(crate) loaded: BTreeSet<PathBuf>,
+    /// The broadcasting member that lives in it.
+    pub(crate) member: Option<Arc<str>>,
     /// Timers that are set.
     pub(crate) timers: usize,
     /// Tasks that are not over.
@@ -108,6 +115,7 @@ impl State {
             marks: BTreeMap::new(),
             history,
             hosts: Vec::new(),
+            disks: Vec::new(),
             net: Net::default(),
             servers,
             killed: Vec::new(),
@@ -228,7 +236,19 @@ impl State {
         *self.marks.entry(mark).or_default() += 1;
     }
 
+    /// A process on a machine of its own.
     pub(crate) fn add_host(&mut self, ip: IpAddr) -> usize {
+        self.disks.push(Disk::default());
+        self.add_process(ip, self.disks.len() - 1)
+    }
+
+    /// A process on the machine of an earlier one.
+    pub(crate) fn restart_host(&mut self, host: usize) -> usize {
+        let HostState { ip, disk, .. } = self.hosts[host];
+        self.add_process(ip, disk)
+    }
+
+    fn add_process(&mut self, ip: IpAddr, disk: usize) -> usize {
         let skew = if self.roll(Stream::Time, Fault::ClockSkew) {
             self.count(Fault::ClockSkew);
             let minutes = self.tape.range(Stream::Time, 0, 240);
@@ -244,7 +264,9 @@ impl State {
             dead: false,
             silent: false,
             parked: Vec::new(),
-            files: BTreeMap::new(),
+            disk,
+            loaded: BTreeSet::new(),
+            member: None,
             timers: 0,
             tasks: 0,
         });

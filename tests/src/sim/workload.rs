@@ -1,6 +1,6 @@
 //! The workload: producers, members of groups, a phase with faults and one without, and what is noted of it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -107,6 +107,9 @@ struct Inner {
     next_delivery: AtomicU64,
     next_member: AtomicU64,
     members: Mutex<Vec<Member>>,
+    /// The last process of each member that counts as a group, and which of them live: one machine has one of them.
+    machines: Mutex<BTreeMap<usize, Host>>,
+    alive: Mutex<BTreeSet<usize>>,
     /// The most that each host had under way: requests and bytes.
     loads: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
@@ -116,7 +119,7 @@ struct Inner {
 pub(crate) struct Member {
     pub(crate) id: u32,
     pub(crate) group: usize,
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) host: Host,
     pub(crate) state: Arc<MemberState>,
 }
@@ -145,6 +148,8 @@ impl Run {
             next_delivery: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
+            machines: Mutex::default(),
+            alive: Mutex::default(),
             loads: Mutex::default(),
         };
         world.with(|state| {
@@ -257,7 +262,8 @@ impl Run {
         if count {
             self.world.with(|state| state.count(Fault::Join));
         }
-        let sizes = (0..self.plan.groups.len()).map(|group| (self.size_of(group), group));
+        let free = |group: &usize| !(self.is_broadcast(*group) && lock(&self.inner.alive).contains(group));
+        let sizes = (0..self.plan.groups.len()).filter(free).map(|group| (self.size_of(group), group));
         if let Some((_, group)) = sizes.min() {
             self.join(group);
         }
@@ -267,14 +273,33 @@ impl Run {
         lock(&self.inner.members).iter().filter(|member| member.group == group).count()
     }
 
+    fn is_broadcast(&self, group: usize) -> bool {
+        self.plan.groups[group].setup.broadcast
+    }
+
     pub(crate) fn join(&self, group: usize) {
         let id = u32::try_from(self.inner.next_member.fetch_add(1, Ordering::Relaxed)).unwrap_or(u32::MAX);
         let name = self.plan.groups[group].setup.name.clone();
-        let host = self.world.host(&format!("10.0.1.{}", id % 250 + 1)).named(&member_name(&name, id));
+        let known = lock(&self.inner.machines).get(&group).cloned();
+        let host = match known {
+            Some(host) => self.world.restart(&host),
+            None => self.world.host(&format!("10.0.1.{}", id % 250 + 1)),
+        };
+        let host = host.named(&member_name(&name, id));
+        if self.is_broadcast(group) {
+            self.world.with(|state| state.hosts[host.index].member = Some(name.clone()));
+            lock(&self.inner.alive).insert(group);
+            lock(&self.inner.machines).insert(group, host.clone());
+        }
         let member = Member { id, group, name, host: host.clone(), state: Arc::default() };
         lock(&self.inner.members).push(member.clone());
         self.world.note(What::Joined { host: host.index, member: id });
         self.world.spawn_on(&host, member::live(self.clone(), member)).detach();
+    }
+
+    /// A process is over: another may live on its machine.
+    pub(crate) fn over(&self, member: &Member) {
+        lock(&self.inner.alive).remove(&member.group);
     }
 
     /// A member leaves in good order, and what it leaves behind is looked at.
@@ -289,8 +314,12 @@ impl Run {
         let id = client.client_id().to_string();
         let twice = world.roll(Fault::BusyShutdown);
         let task = world.spawn_on(&member.host, settle::end(self.clone(), member.clone(), (client, consumer), twice));
-        let Some(took) = task.await else { return };
-        self.note_last_offsets(&member);
+        let took = task.await;
+        self.over(&member);
+        let Some(took) = took else { return };
+        if !self.is_broadcast(member.group) {
+            self.note_last_offsets(&member);
+        }
         world.sleep(Duration::from_secs(5)).await;
         world.with(|state| {
             let host = member.host.index;
@@ -320,6 +349,9 @@ impl Run {
             self.join(group);
         }
         for group in 0..self.plan.groups.len() {
+            while self.size_of(group) == 0 && lock(&self.inner.alive).contains(&group) {
+                self.world.sleep(Duration::from_secs(1)).await;
+            }
             if self.size_of(group) == 0 {
                 self.join(group);
             }
@@ -352,7 +384,8 @@ impl Run {
         self.world.cluster(|cluster| {
             let mut queues = Vec::new();
             for (broker, model) in cluster.brokers().enumerate() {
-                for topic in [&group.setup.topic, &retry] {
+                let retry = Some(&retry).filter(|_| !group.setup.broadcast);
+                for topic in [&group.setup.topic].into_iter().chain(retry) {
                     let count = model.topic(topic).map_or(0, |config| config.read_queues);
                     queues.extend((0..count).map(|id| Queue { broker, topic: topic.clone(), id }));
                 }

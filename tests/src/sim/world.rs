@@ -60,6 +60,13 @@ impl World {
         Host { shared: self.shared.clone(), index }
     }
 
+    /// A new process on the machine of an earlier one, which has ended: with its address and its files.
+    #[must_use]
+    pub fn restart(&self, host: &Host) -> Host {
+        let index = self.shared.state().restart_host(host.index);
+        Host { shared: self.shared.clone(), index }
+    }
+
     /// A client of its own process on the host with this address.
     #[must_use]
     pub fn client(&self, ip: &str) -> SimClient {

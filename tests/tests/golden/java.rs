@@ -8,7 +8,7 @@ use rocketmq_core::time::UnixMillis;
 use rocketmq_core::wire::Codec;
 use rocketmq_core::wire::body::{
     BrokerData, ConsumeFromWhere, ConsumeType, ConsumerData, ConsumerList, HeartbeatData, JsonForm, LockQueues,
-    LockedQueues, MessageModel, Perm, ProducerData, QueueData, QueueTable, ResetOffsets, TopicRoute,
+    LockedQueues, MessageModel, OffsetFile, Perm, ProducerData, QueueData, QueueTable, ResetOffsets, TopicRoute,
 };
 use rocketmq_core::wire::codes::request::{GET_MAX_OFFSET, GET_MIN_OFFSET};
 use rocketmq_core::wire::compress::{CompressionKind, deflate, inflate};
@@ -40,6 +40,25 @@ fn java_reads_every_request() -> Result<(), RealError> {
     for (bytes, java) in written.iter().zip(java.decode_frames(&written)?) {
         same(bytes, &java);
     }
+    Ok(())
+}
+
+#[test]
+fn java_reads_our_offset_files() -> Result<(), RealError> {
+    let Some(java) = java()? else { return Ok(()) };
+    let mut checked = 0;
+    for golden in real::golden::offset_files()? {
+        let read = OffsetFile::decode(golden.text.as_bytes()).expect("a golden file");
+        let text = String::from_utf8(read.encode()).expect("a text");
+        let rows = java.read_offset_file(&text, &golden.offsets)?;
+        assert_eq!(rows, java.read_offset_file(&golden.text, &golden.offsets)?, "{}", golden.name);
+        // Java 5.4.0 takes a file with a longer number for none at all, its own too.
+        if golden.offsets.iter().all(|row| i32::try_from(row.offset).is_ok()) {
+            assert_eq!(rows, golden.offsets, "{}", golden.name);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "{checked}");
     Ok(())
 }
 

@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod broadcast;
 mod checks;
 mod codec;
 mod exchange;
@@ -129,10 +130,11 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));
         }),
+        job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
+        job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
         job("ladder", |world| {
             L::block_on(ladder::scenario::<L>(world));
-            L::block_on(offsets::scenario::<L>(world));
             L::block_on(names::scenario::<L>(world));
         }),
     ]

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rocketmq_core::client::{ClientEvent, StartReason, StartStep};
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, Delivery, PushConsumer};
+use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::message::Message;
+use rocketmq_core::time::UnixMillis;
 use rocketmq_testkit::real::V4;
 
 use super::kit::{
@@ -29,6 +31,7 @@ pub(crate) fn is_trouble(event: &ClientEvent) -> bool {
             | ClientEvent::OffsetIllegal { .. }
             | ClientEvent::Poison { .. }
             | ClientEvent::QueueStopped { .. }
+            | ClientEvent::AllocateFailed { .. }
             | ClientEvent::LinkDown(_)
     )
 }
@@ -73,12 +76,48 @@ async fn start_positions<L: Live>(world: &World) {
         check.eq("so-it-gets-what-was-there", bodies(&collect(&last.consumer, 20).await), names(0..20));
     }
     check.eq("last-gets-nothing-old", extra(&last.consumer).await, Vec::<String>::new());
+    sleep(std::time::Duration::from_millis(200)).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let between = UnixMillis(now.as_millis() as i64);
+    sleep(std::time::Duration::from_millis(200)).await;
     receipts(send_all(&producer, 1, batch(20)).await);
     check.eq("last-gets-what-is-new", bodies(&collect(&last.consumer, 20).await), names(20..40));
     check.eq("first-goes-on", bodies(&collect(&first.consumer, 20).await), names(20..40));
     last.consumer.shutdown().await;
     first.consumer.shutdown().await;
     check.eq("last-committed", world.offsets(&lasts, &topic).0, 40);
+
+    // A time between the two batches; the broker's clock is ours.
+    let at_time = start(&client, &format!("start_time_{}", L::NAME), &topic, StartFrom::Timestamp(between)).await;
+    let ends: Vec<_> = ends.values().copied().collect();
+    let (found, reasons): (Vec<_>, BTreeSet<_>) =
+        at_time.positions(&topic).into_iter().map(|(offset, reason)| (offset, format!("{reason:?}"))).unzip();
+    if v4 {
+        check.eq("a-time-starts-between-the-batches", found, ends.clone());
+        check.eq("and-gets-what-came-later", bodies(&collect(&at_time.consumer, 20).await), names(20..40));
+        check.eq("which-is-told", reasons, BTreeSet::from(["Timestamp".to_owned()]));
+    } else {
+        check.eq("a-time-of-a-young-queue-starts-at-0", found, vec![0; QUEUES]);
+    }
+    at_time.consumer.shutdown().await;
+    let queues = client.admin().queues(topic.as_str()).await.expect("queues");
+    for (queue, end) in queues.iter().zip(&ends) {
+        let found = client.admin().search_offset(queue, between).await.expect("an offset");
+        check.eq("the-admin-finds-a-time", found.get(), *end);
+    }
+
+    // What is chosen wins over all, once.
+    let mut events = client.events();
+    let chosen = client.push_consumer(firsts.as_str()).subscribe(topic.as_str(), "*");
+    let chosen = chosen.start_at(queues[0].clone(), QueueOffset::new(1)).start().await.expect("a consumer");
+    let again = collect(&chosen, 2 * ends[0] as usize - 1).await;
+    let offsets = sorted(again.iter().map(|got| (got.queue_id, got.queue_offset)));
+    check.eq("a-chosen-start", offsets, (1..2 * ends[0]).map(|offset| (queues[0].id, offset)).collect::<Vec<_>>());
+    check.eq("nothing-else-comes", extra(&chosen).await, Vec::<String>::new());
+    let is_chosen =
+        |event: &ClientEvent| matches!(event, ClientEvent::StartPosition { reason: StartReason::Chosen, .. });
+    check.eq("the-choice-is-told", drain(&mut events).iter().filter(|event| is_chosen(event)).count(), 1);
+    chosen.shutdown().await;
 
     // A stored offset wins over either wish.
     for (name, group, wish) in [("last", &lasts, StartFrom::First), ("first", &firsts, StartFrom::Last)] {

@@ -59,6 +59,9 @@ impl Consumer {
     }
 
     pub(super) fn commit(&mut self, in_any_case: bool, at: Siblings<'_>, fx: &mut Effects) {
+        if self.local.is_some() {
+            return self.save(fx);
+        }
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
             // Of a queue that somebody else may consume by now nothing is committed.
             self.holds(queue, fx.now).then_some(())?;
@@ -84,6 +87,9 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
+        if self.local.is_some() {
+            return self.keep_last(queue, epoch, last);
+        }
         self.commit_last_of(queue, epoch, last, at, fx);
         self.on_let_go(queue, epoch, last.is_some_and(|progress| progress.busy), at, fx);
     }

@@ -340,7 +340,7 @@ impl Consumer {
     /// Whether offsets of the queue may be committed now: nobody else consumes it.
     pub(super) fn holds(&self, queue: &MessageQueue, now: Instant) -> bool {
         let held = |lock: &Lock| matches!(lock.state, LockState::Held { until } if now < until);
-        !self.config.is_orderly() || self.locks.0.get(queue).is_some_and(held)
+        !self.config.needs_locks() || self.locks.0.get(queue).is_some_and(held)
     }
 
     /// Whether the queue may be pulled now: the lock is ours, and no handler of an earlier assignment runs.
@@ -385,6 +385,13 @@ impl Consumer {
             let (group, epoch) = (self.config.group.clone(), assigned.epoch());
             fx.output(Output::Lease { group, epoch, until });
             self.on_open(queue, at, fx);
+        }
+    }
+
+    /// In order without locks: nobody else can have what a broadcasting member consumes.
+    pub(super) fn lend_for_good(&self, epoch: Epoch, fx: &mut Effects) {
+        if self.config.is_orderly() && !self.config.needs_locks() {
+            fx.output(Output::Lease { group: self.config.group.clone(), epoch, until: Instant::FAR });
         }
     }
 
@@ -490,7 +497,7 @@ impl Consumer {
 impl Consumer {
     /// A queue that waits for its lock has a cause to go on: a request, the timer, or what an earlier assignment left.
     pub(super) fn check_lock(&self, queue: &MessageQueue, fx: &Effects) {
-        if !self.config.is_orderly() || !self.wants_lock(queue) {
+        if !self.config.needs_locks() || !self.wants_lock(queue) {
             return;
         }
         let lock = self.locks.0.get(queue).expect("an orderly queue has a lock");

@@ -1,6 +1,7 @@
 //! One push consumer: its start and stop, its queues, and what failed.
 
 mod commit;
+mod local;
 mod lock;
 mod pull;
 mod queue;
@@ -12,6 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use local::offset_file;
 pub use pull::{PullContext, Pulled, decode as decode_pull};
 
 use super::rebalance::{Allocation, Rebalance};
@@ -22,7 +24,7 @@ use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, Topic};
+use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -30,6 +32,7 @@ use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
 use crate::wire::subscription::SubscriptionData;
 use commit::{Lane, LastOffsets};
+use local::LocalOffsets;
 use lock::Locks;
 use queue::Assigned;
 use send_back::SendBack;
@@ -48,9 +51,13 @@ pub(crate) struct Consumer {
     stops: Vec<OpId>,
     rebalance: Rebalance,
     queues: BTreeMap<MessageQueue, Assigned>,
+    /// Where queues start that have not been assigned yet.
+    start_at: BTreeMap<MessageQueue, QueueOffset>,
     /// Revoked queues whose last offset is being committed.
     leaving: BTreeMap<(MessageQueue, Epoch), LastOffsets>,
     locks: Locks,
+    /// Where offsets are in broadcasting.
+    local: Option<LocalOffsets>,
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     commit_rounds: u32,
@@ -99,7 +106,9 @@ impl Consumer {
             data.unwrap_or_else(|_| SubscriptionData::all(topic.clone(), fx.wall))
         };
         let mut parsed: Vec<_> = config.subscriptions.iter().map(parse).collect();
-        parsed.push(SubscriptionData::all(retry_topic.clone(), fx.wall));
+        if config.model == MessageModel::Clustering {
+            parsed.push(SubscriptionData::all(retry_topic.clone(), fx.wall));
+        }
         let subscriptions = parsed.into_iter().map(|data| (data.topic.clone(), Arc::new(data))).collect();
         step(StartStep::CopySubscription, fx);
         step(StartStep::InstanceName, fx);
@@ -107,7 +116,7 @@ impl Consumer {
         let rebalance = Rebalance::new(
             group.clone(),
             client.client_id.clone(),
-            config.strategy,
+            config.strategy.clone(),
             client.codec,
             client.request_timeout,
             client.rebalance_interval,
@@ -115,11 +124,13 @@ impl Consumer {
         step(StartStep::Rebalance, fx);
         step(StartStep::PullApi, fx);
         step(StartStep::OffsetStore, fx);
+        let local = LocalOffsets::open(client, &config, fx);
         step(StartStep::ConsumeService, fx);
         fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
         Self {
             start: op,
             client: client.clone(),
+            start_at: config.start_at.clone(),
             config,
             subscriptions,
             retry_topic,
@@ -129,6 +140,7 @@ impl Consumer {
             queues: BTreeMap::new(),
             leaving: BTreeMap::new(),
             locks: Locks::default(),
+            local,
             lanes: BTreeMap::new(),
             commit_rounds: 0,
             send_backs: BTreeMap::new(),
@@ -215,8 +227,15 @@ impl Consumer {
 
     /// A route is known, or known to be missing: start goes on when all are.
     pub(crate) fn on_route_settled(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
+        if self.subscriptions.contains_key(topic) {
+            self.announce(at, fx);
+        }
+    }
+
+    /// Tells brokers of the group when it can go on from there.
+    fn announce(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Starting { heartbeat_sent, .. } = &mut self.state
-            && self.subscriptions.contains_key(topic)
+            && self.local.as_ref().is_none_or(LocalOffsets::is_loaded)
         {
             let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
             let reachable = !at.routes.broker_endpoints(true).is_empty();
@@ -248,12 +267,15 @@ impl Consumer {
             return true;
         };
         let (op, reached) = (*op, *heartbeat_sent);
-        let known = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+        let loaded = self.local.as_ref().is_none_or(LocalOffsets::is_loaded);
+        let known = loaded && self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
         if known && !reached && trouble.is_none() {
             self.run(op, at, fx);
             return true;
         }
-        let why = trouble.take().unwrap_or_else(|| String::from("no broker took a heartbeat"));
+        let silent =
+            if loaded { "no broker took a heartbeat" } else { "the file of offsets could not be read in time" };
+        let why = trouble.take().unwrap_or_else(|| String::from(silent));
         fx.complete(op, CommandResult::Started(Err(StartError::Unavailable(why))));
         false
     }
@@ -267,7 +289,7 @@ impl Consumer {
 
     /// Members joined or left: whoever gets a queue of ours next is to start where we are.
     pub(crate) fn on_members_changed(&mut self, at: Siblings<'_>, fx: &mut Effects) {
-        if matches!(self.state, State::Running) {
+        if matches!(self.state, State::Running) && self.local.is_none() {
             self.commit(false, at, fx);
             self.on_rebalance(at, fx);
         }
@@ -275,8 +297,14 @@ impl Consumer {
 
     /// Time to share out the queues anew.
     pub(crate) fn on_rebalance(&mut self, at: Siblings<'_>, fx: &mut Effects) {
-        if matches!(self.state, State::Running) {
-            self.rebalance.on_due(self.subscriptions.keys(), at.routes.view(), fx);
+        if !matches!(self.state, State::Running) {
+            return;
+        }
+        if self.local.is_none() {
+            return self.rebalance.on_due(self.subscriptions.keys(), at.routes.view(), fx);
+        }
+        for allocation in self.rebalance.all(self.subscriptions.keys(), at.routes.view(), fx) {
+            self.apply(allocation, at, fx);
         }
     }
 
@@ -313,10 +341,11 @@ impl Consumer {
             consume_from_where: match self.config.start_from {
                 StartFrom::Last => ConsumeFromWhere::LastOffset,
                 StartFrom::First => ConsumeFromWhere::FirstOffset,
+                StartFrom::Timestamp(_) => ConsumeFromWhere::Timestamp,
             },
             consume_type: ConsumeType::Passively,
             group: self.config.group.clone(),
-            message_model: MessageModel::Clustering,
+            message_model: self.config.model,
             subscriptions: self.subscriptions.values().map(|data| (**data).clone()).collect(),
             unit_mode: false,
         })
@@ -348,20 +377,25 @@ impl Consumer {
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
             self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
-            if self.config.is_orderly() {
+            if self.config.needs_locks() {
                 self.want_lock(queue, fx);
+            } else {
+                self.lend_for_good(epoch, fx);
             }
+        }
+        if !revoked.is_empty() || !added.is_empty() {
+            let (group, topic) = (self.config.group.clone(), allocation.topic);
+            let (added, members) = (added.clone(), allocation.members);
+            fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members });
+        }
+        for queue in &added {
             if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {
                 continue;
             }
             self.locate(queue, at, fx);
         }
-        if self.config.is_orderly() {
+        if self.config.needs_locks() {
             self.ask_locks(at, fx);
-        }
-        if !revoked.is_empty() || !added.is_empty() {
-            let (group, topic) = (self.config.group.clone(), allocation.topic);
-            fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members: allocation.members });
         }
     }
 
@@ -379,6 +413,7 @@ impl Consumer {
     fn after_commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
+            && !self.local.as_ref().is_some_and(LocalOffsets::is_saving)
             && self.queues.values().all(|assigned| !assigned.is_committing())
         {
             self.unlock(unsettled, at, fx);

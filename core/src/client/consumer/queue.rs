@@ -28,7 +28,7 @@ use crate::wire::codes::{request, response};
 use crate::wire::message::RecordLimits;
 use crate::wire::request::{
     Fields, PullMessage, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    Request,
+    Request, SearchOffset,
 };
 
 /// One queue this member owns.
@@ -127,6 +127,7 @@ impl Assigned {
         self.committing
     }
 
+    /// Everything below is settled, once it is known where the queue starts.
     pub(super) fn settled_to(&self) -> Option<QueueOffset> {
         self.settled_to
     }
@@ -154,7 +155,7 @@ impl Assigned {
 }
 
 impl Consumer {
-    /// Asks the broker where to start.
+    /// Asks the broker where to start, unless that is configured or, in broadcasting, in our file.
     pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
         let open = self.is_open(queue, fx.now);
         let Some(assigned) = self.queues.get_mut(queue) else {
@@ -162,8 +163,20 @@ impl Consumer {
         };
         let epoch = assigned.epoch;
         assigned.phase = if open { Phase::Locating } else { Phase::Locking };
+        if !open {
+            return;
+        }
+        if let Some(offset) = self.start_at.remove(queue) {
+            return self.open(queue, offset, StartReason::Chosen, at, fx);
+        }
+        if let Some(local) = &self.local {
+            return match local.of(queue) {
+                Some(offset) => self.open(queue, offset, StartReason::File, at, fx),
+                None => self.start_unstored(queue, epoch, at, fx),
+            };
+        }
         let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-        if open && !self.ask_offset(queue, reply_to, at, fx) {
+        if !self.ask_offset(queue, reply_to, at, fx) {
             self.wait(queue, NO_BROKER_PAUSE, fx);
         }
     }
@@ -226,8 +239,8 @@ impl Consumer {
         }
     }
 
-    /// The end of a queue that has no stored offset.
-    pub(crate) fn on_end_offset(
+    /// Where a queue that has no stored offset starts.
+    pub(crate) fn on_start_offset(
         &mut self,
         queue: &MessageQueue,
         epoch: Epoch,
@@ -238,12 +251,20 @@ impl Consumer {
         if !self.is_locating(queue, epoch) {
             return;
         }
-        let end = match &result {
-            Ok(frame) if frame.header.code == response::SUCCESS => QueueOffsetResponse::read(&frame.header.ext).ok(),
+        let start = match &result {
+            // Of a time, what a broker says of a queue that never had a message.
+            Ok(frame) if frame.header.ext.get("offset") == Some("-1") => Some(QueueOffset::ZERO),
+            Ok(frame) if frame.header.code == response::SUCCESS => {
+                QueueOffsetResponse::read(&frame.header.ext).ok().map(|found| found.offset)
+            }
             Ok(_) | Err(_) => None,
         };
-        match end {
-            Some(end) => self.open(queue, end.offset, StartReason::Last, at, fx),
+        let reason = match self.config.start_from {
+            StartFrom::Timestamp(_) => StartReason::Timestamp,
+            StartFrom::First | StartFrom::Last => StartReason::Last,
+        };
+        match start {
+            Some(offset) => self.open(queue, offset, reason, at, fx),
             None => self.wait(queue, ERROR_PAUSE, fx),
         }
     }
@@ -420,21 +441,24 @@ impl Consumer {
 
     fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
         let retry = queue.topic == self.retry_topic;
-        match self.config.start_from {
-            StartFrom::First => self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
-            StartFrom::Last if retry => self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx),
-            StartFrom::Last => {
-                let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-                    return self.wait(queue, NO_BROKER_PAUSE, fx);
-                };
-                let end = QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> {
-                    topic: queue.topic.clone(),
-                    queue_id: queue.id,
-                };
-                let reply_to = ReplyTo::EndOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-                fx.request(to, end.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
+        let (topic, queue_id, codec) = (queue.topic.clone(), queue.id, self.client.codec);
+        let frame = match self.config.start_from {
+            StartFrom::First => return self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
+            StartFrom::Last | StartFrom::Timestamp(_) if retry => {
+                return self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx);
             }
-        }
+            StartFrom::Last => {
+                QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> { topic, queue_id }.encode(codec, Bytes::new())
+            }
+            StartFrom::Timestamp(timestamp) => {
+                SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
+            }
+        };
+        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+            return self.wait(queue, NO_BROKER_PAUSE, fx);
+        };
+        let reply_to = ReplyTo::StartOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
+        fx.request(to, frame, OFFSET_TIMEOUT, reply_to);
     }
 
     /// The start of a queue is known: pull from there.
@@ -498,6 +522,7 @@ impl Consumer {
         let phase = if running { Phase::Locking } else { Phase::Stopped };
         let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
         self.queues.insert(queue.clone(), fresh);
+        self.lend_for_good(epoch, fx);
     }
 
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
@@ -528,7 +553,7 @@ impl Consumer {
         for (queue, assigned) in &self.queues {
             let of_queue = |reply: &&ReplyTo| match reply {
                 ReplyTo::Offset { group: g, queue: q, epoch }
-                | ReplyTo::EndOffset { group: g, queue: q, epoch }
+                | ReplyTo::StartOffset { group: g, queue: q, epoch }
                 | ReplyTo::Pull { group: g, queue: q, epoch } => (g, q, *epoch) == (group, queue, assigned.epoch),
                 _ => false,
             };
@@ -539,7 +564,7 @@ impl Consumer {
             match assigned.phase {
                 Phase::Locking => {
                     assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(self.config.is_orderly() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
+                    assert!(self.config.needs_locks() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
                 }
                 Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
                 Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::ClientEvent;
 use super::signal::{ReplyTo, Signal};
 use super::view::RouteView;
 use crate::config::Strategy;
@@ -19,6 +20,7 @@ use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::body::ConsumerList;
 use crate::wire::codes::response;
+use crate::wire::java::java_order;
 use crate::wire::request::{GetConsumerList, Request};
 use crate::wire::{Codec, Frame};
 
@@ -103,6 +105,27 @@ impl Rebalance {
         }
     }
 
+    /// In broadcasting every queue is every member's, and nobody is asked.
+    pub(crate) fn all<'t>(
+        &mut self,
+        topics: impl Iterator<Item = &'t Topic>,
+        view: &RouteView,
+        fx: &mut Effects,
+    ) -> Vec<Allocation> {
+        fx.arm(TimerKey::Rebalance(self.group.clone()), self.interval);
+        let mut all = Vec::new();
+        for topic in topics {
+            let queues = view.topics.get(topic).map(|topic| topic.subscribe.clone()).unwrap_or_default();
+            if queues.is_empty() {
+                fx.raise(Signal::RefreshRoute(topic.clone()));
+                fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), fx.now.after(NO_ROUTE_PAUSE));
+            } else {
+                all.push(Allocation { topic: topic.clone(), queues, members: 1 });
+            }
+        }
+        all
+    }
+
     /// The members of the group, for one topic; `None` when they could not be learnt, and nothing changes.
     pub(crate) fn on_members(
         &mut self,
@@ -134,12 +157,25 @@ impl Rebalance {
             return None;
         }
         let mut members = members.ids;
-        members.sort();
+        members.sort_by(|a, b| java_order(a.as_str(), b.as_str()));
         members.dedup();
-        let left_out = mutant!(32) && members.len() > 1;
-        let queues =
-            if left_out { queues.to_vec() } else { strategy::allocate(self.strategy, &self.me, queues, &members) };
-        Some(Allocation { topic: topic.clone(), queues, members: members.len() })
+        if mutant!(32) && members.len() > 1 {
+            return Some(Allocation { topic: topic.clone(), queues: queues.to_vec(), members: members.len() });
+        }
+        match strategy::allocate(&self.strategy, &self.me, queues, &members) {
+            Ok(mut queues) => {
+                // A fixed list may be one of several topics, and a strategy of the user's own may return anything.
+                queues.retain(|queue| queue.topic == *topic);
+                queues.sort();
+                queues.dedup();
+                Some(Allocation { topic: topic.clone(), queues, members: members.len() })
+            }
+            Err(why) => {
+                self.unbalanced(fx);
+                fx.event(ClientEvent::AllocateFailed { group: self.group.clone(), topic: topic.clone(), why });
+                None
+            }
+        }
     }
 
     /// Ends the round under way, so that its answers count for nothing.

@@ -6,6 +6,7 @@
     reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
 )]
 
+mod broadcasts;
 mod commits;
 mod heartbeats;
 mod links;
@@ -93,6 +94,14 @@ struct World {
     version: i32,
     /// Queues of `T` that another member has locked.
     foreign: BTreeSet<i32>,
+    /// What is on the disk.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Reads and writes under way.
+    disk: Vec<Output>,
+    /// Paths that can be neither read nor written.
+    broken: BTreeSet<String>,
+    /// Reads and writes are left under way.
+    slow_disk: bool,
 }
 
 impl World {
@@ -126,6 +135,10 @@ impl World {
             stored: BTreeMap::new(),
             version: 493,
             foreign: BTreeSet::new(),
+            files: BTreeMap::new(),
+            disk: Vec::new(),
+            broken: BTreeSet::new(),
+            slow_disk: false,
         }
     }
 
@@ -232,6 +245,7 @@ impl World {
             Output::CloseDispatch(group) => {
                 self.dispatches.remove(&group);
             }
+            Output::Load { .. } | Output::Save { .. } => self.disk.push(output),
             Output::Routes(view) => self.views.push(view),
             Output::Event(event) => self.events.push(event),
             Output::Closed => self.closed += 1,
@@ -279,6 +293,11 @@ impl World {
     }
 
     fn run_once(&mut self) -> bool {
+        if !self.slow_disk && !self.disk.is_empty() {
+            let output = self.disk.remove(0);
+            self.on_disk(output);
+            return true;
+        }
         if let Some(at) = self.connecting.iter().position(|(_, to)| !self.silent.contains(to)) {
             let (conn, to) = self.connecting.remove(at);
             if self.dead.contains(&to) {
@@ -297,6 +316,24 @@ impl World {
         let frame = self.usual(&asked);
         self.reply(asked, frame);
         true
+    }
+
+    fn on_disk(&mut self, output: Output) {
+        match output {
+            Output::Load { op, path } => {
+                let broken = self.broken.contains(&path);
+                let result = if broken { Err(no_disk()) } else { Ok(self.files.get(&path).cloned()) };
+                self.input(Input::Loaded { op, result });
+            }
+            Output::Save { op, path, .. } if self.broken.contains(&path) => {
+                self.input(Input::Saved { op, result: Err(no_disk()) });
+            }
+            Output::Save { op, path, bytes } => {
+                self.files.insert(path, bytes);
+                self.input(Input::Saved { op, result: Ok(()) });
+            }
+            other => panic!("nothing for a disk: {other:?}"),
+        }
     }
 
     /// What a healthy cluster answers.
@@ -322,6 +359,9 @@ impl World {
                 let mut queues = LockQueues::decode(&asked.frame.body).unwrap().queues;
                 queues.retain(|queue| queue.topic.as_str() != "T" || !self.foreign.contains(&queue.id));
                 answer(0, |_| (), LockedQueues { queues }.encode())
+            }
+            request::SEARCH_OFFSET_BY_TIMESTAMP => {
+                answer(0, |out| out.int("offset", asked.field("timestamp").parse().unwrap()), [])
             }
             request::GET_MAX_OFFSET => answer(0, |out| out.int("offset", 500), []),
             request::SEND_MESSAGE_V2 => answer(
@@ -482,6 +522,10 @@ fn answer(code: i32, fields: impl FnOnce(&mut ExtWriter<'_>), body: impl Into<Ve
 
 fn refusal(code: i32) -> Frame {
     decoded(&Preamble { remark: Some("no"), ..Preamble::response(code, Codec::Json) }.encode(|_| (), Bytes::new()))
+}
+
+fn no_disk() -> IoFailure {
+    IoFailure::new(IoKind::Other, "no space left on device")
 }
 
 fn refused() -> IoFailure {

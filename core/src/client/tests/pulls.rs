@@ -1,4 +1,6 @@
 use super::*;
+use crate::config::StartFrom;
+use crate::ids::MessageQueue;
 use crate::wire::request::PullMessage;
 
 fn started_at(world: &World) -> Vec<(u64, StartReason)> {
@@ -33,6 +35,29 @@ fn stored_none_and_unknown_are_three_things() {
         },
     );
     assert_eq!(stored, [(3, StartReason::Stored), (7, StartReason::Stored)]);
+}
+
+#[test]
+fn a_group_may_start_at_a_time() {
+    let at = |millis| position(|config| config.start_from = StartFrom::Timestamp(UnixMillis(millis)), |_| ());
+    assert_eq!(at(250), [(0, StartReason::RetryTopic), (250, StartReason::Timestamp)]);
+    assert_eq!(at(-1)[1], (0, StartReason::Timestamp), "the queue never had a message");
+}
+
+#[test]
+fn a_chosen_start_counts_once_and_before_all_else() {
+    let queue = MessageQueue { topic: "T".into(), broker: "b".into(), id: 0 };
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.stored.insert(("T".into(), 0), 9);
+    world.start(|config| config.start_at.extend([(queue, QueueOffset::new(4))]));
+    world.run();
+    assert_eq!(started_at(&world), [(4, StartReason::Chosen)]);
+    world.members = alloc::vec!["0".into(), ME.into()];
+    world.advance(20_000);
+    world.members = alloc::vec![ME.into()];
+    world.advance(20_000);
+    assert_eq!(started_at(&world), [(4, StartReason::Chosen), (9, StartReason::Stored)]);
 }
 
 #[test]

@@ -10,13 +10,14 @@ use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::time::UnixMillis;
 use crate::wire::Frame;
 use crate::wire::codes::{request, response};
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
 use crate::wire::request::{
     CreateTopic, Fields, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    Request,
+    Request, SearchOffset,
 };
 
 /// Topics and offsets.
@@ -113,6 +114,17 @@ impl Admin {
             Err(AdminError::Broker { code: response::QUERY_NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The offset of the first message of a queue that was stored at this time or later, else the end of the queue.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer.
+    pub async fn search_offset(&self, queue: &MessageQueue, time: UnixMillis) -> Result<QueueOffset, AdminError> {
+        let request = SearchOffset { topic: queue.topic.clone(), queue_id: queue.id, timestamp: time.0 };
+        let master = self.master(queue).await?;
+        let frame = self.request(&master, &request).await?;
+        Ok(QueueOffsetResponse::read(&frame.header.ext)?.offset)
     }
 
     async fn queue_offset<const CODE: i32>(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {

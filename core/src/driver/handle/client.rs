@@ -37,6 +37,7 @@ pub struct ClientBuilder {
     name_servers: Option<Vec<Endpoint>>,
     client_ip: Option<IpAddr>,
     instance_name: Option<String>,
+    offset_dir: Option<String>,
     lazy: bool,
     config: ClientConfig,
 }
@@ -46,7 +47,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn new() -> Self {
         let config = ClientConfig::new(Vec::new(), ClientId::from(""));
-        Self { name_servers: None, client_ip: None, instance_name: None, lazy: false, config }
+        Self { name_servers: None, client_ip: None, instance_name: None, offset_dir: None, lazy: false, config }
     }
 
     /// The name servers, as `host:port;host:port`.
@@ -99,6 +100,21 @@ impl ClientBuilder {
         self
     }
 
+    /// The folder below which broadcasting groups keep their offsets, as `IP@INSTANCE/GROUP/offsets.json`, where
+    /// `INSTANCE` is the instance name that was set, else `DEFAULT`: it is to be found again after a restart, which the
+    /// client id with its random number would not be. Java's clients use the same file.
+    ///
+    /// Two members of a group on one host need an instance name each, or a file each: see
+    /// [`PushConsumerBuilder::offset_file`]. So does a member whose address changes.
+    ///
+    /// Default: the environment variable `rocketmq.client.localOffsetStoreDir`, else `.rocketmq_offsets` in the home
+    /// directory.
+    #[must_use]
+    pub fn offset_dir(mut self, folder: impl Into<String>) -> Self {
+        self.offset_dir = Some(folder.into());
+        self
+    }
+
     /// Does not wait for a name server: what needs one waits itself.
     #[must_use]
     pub const fn lazy(mut self) -> Self {
@@ -135,11 +151,14 @@ impl ClientBuilder {
         let ip = self.client_ip.unwrap_or(host.ip);
         let seed = rt.entropy();
         let nonce = u32::try_from(seed >> 32).unwrap_or_default();
+        let stable = self.instance_name.clone().unwrap_or_else(|| String::from(STABLE_INSTANCE));
         let instance = self.instance_name.unwrap_or_else(|| alloc::format!("{}#{nonce:08x}", host.pid));
         let ip_text = match ip {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => alloc::format!("[{ip}]"),
         };
+        let offset_dir = self.offset_dir.or_else(|| host.offset_store_dir());
+        config.offset_dir = offset_dir.map(|folder| alloc::format!("{folder}/{ip_text}@{stable}"));
         config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}"));
         let link = Arc::new(config.link.clone());
         let config = Arc::new(config);
@@ -251,6 +270,8 @@ pub enum ConnectError {
     Closed,
 }
 
+/// The instance of offsets in broadcasting when none is named. Java keeps `rocketmq.client.name`'s default there.
+const STABLE_INSTANCE: &str = "DEFAULT";
 /// How long shutdown takes at most.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same when the last handle was dropped.

@@ -16,8 +16,9 @@ use crate::config::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
-use crate::ids::{Group, OpId, Topic};
+use crate::ids::{Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
+use crate::wire::body::MessageModel;
 
 /// Receives the messages of a group's share of queues. Clones are the same consumer: each message goes to one of
 /// them. Also a [`Stream`] of [`Delivery`].
@@ -57,6 +58,24 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Each member gets all messages, instead of sharing them with the others.
+    ///
+    /// There is no retry topic then: a message that fails is dropped, with an event. Offsets are kept in a file, from
+    /// which the member goes on after a restart: see [`ClientBuilder::offset_dir`](super::ClientBuilder::offset_dir).
+    #[must_use]
+    pub const fn broadcasting(mut self) -> Self {
+        self.config.model = MessageModel::Broadcasting;
+        self
+    }
+
+    /// The file in which a broadcasting member keeps its offsets, with `.bak` beside it; nobody else may use it.
+    /// Default: `GROUP/offsets.json` in the client's folder.
+    #[must_use]
+    pub fn offset_file(mut self, path: impl Into<String>) -> Self {
+        self.config.offset_file = Some(path.into());
+        self
+    }
+
     /// Where a group without stored offset starts. Default: at the end of each queue.
     #[must_use]
     pub const fn start_from(mut self, start: StartFrom) -> Self {
@@ -64,9 +83,17 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// How queues are shared out; every member of the group must use the same. Default: averagely.
+    /// Where this queue is consumed from first, whatever is stored and whatever `start_from` says. It goes on from there:
+    /// when the queue is assigned once more, its stored offset counts.
     #[must_use]
-    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+    pub fn start_at(mut self, queue: MessageQueue, offset: QueueOffset) -> Self {
+        self.config.start_at.insert(queue, offset);
+        self
+    }
+
+    /// How queues are shared out. Every member of the group must use the same: nobody checks. Default: averagely.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.config.strategy = strategy;
         self
     }

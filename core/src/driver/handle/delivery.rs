@@ -60,7 +60,8 @@ impl Delivery {
     }
 
     /// Failed: it comes again later, after a delay that grows with each time, and goes to the dead-letter queue when
-    /// it has come often enough. In an orderly group its queue waits for it, as long as is configured.
+    /// it has come often enough. In an orderly group its queue waits for it, as long as is configured. In broadcasting
+    /// it is dropped, as in every other way to fail.
     pub fn retry(mut self) {
         self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
     }

@@ -6,11 +6,13 @@
 mod group;
 mod heartbeat;
 mod names;
+mod offset_file;
 mod offsets;
 mod route;
 
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData};
+pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 
@@ -58,7 +60,12 @@ pub enum BodyError {
 
 /// Reads a body, which is an object.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, BodyError> {
-    let json = dialect::normalise(body, &DialectLimits::default())?;
+    read_within(body, &DialectLimits::default())
+}
+
+/// Reads a body, which is an object, of other limits.
+fn read_within<T: DeserializeOwned>(body: &[u8], limits: &DialectLimits) -> Result<T, BodyError> {
+    let json = dialect::normalise(body, limits)?;
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(BodyError::Json(String::from("not an object")));
     }

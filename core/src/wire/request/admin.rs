@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::{Fields, Request, fields};
 use crate::ids::{QueueOffset, Topic};
-use crate::wire::codes::request::UPDATE_AND_CREATE_TOPIC;
+use crate::wire::codes::request::{SEARCH_OFFSET_BY_TIMESTAMP, UPDATE_AND_CREATE_TOPIC};
 use crate::wire::header::{ExtFields, ExtWriter, FieldError};
 
 fields! {
@@ -53,6 +53,18 @@ impl<const CODE: i32> Fields for QueueOffsetRequest<CODE> {
 
 impl<const CODE: i32> Request for QueueOffsetRequest<CODE> {
     const CODE: i32 = CODE;
+}
+
+fields! {
+    /// Where a queue is at a time: the first message stored then or later, else the end.
+    pub struct SearchOffset = SEARCH_OFFSET_BY_TIMESTAMP {
+        /// The topic.
+        topic: Topic = "topic",
+        /// The queue.
+        queue_id: i32 = "queueId",
+        /// The time, in milliseconds since 1970.
+        timestamp: i64 = "timestamp",
+    }
 }
 
 fields! {

@@ -9,7 +9,7 @@ mod group;
 mod route;
 mod send;
 
-pub use admin::{CreateTopic, QueueOffsetRequest, QueueOffsetResponse};
+pub use admin::{CreateTopic, QueueOffsetRequest, QueueOffsetResponse, SearchOffset};
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
     UpdateConsumerOffset,

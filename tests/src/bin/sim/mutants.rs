@@ -164,6 +164,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 5, what: "an offset outside its queue goes on at 0", by: &["C4", "C5"] },
     Mutant { number: 6, what: "what follows an unreadable record is dropped", by: &["C7"] },
     Mutant { number: 7, what: "a body that does not inflate is delivered as it is", by: &["C2"] },
+    Mutant { number: 8, what: "a broadcasting member forgets where it was in a queue that goes", by: &["C8"] },
     Mutant {
         number: 9,
         what: "a queue in order that waits for long is dropped and begun again",

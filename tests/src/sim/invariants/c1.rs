@@ -60,8 +60,8 @@ impl Counts {
                     return Ok(());
                 }
                 let most = setup.groups.iter().find(|known| &*known.name == group).map(|known| known.max_reconsume);
-                let readable = !self.unreadable.contains(&(group.into(), id));
                 // To a broker of version 4.9 the last time of a message that is republished is one too many.
+                let readable = !self.unreadable.contains(&(group.into(), id));
                 let enough = |most: i32| before(most) || (setup.old_brokers && before(most - 1));
                 if let Some(most) = most.filter(|most| readable && !enough(*most)) {
                     return Err(format!("message {id} is dead for {group} after {known:?} of {most} times"));

@@ -12,6 +12,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut epochs: BTreeMap<_, u64> = BTreeMap::new();
     // What was consumed, by (member, group, queue), in this assignment.
     let mut consumed: BTreeMap<_, BTreeSet<i64>> = BTreeMap::new();
+    // In broadcasting what failed does not come again either.
+    let is_broadcast = |group: &str| history.setup.groups.iter().any(|of| of.broadcast && *of.name == *group);
     for row in &history.rows {
         match &row.what {
             What::Delivered { delivery, member, group, queue, offset, .. } => {
@@ -25,7 +27,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Settled { delivery, how } => {
                 let Some((key, offset, of)) = deliveries.remove(delivery) else { continue };
-                if *how == Settled::Ack && epochs.get(&key).copied().unwrap_or(0) == of {
+                let done = *how == Settled::Ack || is_broadcast(&key.1);
+                if done && epochs.get(&key).copied().unwrap_or(0) == of {
                     consumed.entry(key).or_default().insert(offset);
                 }
             }
@@ -37,10 +40,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     epochs.insert(key, epoch);
                 }
             }
-            What::Moved { queue, .. } | What::Illegal { queue, .. } => {
+            What::Moved { group, queue, .. } | What::Illegal { group, queue, .. } => {
                 epoch += 1;
-                consumed.retain(|(_, _, known), _| known != queue);
-                epochs.iter_mut().filter(|((_, _, known), _)| known == queue).for_each(|(_, of)| *of = epoch);
+                consumed.retain(|(_, of, known), _| (of, known) != (group, queue));
+                let moved = epochs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue));
+                moved.for_each(|(_, of)| *of = epoch);
             }
             What::Lost { broker, .. } => {
                 epoch += 1;
@@ -79,6 +83,12 @@ mod tests {
         assert!(check(&history(again)).is_err());
         let copy = vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Ack)), (4, delivered(2, 1, 5))];
         assert_eq!(check(&history(copy)), Ok(()));
+    }
+
+    #[test]
+    fn failed_comes_again_to_a_broadcasting_member() {
+        let rows = vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Retry)), (4, delivered(2, 1, 0))];
+        assert!(check(&broadcast(rows)).is_err());
     }
 
     #[test]

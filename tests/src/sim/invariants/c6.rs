@@ -39,7 +39,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 *known = known.split_off(min);
             }
             What::Lost { broker, .. } => runs.retain(|(_, _, queue), _| queue.broker != *broker),
-            What::Illegal { queue, .. } | What::Moved { queue, .. } => runs.retain(|(_, _, known), _| known != queue),
+            What::Illegal { group, queue, .. } | What::Moved { group, queue, .. } => {
+                runs.retain(|(_, of, known), _| (of, known) != (group, queue));
+            }
             What::Start { member, group, queue, offset } => {
                 let run = Run { start: *offset, got: BTreeSet::new() };
                 runs.insert((*member, group.clone(), queue.clone()), run);

@@ -55,11 +55,15 @@ impl Ledger {
                 let Some((key, offset, id)) = self.deliveries.remove(delivery) else { return };
                 match (how, id) {
                     (Settled::Ack, _) => self.handled(&key, offset),
+                    _ if self.is_broadcast(&key.0) => self.handled(&key, offset),
                     (Settled::Retry | Settled::Dropped, Some(id)) => {
                         self.failed.entry((key.0, id)).or_default().insert((key.1, offset));
                     }
                     (Settled::Retry | Settled::Dropped, None) => {}
                 }
+            }
+            What::Unreadable { group, queue, offset } if self.is_broadcast(group) => {
+                self.handled(&(group.clone(), queue.clone()), *offset);
             }
             What::SentBack { group, broker, physical } => {
                 if let Some((queue, offset)) = self.places.get(&(*broker, *physical)).cloned() {
@@ -81,6 +85,11 @@ impl Ledger {
     /// Whether an offset was lost by a broker and given to another message.
     pub(super) fn is_reused(&self, queue: &Queue, offset: i64) -> bool {
         self.reused.get(queue).is_some_and(|end| offset < *end)
+    }
+
+    /// Whether a group stands for a member of a broadcasting one.
+    pub(super) fn is_broadcast(&self, group: &str) -> bool {
+        self.setup.groups.iter().any(|setup| setup.broadcast && *setup.name == *group)
     }
 
     fn stored(&mut self, copy: &Copy) {
@@ -117,6 +126,11 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// The first offset of a queue that is still to be handled.
+    pub(super) fn first_open(&self, key: &Key) -> Option<i64> {
+        self.open.get(key)?.keys().copied().find(|offset| !self.is_reused(&key.1, *offset))
     }
 
     fn handled(&mut self, key: &Key, offset: i64) {

@@ -7,6 +7,7 @@ mod c4;
 mod c5;
 mod c6;
 mod c7;
+mod c8;
 mod d6;
 mod f1;
 mod f2;
@@ -91,6 +92,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "O3", says: "in order: a message that failed comes again, and next", check: o3::check },
     Invariant { id: "O4", says: "in order: a message that failed bars those after it", check: o4::check },
     Invariant { id: "C7", says: "an unreadable record costs nothing but itself", check: c7::check },
+    Invariant { id: "C8", says: "a broadcasting member sees all, and goes on from its file", check: c8::check },
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
     Invariant { id: "R2", says: "queues are shared out again in a bounded time", check: r2::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
@@ -138,6 +140,7 @@ pub(crate) mod synthetic {
             pull_batch: 2,
             max_reconsume: 2,
             orderly: false,
+            broadcast: false,
         };
         History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
     }
@@ -146,6 +149,13 @@ pub(crate) mod synthetic {
     pub(crate) fn orderly(rows: Vec<(u64, What)>) -> History {
         let mut history = history(rows);
         history.setup.groups[0].orderly = true;
+        history
+    }
+
+    /// The same of a member of a broadcasting group.
+    pub(crate) fn broadcast(rows: Vec<(u64, What)>) -> History {
+        let mut history = history(rows);
+        history.setup.groups[0].broadcast = true;
         history
     }
 

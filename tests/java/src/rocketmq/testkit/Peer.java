@@ -7,11 +7,14 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
  * The official Java client as a servant: one JSON command per input line, one JSON answer per output line.
@@ -38,6 +41,14 @@ public final class Peer {
         new Clients().register(COMMANDS);
         new Admin().register(COMMANDS);
         Codec.register(COMMANDS);
+        COMMANDS.put("read_offset_file", a -> {
+            List<MessageQueue> queues = new ArrayList<>();
+            for (Object each : a.getJSONArray("queues")) {
+                JSONObject q = (JSONObject) each;
+                queues.add(new MessageQueue(text(q, "topic"), text(q, "broker"), q.getIntValue("queue_id")));
+            }
+            return GoldenOffsets.read(text(a, "text"), queues);
+        });
         COMMANDS.put("golden", a -> Golden.write(a.getString("dir")));
 
         ExecutorService pool = Executors.newCachedThreadPool(r -> {
