@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_core::time::Instant;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
-use super::payload::TAGS;
+use super::payload;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +40,7 @@ pub struct GroupSetup {
     /// The topic it subscribes.
     pub topic: Arc<str>,
     /// The tags it wants, none for all.
-    #[serde(deserialize_with = "known_tags")]
+    #[serde(deserialize_with = "payload::known_tags")]
     pub tags: Vec<&'static str>,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
@@ -85,14 +84,6 @@ impl Default for GroupSetup {
             broadcast: false,
         }
     }
-}
-
-/// The tags of the workload are few and known.
-fn known_tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
-    let known = |tag: &String| TAGS.into_iter().find(|known| known == tag);
-    let tags = Vec::<String>::deserialize(deserializer)?;
-    let tags: Option<_> = tags.iter().map(known).collect();
-    tags.ok_or_else(|| D::Error::custom(format!("tags are among {TAGS:?}")))
 }
 
 /// One thing that happened.

@@ -6,6 +6,8 @@ use rocketmq_core::message::Message;
 use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::compress::inflate;
 use rocketmq_core::wire::message::{SysFlags, properties};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::cluster::StoredView;
 
@@ -62,6 +64,14 @@ pub(crate) fn is_delivered_intact(id: u64, message: &ReceivedMessage) -> bool {
         && message.tag() == Some(tag(id))
         && message.property("KEYS") == Some(format!("k{id}").as_str())
         && message.property("odd") == Some(odd(id).as_str())
+}
+
+/// Reads tags, which are few and known.
+pub(crate) fn known_tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
+    let known = |tag: &String| TAGS.into_iter().find(|known| known == tag);
+    let tags = Vec::<String>::deserialize(deserializer)?;
+    let tags: Option<_> = tags.iter().map(known).collect();
+    tags.ok_or_else(|| D::Error::custom(format!("tags are among {TAGS:?}")))
 }
 
 fn flag(id: u64) -> i32 {
