@@ -89,7 +89,8 @@ impl State {
         let before = self.rows(before);
         for (queue, offset) in self.rows(bytes) {
             if before.get(&queue) != Some(&offset) {
-                self.note(What::Committed { host, group: group.clone(), queue, offset });
+                let written = self.now;
+                self.note(What::Committed { host, written, group: group.clone(), queue, offset });
             }
         }
     }

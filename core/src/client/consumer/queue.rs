@@ -3,6 +3,8 @@
 //! There is no pull token that could be lost: the phase of a queue says what will happen to it next, and every
 //! phase but a throttled or stopped one has exactly one request or timer under way.
 
+mod start;
+
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -14,8 +16,7 @@ use super::pull::{PullContext, Pulled};
 use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
 use crate::client::view::MASTER_ID;
-use crate::client::{ClientEvent, Output, StartReason};
-use crate::config::StartFrom;
+use crate::client::{ClientEvent, Output};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -23,13 +24,9 @@ use crate::ids::{Endpoint, Epoch, Group, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::wire::Frame;
-use crate::wire::codes::{request, response};
+use crate::wire::codes::response;
 use crate::wire::message::RecordLimits;
-use crate::wire::request::{
-    Fields, PullMessage, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    Request, SearchOffset,
-};
+use crate::wire::request::{PullMessage, Request};
 
 /// One queue this member owns.
 #[derive(Debug)]
@@ -155,120 +152,6 @@ impl Assigned {
 }
 
 impl Consumer {
-    /// Asks the broker where to start, unless that is configured or, in broadcasting, in our file.
-    pub(super) fn locate(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
-        let open = self.is_open(queue, fx.now);
-        let Some(assigned) = self.queues.get_mut(queue) else {
-            return;
-        };
-        let epoch = assigned.epoch;
-        assigned.phase = if open { Phase::Locating } else { Phase::Locking };
-        if !open {
-            return;
-        }
-        if let Some(offset) = self.start_at.remove(queue) {
-            return self.open(queue, offset, StartReason::Chosen, at, fx);
-        }
-        if let Some(local) = &self.local {
-            return match local.of(queue) {
-                Some(offset) => self.open(queue, offset, StartReason::File, at, fx),
-                None => self.start_unstored(queue, epoch, at, fx),
-            };
-        }
-        let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-        if !self.ask_offset(queue, reply_to, at, fx) {
-            self.wait(queue, NO_BROKER_PAUSE, fx);
-        }
-    }
-
-    /// The lock of a queue is ours: goes on where it waited for that.
-    pub(super) fn on_open(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
-        match self.queues.get(queue) {
-            Some(assigned) if assigned.phase == Phase::Locking && assigned.settled_to.is_none() => {
-                self.locate(queue, at, fx);
-            }
-            Some(assigned) if assigned.phase == Phase::Locking => self.pull_on(queue, at, fx),
-            Some(_) | None => {}
-        }
-    }
-
-    /// Asks for the stored offset; `false` when no address of the broker is known.
-    pub(super) fn ask_offset(
-        &self,
-        queue: &MessageQueue,
-        reply_to: ReplyTo,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) -> bool {
-        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-            return false;
-        };
-        let request = QueryConsumerOffset {
-            group: self.config.group.clone(),
-            topic: queue.topic.clone(),
-            queue_id: queue.id,
-            set_zero_if_not_found: None,
-            broker: Some(queue.broker.clone()),
-        };
-        fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
-        true
-    }
-
-    /// The stored offset, or that there is none, or that it could not be asked: three different things.
-    pub(crate) fn on_offset(
-        &mut self,
-        queue: &MessageQueue,
-        epoch: Epoch,
-        result: Result<Frame, RequestError>,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) {
-        if !self.is_locating(queue, epoch) {
-            return;
-        }
-        match result {
-            Ok(frame) if frame.header.code == response::SUCCESS => {
-                match QueryConsumerOffsetResponse::read(&frame.header.ext) {
-                    Ok(stored) => self.open(queue, stored.offset, StartReason::Stored, at, fx),
-                    Err(_) => self.wait(queue, ERROR_PAUSE, fx),
-                }
-            }
-            Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => self.start_unstored(queue, epoch, at, fx),
-            Ok(_) | Err(_) if mutant!(4) => self.open(queue, QueueOffset::ZERO, StartReason::Stored, at, fx),
-            Ok(_) | Err(_) => self.wait(queue, ERROR_PAUSE, fx),
-        }
-    }
-
-    /// Where a queue that has no stored offset starts.
-    pub(crate) fn on_start_offset(
-        &mut self,
-        queue: &MessageQueue,
-        epoch: Epoch,
-        result: Result<Frame, RequestError>,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) {
-        if !self.is_locating(queue, epoch) {
-            return;
-        }
-        let start = match &result {
-            // Of a time, what a broker says of a queue that never had a message.
-            Ok(frame) if frame.header.ext.get("offset") == Some("-1") => Some(QueueOffset::ZERO),
-            Ok(frame) if frame.header.code == response::SUCCESS => {
-                QueueOffsetResponse::read(&frame.header.ext).ok().map(|found| found.offset)
-            }
-            Ok(_) | Err(_) => None,
-        };
-        let reason = match self.config.start_from {
-            StartFrom::Timestamp(_) => StartReason::Timestamp,
-            StartFrom::First | StartFrom::Last => StartReason::Last,
-        };
-        match start {
-            Some(offset) => self.open(queue, offset, reason, at, fx),
-            None => self.wait(queue, ERROR_PAUSE, fx),
-        }
-    }
-
     /// The timer of a queue: goes on where it was.
     pub(crate) fn on_queue_timer(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
         match self.queues.get(queue) {
@@ -439,49 +322,6 @@ impl Consumer {
         }
     }
 
-    fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
-        let retry = queue.topic == self.retry_topic;
-        let (topic, queue_id, codec) = (queue.topic.clone(), queue.id, self.client.codec);
-        let frame = match self.config.start_from {
-            StartFrom::First => return self.open(queue, QueueOffset::ZERO, StartReason::First, at, fx),
-            StartFrom::Last | StartFrom::Timestamp(_) if retry => {
-                return self.open(queue, QueueOffset::ZERO, StartReason::RetryTopic, at, fx);
-            }
-            StartFrom::Last => {
-                QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> { topic, queue_id }.encode(codec, Bytes::new())
-            }
-            StartFrom::Timestamp(timestamp) => {
-                SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
-            }
-        };
-        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
-            return self.wait(queue, NO_BROKER_PAUSE, fx);
-        };
-        let reply_to = ReplyTo::StartOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-        fx.request(to, frame, OFFSET_TIMEOUT, reply_to);
-    }
-
-    /// The start of a queue is known: pull from there.
-    fn open(
-        &mut self,
-        queue: &MessageQueue,
-        offset: QueueOffset,
-        reason: StartReason,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) {
-        if let Some(assigned) = self.queues.get_mut(queue) {
-            assigned.next = offset;
-            assigned.settled_to = Some(offset);
-            if reason == StartReason::Stored {
-                assigned.committed = Some(offset);
-            }
-            let group = self.config.group.clone();
-            fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-        }
-        self.pull_on(queue, at, fx);
-    }
-
     /// The broker says the offset is outside the queue, or was reset: go on where it says, as a new assignment.
     fn on_offset_illegal(
         &mut self,
@@ -536,11 +376,6 @@ impl Consumer {
             assigned.phase = Phase::Waiting;
             fx.arm(TimerKey::Queue(self.config.group.clone(), queue.clone(), assigned.epoch), pause);
         }
-    }
-
-    fn is_locating(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
-        let known = self.queues.get(queue);
-        known.is_some_and(|assigned| assigned.epoch == epoch && assigned.phase == Phase::Locating)
     }
 }
 
