@@ -65,6 +65,9 @@ impl Heartbeat {
         if core::mem::replace(&mut broker.under_way, true) {
             // What is under way says the same already, or has to be said anew.
             broker.again |= broker.said != body;
+            // A process that stood still is late for the next one before it has the answer to this one.
+            let next = fx.now.after(self.interval);
+            fx.timers.arm_no_later(TimerKey::Heartbeat(endpoint.clone()), next);
             return;
         }
         broker.said = body.clone();

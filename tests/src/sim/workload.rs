@@ -325,7 +325,7 @@ impl Run {
             let host = member.host.index;
             let mut left = state.left_on(host);
             left.tasks -= usize::from(member.state.living.load(Ordering::Relaxed));
-            if state.swarm.is_calm() {
+            if state.swarm.is_calm() && took < UNDISTURBED {
                 // With faults about, giving back may fail.
                 let now = state.now;
                 left.locks = state.servers.cluster.brokers().map(|broker| broker.locks_of(now, &id)).sum();
@@ -444,4 +444,6 @@ const DRAIN: Duration = Duration::from_secs(300 + 600);
 const QUIET: Duration = Duration::from_secs(200);
 /// The time a shutdown has.
 const WITHIN: Duration = Duration::from_secs(60);
+/// A shutdown that takes longer had to wait for a server that faults still keep from answering.
+const UNDISTURBED: Duration = Duration::from_secs(3);
 const MOST_MEMBERS: usize = 6;

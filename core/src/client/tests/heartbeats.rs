@@ -30,6 +30,19 @@ fn a_client_with_nothing_to_say_says_nothing() {
 }
 
 #[test]
+fn a_process_that_stood_still_goes_on() {
+    let mut world = world();
+    world.command(Command::StartProducer("p".into()));
+    world.command(Command::WantRoute { topic: "T".into(), fresh: false });
+    world.run();
+    world.now = world.now.after(Duration::from_secs(31));
+    world.run();
+    assert_eq!(beats(&mut world).len(), 1, "the next one was due before the answer to the first was seen");
+    world.advance(30_000);
+    assert_eq!(beats(&mut world).len(), 1);
+}
+
+#[test]
 fn brokers_hear_from_us_on_connect_and_every_30_seconds() {
     let mut world = world();
     world.command(Command::StartProducer("p".into()));

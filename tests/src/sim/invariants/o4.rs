@@ -58,16 +58,20 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Trimmed { queue, min } => {
                 let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, known)| known.failed = known.failed.split_off(min));
+                running.retain(|_, ((_, known), offset, _)| known != queue || *offset >= *min);
             }
-            // The offsets are given again, to other messages than those still being handled.
+            // Offsets are given again, to other messages than those that failed or are still being handled. What was
+            // done may be left, and come again when the offset moves back.
             What::Lost { broker, .. } => {
-                queues.retain(|(_, queue), _| queue.broker != *broker);
+                let of_broker = queues.iter_mut().filter(|((_, queue), _)| queue.broker == *broker);
+                of_broker.for_each(|(_, known)| known.failed.clear());
                 running.retain(|_, ((_, queue), _, _)| queue.broker != *broker);
             }
             // What was done before comes again, and may fail then: it is done all the same.
             What::Moved { queue, .. } | What::Illegal { queue, .. } => {
                 let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, known)| known.failed.clear());
+                running.retain(|_, ((_, known), _, _)| known != queue);
             }
             _ => {}
         }
@@ -115,6 +119,17 @@ mod tests {
             (6, delivered_to(0, 3, 1, 0)),
         ];
         assert_eq!(check(&orderly(rows)), Ok(()));
+    }
+
+    #[test]
+    fn a_failure_of_what_is_passed_over_bars_nothing() {
+        let illegal = || What::Illegal { group: "g0".into(), queue: queue(0), next: 1, bounds: (1, 2) };
+        let trimmed = || What::Trimmed { queue: queue(0), min: 1 };
+        for passed in [illegal(), trimmed()] {
+            let rows = [(1, delivered_to(0, 1, 0, 0)), (2, passed), (3, settled(1, Settled::Retry))];
+            let after = rows.into_iter().chain([(4, delivered_to(0, 2, 1, 0))]);
+            assert_eq!(check(&orderly(after.collect())), Ok(()));
+        }
     }
 
     #[test]
