@@ -12,6 +12,8 @@ use crate::sim::history::{History, Settled, What};
 struct Messages {
     came: BTreeSet<i64>,
     done: BTreeSet<i64>,
+    /// What came before the offset was moved back counts as done.
+    passed: Option<i64>,
     /// Those that failed last, and which message it is.
     failed: BTreeMap<i64, Option<u64>>,
 }
@@ -40,7 +42,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 if *how == Settled::Ack {
                     known.failed.remove(&offset);
                     known.done.insert(offset);
-                } else if !known.done.contains(&offset) {
+                } else if !known.done.contains(&offset) && known.passed < Some(offset) {
                     known.failed.insert(offset, id);
                 }
             }
@@ -70,7 +72,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // What was done before comes again, and may fail then: it is done all the same.
             What::Moved { queue, .. } | What::Illegal { queue, .. } => {
                 let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
-                of_queue.for_each(|(_, known)| known.failed.clear());
+                of_queue.for_each(|(_, known)| {
+                    known.failed.clear();
+                    known.passed = known.came.last().copied();
+                });
                 running.retain(|_, ((_, known), _, _)| known != queue);
             }
             _ => {}

@@ -83,8 +83,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
-/// What counts as at once.
-const TICK: Duration = Duration::from_millis(1);
+/// What counts as at once: less than a name server takes to answer, who may know a broker no more.
+const TICK: Duration = Duration::from_micros(50);
 /// How long a link that cannot be read may stay open.
 const SOON: Duration = Duration::from_secs(1);
 /// The same in a process that stood still.
