@@ -5,12 +5,15 @@
 
 pub mod consumer;
 mod contract;
+mod event;
 mod heartbeat;
 mod leave;
 mod links;
 mod names;
 pub mod rebalance;
+mod reply;
 mod routes;
+mod shutdown;
 pub(crate) mod signal;
 pub mod view;
 
@@ -22,9 +25,9 @@ use core::time::Duration;
 
 pub use consumer::{PullContext, Pulled, decode_pull};
 pub use contract::{
-    CallTarget, ClientEvent, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError,
-    StartReason, StartStep, Unavailable,
+    CallTarget, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError, Unavailable,
 };
+pub use event::{ClientEvent, StartReason, StartStep};
 pub use signal::LinkRequest;
 pub use view::RouteView;
 
@@ -266,84 +269,6 @@ impl ClientMachine {
         }
     }
 
-    fn on_response(&mut self, id: RequestId, result: Result<Reply, RequestError>) {
-        let Some(reply_to) = self.fx.reply_to(id) else {
-            return;
-        };
-        self.on_reply(reply_to, result);
-    }
-
-    fn on_reply(&mut self, reply_to: ReplyTo, result: Result<Reply, RequestError>) {
-        let frame = |result: Result<Reply, RequestError>| match result {
-            Ok(Reply::Frame(frame)) => Ok(frame),
-            Ok(Reply::Pulled(_)) => Err(RequestError::never(RequestFailure::Busy)),
-            Err(error) => Err(error),
-        };
-        match reply_to {
-            ReplyTo::Names { call, server } => {
-                let answer = self.names.on_reply(call, &server, frame(result), &mut self.fx);
-                if let Some((reply_to, result)) = answer {
-                    self.on_reply(reply_to, result.map(Reply::Frame));
-                }
-            }
-            ReplyTo::Route { topic, template } => {
-                let result = frame(result);
-                if let Err(error) = &result {
-                    let why = alloc::format!("no name server answered: {error}");
-                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
-                }
-                self.routes.on_reply(&topic, template, result, &self.links, &mut self.fx);
-                self.each_consumer(|consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
-            }
-            ReplyTo::Heartbeat(endpoint) => {
-                let result = frame(result);
-                if let Err(error) = &result {
-                    let why = alloc::format!("broker {endpoint}: {error}");
-                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
-                }
-                self.heartbeat.on_reply(&endpoint, result, &self.links, &mut self.fx);
-            }
-            ReplyTo::Unregister(leaving) => self.leave.on_reply(leaving, &mut self.fx),
-            ReplyTo::Members { group, topic, round } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_members(&topic, round, frame(result), at, fx);
-            }),
-            ReplyTo::Offset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_offset(&queue, epoch, frame(result), at, fx);
-            }),
-            ReplyTo::Lock { group, queues, asked, at: time } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_lock_reply(&queues, asked, time, frame(result), at, fx);
-            }),
-            ReplyTo::Unlock { group, queues, asked } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_unlock_reply(&queues, asked, frame(result), at, fx);
-            }),
-            ReplyTo::Check { group, queue, asked } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_check_reply(&queue, asked, frame(result), at, fx);
-            }),
-            ReplyTo::StartOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_start_offset(&queue, epoch, frame(result), at, fx);
-            }),
-            ReplyTo::Pull { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
-                let result = result.map(|reply| match reply {
-                    Reply::Pulled(pulled) => pulled,
-                    Reply::Frame(frame) => {
-                        Pulled::Refused { code: frame.header.code, remark: frame.header.remark.unwrap_or_default() }
-                    }
-                });
-                consumer.on_pulled(&queue, epoch, result, at, fx);
-            }),
-            ReplyTo::Commit { group, queue, epoch, offset } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_commit_reply(&queue, epoch, offset, frame(result), at, fx);
-            }),
-            ReplyTo::SendBack { group, id } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_send_back_reply(id, frame(result), at, fx);
-            }),
-            ReplyTo::Republish { group, id } => self.with_consumer(&group, |consumer, at, fx| {
-                consumer.on_republish_reply(id, frame(result), at, fx);
-            }),
-            ReplyTo::Call(op) => self.fx.complete(op, CommandResult::Called(frame(result))),
-        }
-    }
-
     fn on_timer(&mut self, key: TimerKey) {
         match key {
             TimerKey::Connect(endpoint) => {
@@ -496,54 +421,6 @@ impl ClientMachine {
             }
             _ => {}
         }
-    }
-
-    /// Consumers first, then producers, then links; each stage gives way to the next by the deadline at the latest.
-    fn on_shutdown(&mut self, deadline: Instant) {
-        if self.stage != Stage::Running {
-            return;
-        }
-        self.stage = Stage::Stopping { deadline };
-        self.fx.timers.arm(TimerKey::Shutdown, deadline);
-        let inner = deadline.before(self.fx.now.until(deadline).checked_div(SHUTDOWN_SHARE).unwrap_or_default());
-        for consumer in self.consumers.values_mut() {
-            consumer.on_stop(NOBODY, inner, &mut self.fx);
-        }
-        self.on_maybe_closed();
-    }
-
-    /// Goes on with shutdown when a stage is over.
-    fn on_maybe_closed(&mut self) {
-        match self.stage {
-            Stage::Stopping { deadline } if self.consumers.is_empty() => {
-                self.stage = Stage::Leaving { deadline };
-                for group in core::mem::take(&mut self.producers).into_keys() {
-                    self.leave.on_leave(Leaving::Producer(group), &self.routes, &self.links, &mut self.fx);
-                }
-                self.on_maybe_closed();
-            }
-            Stage::Leaving { deadline } if self.leave.is_idle() => {
-                self.close_links(self.fx.now.until(deadline).min(LINK_GRACE));
-            }
-            Stage::Closing if self.links.is_empty() => {
-                self.stage = Stage::Closed;
-                self.fx.timers.clear();
-                self.fx.output(Output::Closed);
-            }
-            Stage::Running | Stage::Stopping { .. } | Stage::Leaving { .. } | Stage::Closing | Stage::Closed => {}
-        }
-    }
-
-    fn close_links(&mut self, grace: Duration) {
-        for (group, mut consumer) in core::mem::take(&mut self.consumers) {
-            consumer.on_abandon(&mut self.fx);
-            self.fx.output(Output::CloseDispatch(group));
-        }
-        self.names.on_close(&mut self.fx);
-        self.stage = Stage::Closing;
-        self.fx.timers.clear();
-        self.links.close_all(grace, &mut self.fx);
-        self.on_maybe_closed();
     }
 
     fn heartbeat_data(&self) -> HeartbeatData {

@@ -52,7 +52,7 @@ impl State {
     }
 
     fn fails(&mut self, fault: Fault, kind: ErrorKind) -> io::Result<()> {
-        if self.roll(Stream::App, fault) {
+        if self.roll(fault) {
             self.count(fault);
             return Err(io::Error::new(kind, "a simulated disk"));
         }
@@ -62,18 +62,18 @@ impl State {
     /// What became of a file before it is read.
     fn damage(&mut self, host: usize, path: &Path) {
         let Some(mut bytes) = self.disk(host).files.get(path).cloned() else { return };
-        if self.roll(Stream::App, Fault::OldFile)
+        if self.roll(Fault::OldFile)
             && let Some(old) = self.disk(host).old.get(path).filter(|old| **old != bytes).cloned()
         {
             self.count(Fault::OldFile);
             bytes = old;
         }
-        if !bytes.is_empty() && self.roll(Stream::App, Fault::TornFile) {
+        if !bytes.is_empty() && self.roll(Fault::TornFile) {
             self.count(Fault::TornFile);
             let len = self.tape.below(Stream::App, bytes.len() as u64);
             bytes.truncate(usize::try_from(len).unwrap_or(0));
         }
-        if !bytes.is_empty() && self.roll(Stream::App, Fault::ChangedFile) {
+        if !bytes.is_empty() && self.roll(Fault::ChangedFile) {
             self.count(Fault::ChangedFile);
             let at = self.tape.below(Stream::App, bytes.len() as u64);
             let change = u8::try_from(self.tape.range(Stream::App, 1, 255)).unwrap_or(1);

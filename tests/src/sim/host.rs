@@ -77,16 +77,16 @@ impl Host {
     fn meet(&self, to: &str) -> (Met, Instant) {
         let mut state = self.shared.state();
         let soon = state.now.after(Duration::from_micros(state.tape.range(Tape::Net, 100, 2_000)));
-        if state.roll(Tape::Net, Fault::Unresolved) {
+        if state.roll(Fault::Unresolved) {
             state.count(Fault::Unresolved);
             return (Met::Nobody, soon);
         }
         let Some(node) = state.servers.at(to) else { return (Met::Refused, soon) };
-        if state.roll(Tape::Net, Fault::Refused) {
+        if state.roll(Fault::Refused) {
             state.count(Fault::Refused);
             return (Met::Refused, soon);
         }
-        if state.roll(Tape::Net, Fault::NoAnswer) {
+        if state.roll(Fault::NoAnswer) {
             state.count(Fault::NoAnswer);
             return (Met::NoAnswer, soon);
         }
@@ -213,7 +213,7 @@ impl Future for Sleep {
             _ => {
                 disarm(&mut state, self.host, self.key.take());
                 let mut at = self.at;
-                if state.roll(Tape::Time, Fault::LateTimers) {
+                if state.roll(Fault::LateTimers) {
                     state.count(Fault::LateTimers);
                     at = at.after(Duration::from_millis(state.tape.range(Tape::Time, 1, 500)));
                 }

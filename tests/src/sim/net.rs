@@ -136,7 +136,7 @@ impl State {
             return Poll::Pending;
         }
         let mut n = offered.min(room);
-        if self.roll(Stream::Net, Fault::PartialWrite) {
+        if self.roll(Fault::PartialWrite) {
             self.count(Fault::PartialWrite);
             if self.tape.below(Stream::Net, 4) == 0 {
                 let until = self.now.after(Duration::from_millis(self.tape.range(Stream::Net, 1, 200)));
@@ -165,7 +165,7 @@ impl State {
 
     /// The client reads.
     pub(crate) fn poll_read(&mut self, cx: &Context<'_>, id: u64, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let small = self.roll(Stream::Net, Fault::SmallRead);
+        let small = self.roll(Fault::SmallRead);
         let Some(link) = self.net.links.get_mut(&id) else { return Poll::Ready(Err(reset())) };
         let Some(front) = link.received.front() else {
             return match link.end {
@@ -330,7 +330,7 @@ impl State {
         }
         let (loris, host, node, at) = (link.loris, link.host, link.node, self.now);
         self.trace.frame(|| Line { at, host, node, up: false, text: label::of_bytes(&bytes) });
-        if self.roll(Stream::Net, Fault::MidFrame) {
+        if self.roll(Fault::MidFrame) {
             self.count(Fault::MidFrame);
             let len = bytes.len();
             let cut = match self.tape.below(Stream::Net, 4) {
@@ -343,13 +343,13 @@ impl State {
             return self.hang_up(id, end);
         }
         let mut hostile = false;
-        if self.roll(Stream::Net, Fault::Garbage) {
+        if self.roll(Fault::Garbage) {
             self.count(Fault::Garbage);
             let garbage: Vec<u8> = (0..64).map(|_| self.tape.bits(Stream::Net).to_le_bytes()[0] | 0x80).collect();
             self.transmit(id, Bytes::from(garbage));
             hostile = true;
         }
-        if self.roll(Stream::Net, Fault::LengthLie) {
+        if self.roll(Fault::LengthLie) {
             self.count(Fault::LengthLie);
             let lies = [-1, 0, 3, 4, 16_777_213, i32::MAX];
             let lie = self.tape.pick(Stream::Net, &lies).copied().unwrap_or(-1);
@@ -371,7 +371,7 @@ impl State {
             let at = link.last_said;
             self.note(What::Hostile { link: id, at });
         }
-        if self.roll(Stream::Net, Fault::Fin) {
+        if self.roll(Fault::Fin) {
             self.count(Fault::Fin);
             self.hang_up(id, End::Fin);
         }
@@ -390,7 +390,7 @@ impl State {
     }
 
     fn jitter(&mut self) -> Duration {
-        if !self.roll(Stream::Net, Fault::Jitter) {
+        if !self.roll(Fault::Jitter) {
             return Duration::ZERO;
         }
         self.count(Fault::Jitter);
@@ -402,7 +402,7 @@ impl State {
     fn roll_link_faults(&mut self, id: u64) {
         let dies = [Fault::Blackhole, Fault::HalfOpen, Fault::SlowLoris, Fault::PeerStopsReading, Fault::WriteZero];
         for fault in dies {
-            if !self.roll_at(Stream::Net, fault, self.swarm.rate(fault).min(200)) {
+            if !self.roll_at(fault, self.swarm.rate(fault).min(200)) {
                 continue;
             }
             self.count(fault);

@@ -224,7 +224,7 @@ impl State {
         if self.refuse(node, &asked) {
             return;
         }
-        let again = message.is_some() && self.roll(Stream::Broker, Fault::DoubleAppend);
+        let again = message.is_some() && self.roll(Fault::DoubleAppend);
         let copy = again.then(|| frame.clone());
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
@@ -302,20 +302,20 @@ impl State {
             }
             _ => self.spoil(asked, bytes),
         };
-        if self.roll(Stream::Broker, Fault::NoResponse) {
+        if self.roll(Fault::NoResponse) {
             return self.count(Fault::NoResponse);
         }
-        if self.roll(Stream::Broker, Fault::UnknownOpaque) {
+        if self.roll(Fault::UnknownOpaque) {
             self.count(Fault::UnknownOpaque);
             let unknown = plain(response::SUCCESS, FLAG_RESPONSE, asked.codec, |_| ()).to_bytes(Opaque(i32::MAX - 7));
             self.say(asked.link, unknown);
         }
-        if self.roll(Stream::Broker, Fault::Duplicated) {
+        if self.roll(Fault::Duplicated) {
             self.count(Fault::Duplicated);
             self.say(asked.link, bytes.clone());
         }
         for (fault, least, most) in [(Fault::Reordered, 1, 300), (Fault::LateAnswer, 3_500, 40_000)] {
-            if self.roll(Stream::Broker, fault) {
+            if self.roll(fault) {
                 self.count(fault);
                 let delay = Duration::from_millis(self.tape.range(Stream::Broker, least, most));
                 self.schedule(self.now.after(delay), Event::Say(asked.link, bytes));
@@ -333,7 +333,7 @@ impl State {
             self.schedule(self.now.after(slow), Event::Say(id, bytes));
         }
         for fault in [Fault::TinyFrames, Fault::Unsolicited] {
-            if self.roll_at(Stream::Broker, fault, self.swarm.rate(fault).min(200)) {
+            if self.roll_at(fault, self.swarm.rate(fault).min(200)) {
                 self.count(fault);
                 self.pester(id, fault);
             }
@@ -379,10 +379,10 @@ impl State {
     /// Refuses a request without doing it.
     fn refuse(&mut self, node: Node, asked: &Asked) -> bool {
         let route = asked.code == request::GET_ROUTEINFO_BY_TOPIC;
-        let code = if route && self.roll(Stream::Ns, Fault::EmptyRoute) {
+        let code = if route && self.roll(Fault::EmptyRoute) {
             self.count(Fault::EmptyRoute);
             response::TOPIC_NOT_EXIST
-        } else if self.roll_at(Stream::Broker, Fault::ErrorCode, self.refusal_rate(asked.code)) {
+        } else if self.roll_at(Fault::ErrorCode, self.refusal_rate(asked.code)) {
             self.count(Fault::ErrorCode);
             self.tape.pick(Stream::Broker, &CODES).copied().unwrap_or(response::SYSTEM_ERROR)
         } else {

@@ -22,7 +22,7 @@ impl State {
     /// What a broker's disk or a bad cable makes of an answer.
     pub(super) fn spoil(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
         match asked.code {
-            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 if self.roll(Stream::Broker, Fault::WeakStore) => {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 if self.roll(Fault::WeakStore) => {
                 let weak = [response::FLUSH_DISK_TIMEOUT, response::FLUSH_SLAVE_TIMEOUT, response::SLAVE_NOT_AVAILABLE];
                 let code = self.tape.pick(Stream::Broker, &weak).copied().unwrap_or(response::FLUSH_DISK_TIMEOUT);
                 let Some(weak) = success(&bytes) else { return bytes };
@@ -32,17 +32,15 @@ impl State {
                 }
                 rewritten(asked, &weak, code, weak.body.clone(), |_, value| value.to_owned())
             }
-            request::PULL_MESSAGE if self.roll(Stream::Broker, Fault::OddOffsets) => self.odd_offsets(asked, bytes),
+            request::PULL_MESSAGE if self.roll(Fault::OddOffsets) => self.odd_offsets(asked, bytes),
             request::PULL_MESSAGE => self.spoil_records(asked, bytes),
-            request::GET_CONSUMER_LIST_BY_GROUP | request::GET_ROUTEINFO_BY_TOPIC
-                if self.roll(Stream::Broker, Fault::DeepJson) =>
-            {
+            request::GET_CONSUMER_LIST_BY_GROUP | request::GET_ROUTEINFO_BY_TOPIC if self.roll(Fault::DeepJson) => {
                 let Some(read) = success(&bytes) else { return bytes };
                 self.count(Fault::DeepJson);
                 let deep = "{\"a\":".repeat(DEPTH);
                 rewritten(asked, &read, response::SUCCESS, deep.into(), |_, value| value.to_owned())
             }
-            request::GET_ROUTEINFO_BY_TOPIC if self.roll(Stream::Broker, Fault::HugeRoute) => {
+            request::GET_ROUTEINFO_BY_TOPIC if self.roll(Fault::HugeRoute) => {
                 let Some(read) = success(&bytes) else { return bytes };
                 self.count(Fault::HugeRoute);
                 let text = String::from_utf8_lossy(&read.body);
@@ -51,7 +49,7 @@ impl State {
                 rewritten(asked, &read, response::SUCCESS, huge.into(), |_, value| value.to_owned())
             }
             request::QUERY_CONSUMER_OFFSET | request::HEART_BEAT | request::GET_CONSUMER_LIST_BY_GROUP
-                if self.roll(Stream::Broker, Fault::Garbled) =>
+                if self.roll(Fault::Garbled) =>
             {
                 if success(&bytes).is_none() {
                     return bytes;
@@ -84,7 +82,7 @@ impl State {
         // Each has its chance, the last one that comes up happens.
         let mut happens = None;
         for kind in kinds {
-            if self.roll(Stream::Broker, kind) {
+            if self.roll(kind) {
                 happens = Some(kind);
             }
         }

@@ -193,12 +193,12 @@ impl State {
     }
 
     /// Whether a fault of this kind happens now; it is counted by whoever makes it happen.
-    pub(crate) fn roll(&mut self, _: Stream, fault: Fault) -> bool {
-        self.roll_at(Stream::Net, fault, self.swarm.rate(fault))
+    pub(crate) fn roll(&mut self, fault: Fault) -> bool {
+        self.roll_at(fault, self.swarm.rate(fault))
     }
 
     /// The same at another rate.
-    pub(crate) fn roll_at(&mut self, _: Stream, fault: Fault, rate: u32) -> bool {
+    pub(crate) fn roll_at(&mut self, fault: Fault, rate: u32) -> bool {
         let this = Occasion::Nth { fault, nth: self.occasions.of(fault) };
         self.occasions.add(fault);
         let happens = match &self.script {
@@ -249,7 +249,7 @@ impl State {
     }
 
     fn add_process(&mut self, ip: IpAddr, disk: usize) -> usize {
-        let skew = if self.roll(Stream::Time, Fault::ClockSkew) {
+        let skew = if self.roll(Fault::ClockSkew) {
             self.count(Fault::ClockSkew);
             let minutes = self.tape.range(Stream::Time, 0, 240);
             i64::try_from(minutes).unwrap_or(0) * 60_000 - 7_200_000

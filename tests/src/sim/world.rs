@@ -254,7 +254,7 @@ impl World {
     /// Whether a fault of the application happens now; then it is counted.
     pub(crate) fn roll(&self, fault: Fault) -> bool {
         let mut state = self.shared.state();
-        let happens = state.roll(Stream::App, fault);
+        let happens = state.roll(fault);
         if happens {
             state.count(fault);
         }

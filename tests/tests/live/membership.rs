@@ -12,7 +12,7 @@ use rocketmq_core::message::Message;
 use rocketmq_testkit::real::JavaPeer;
 
 use super::checks::Scope;
-use super::kit::{World, producer};
+use super::kit::{World, producer, wait};
 use super::member::{Java, Ours, Seen};
 use super::runtimes::Live;
 
@@ -172,19 +172,6 @@ fn is_partition(shares: &BTreeMap<String, BTreeSet<i32>>) -> bool {
 fn is_even(shares: &BTreeMap<String, BTreeSet<i32>>) -> bool {
     let sizes: Vec<_> = shares.values().map(BTreeSet::len).collect();
     sizes.iter().max().zip(sizes.iter().min()).is_some_and(|(most, least)| most - least <= 1)
-}
-
-fn wait(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience;
-    loop {
-        if done() {
-            return true;
-        }
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// Messages that keep coming while members come and go.

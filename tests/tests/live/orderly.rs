@@ -14,7 +14,9 @@ use rocketmq_core::ids::{BrokerName, MessageQueue, Topic};
 use rocketmq_core::message::Message;
 use rocketmq_testkit::real::ConsumerSpec;
 
-use super::kit::{Got, PATIENCE, World, before, collect, eventually, producer, receipts, receive, send_all, sleep};
+use super::kit::{
+    Got, PATIENCE, World, before, collect, eventually, producer, receipts, receive, send_all, sleep, wait,
+};
 use super::runtimes::Live;
 
 const QUEUES: i32 = 4;
@@ -353,19 +355,6 @@ impl Traffic {
 
 fn took_part(log: &Mutex<Vec<Handled>>, member: &str) -> bool {
     log.lock().unwrap().iter().filter(|one| one.member == member).count() > 20
-}
-
-fn wait(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + patience;
-    loop {
-        if done() {
-            return true;
-        }
-        if Instant::now() > end {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn now_ms() -> i64 {

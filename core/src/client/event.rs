@@ -1,0 +1,231 @@
+//! What a `ClientMachine` tells its users of.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::rebalance::strategy::AllocateError;
+use crate::dispatch::DispatchEvent;
+use crate::error::IoFailure;
+use crate::ids::{Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::wire::body::OffsetFileError;
+
+/// What a client does and meets, for its users to see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// A step of a consumer's start.
+    Start {
+        /// The group.
+        group: Group,
+        /// The step.
+        step: StartStep,
+    },
+    /// Queues of a topic were shared out anew.
+    Rebalanced {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// Queues this member got.
+        added: Vec<MessageQueue>,
+        /// Queues it gave up.
+        revoked: Vec<MessageQueue>,
+        /// How many members the group has; 1 in broadcasting, where nobody counts them.
+        members: usize,
+    },
+    /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
+    AllocateFailed {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// Why.
+        why: AllocateError,
+    },
+    /// Where a queue is consumed from, and why.
+    StartPosition {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The first offset.
+        offset: QueueOffset,
+        /// Why.
+        reason: StartReason,
+    },
+    /// The broker moved a queue's offset: it was outside the queue, or reset by an operator.
+    OffsetIllegal {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset asked for.
+        asked: QueueOffset,
+        /// Where it goes on.
+        next: QueueOffset,
+        /// The start of the queue.
+        min: i64,
+        /// The end of the queue.
+        max: i64,
+    },
+    /// A pull failed; it is tried again.
+    PullFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A failed message could neither be handed back nor republished; it is tried again here.
+    SendBackFailed {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Why.
+        why: String,
+    },
+    /// A record that cannot be decoded.
+    Poison {
+        /// The group.
+        group: Group,
+        /// The record.
+        event: crate::dispatch::DispatchEvent,
+    },
+    /// A queue stopped at a record that can be neither decoded nor handed back.
+    QueueStopped {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The record's offset.
+        offset: QueueOffset,
+    },
+    /// Orderly: the lock of a queue was lost, or given up at the end of the time to stop. Nothing of the queue is handed
+    /// out before it is ours again.
+    LockLost {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Whether a handler still runs: another member may start the same message beside it.
+        handling: bool,
+    },
+    /// A failed message of a broadcasting group: it does not come again.
+    Dropped {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset there.
+        offset: QueueOffset,
+    },
+    /// What is in a file of offsets of a broadcasting group makes no sense; the one before it, `.bak`, is tried next.
+    OffsetsUnreadable {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+        /// Why.
+        why: OffsetFileError,
+    },
+    /// Neither file of a broadcasting group can be used: it starts as one without offsets does, which may pass over
+    /// messages.
+    OffsetsLost {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+    },
+    /// Somebody else changed the file of offsets of a broadcasting group: two members that have one file overwrite what
+    /// the other has saved, and may pass over messages when they start again. Each needs an instance name or a file of
+    /// its own.
+    OffsetsShared {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+    },
+    /// The offsets of a broadcasting group could not be saved; it is tried again with the next commit.
+    OffsetsNotSaved {
+        /// The group.
+        group: Group,
+        /// The file.
+        path: String,
+        /// Why.
+        why: IoFailure,
+    },
+    /// A broker's heartbeat answer told its wire version.
+    BrokerVersion {
+        /// The broker.
+        endpoint: Endpoint,
+        /// Its version, such as 493 for 5.4.0.
+        version: i32,
+    },
+    /// A topic has no route.
+    TopicMissing(Topic),
+    /// A link is up.
+    LinkUp(Endpoint),
+    /// A link is down.
+    LinkDown(Endpoint),
+}
+
+impl ClientEvent {
+    /// What a dispatch tells of a group.
+    pub(crate) fn of_dispatch(group: Group, event: DispatchEvent) -> Self {
+        match event {
+            DispatchEvent::Poison { .. } => Self::Poison { group, event },
+            DispatchEvent::Dropped { queue, offset } => Self::Dropped { group, queue, offset },
+        }
+    }
+}
+
+/// The nine steps of a consumer's start, as in Java's `DefaultMQPushConsumerImpl.start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartStep {
+    /// 1: every rule of the configuration holds.
+    CheckConfig = 1,
+    /// 2: subscriptions are parsed, the retry topic is added.
+    CopySubscription,
+    /// 3: the instance has its name.
+    InstanceName,
+    /// 4: the group belongs to its client.
+    ClientInstance,
+    /// 5: rebalance is set up.
+    Rebalance,
+    /// 6: pulling is set up.
+    PullApi,
+    /// 7: the offset store is set up.
+    OffsetStore,
+    /// 8: the consume service is set up.
+    ConsumeService,
+    /// 9: routes are known and a broker knows the group.
+    Register,
+}
+
+impl StartStep {
+    /// Its number, 1 to 9.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a queue is consumed from where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartReason {
+    /// The broker has an offset for the group (for a new group too, if it still holds the whole queue in memory).
+    Stored,
+    /// The file of a broadcasting member has an offset.
+    File,
+    /// None is stored and the group starts at the end.
+    Last,
+    /// None is stored and the group starts at the first message.
+    First,
+    /// None is stored and the group starts at a time.
+    Timestamp,
+    /// The configuration names this offset for the queue.
+    Chosen,
+    /// Nothing in a retry topic may be missed.
+    RetryTopic,
+}
