@@ -269,7 +269,8 @@ impl Consumer {
         all.insert(name::RECONSUME_TIME, times.saturating_add(1).to_string());
         all.insert(name::MAX_RECONSUME_TIMES, most.to_string());
         all.remove(name::DELAY);
-        if !self.config.is_orderly() {
+        // Java's level would keep a dead letter from its topic for up to two hours.
+        if !self.config.is_orderly() && times < most {
             all.insert(name::DELAY, level.to_string());
         }
         let mut encoded = PropertiesBuilder::new();

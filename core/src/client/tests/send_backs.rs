@@ -61,6 +61,24 @@ fn refused_it_is_republished() {
 }
 
 #[test]
+fn a_dead_letter_is_republished_without_delay() {
+    let mut world = World::consuming(1, |_| ());
+    world.topic("%RETRY%g", 1, &["b"]);
+    world.advance(31_000);
+    world.held.extend([request::CONSUMER_SEND_MSG_BACK, request::SEND_MESSAGE_V2]);
+    let pull = world.pull("T");
+    world.found(pull, 500..501);
+    assert_eq!(world.consume(Outcome::Failed { level: -1 }), 1);
+    world.run();
+    let back = world.take(request::CONSUMER_SEND_MSG_BACK);
+    world.reply(back, refusal(1));
+    world.run();
+    let copy = world.take(request::SEND_MESSAGE_V2);
+    assert_eq!((copy.field("j"), copy.field("l")), ("1", "0"), "more often than is allowed");
+    assert!(!copy.field("i").contains("DELAY\u{1}"), "{}", copy.field("i"));
+}
+
+#[test]
 fn when_nobody_takes_it_it_comes_again_here() {
     let mut world = failed();
     let back = world.take(request::CONSUMER_SEND_MSG_BACK);

@@ -1,7 +1,7 @@
 //! L2: no busy loop: an address is not connected to again and again without pause, and a group not rebalanced more
 //! often than once a second, however many notices come.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Broken;
@@ -28,14 +28,16 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 /// Questions for the members of a group, by the time they were written: they may arrive in another order.
 fn rounds(history: &History) -> Result<(), Broken> {
     let mut asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let mut opened = BTreeSet::new();
+    let mut opened = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Opened { host, .. } => {
-                opened.insert((*host, row.at));
+                opened.insert(*host, row.at);
             }
             // What had to wait for its link was asked some time before.
-            What::MembersAsked { host, group, written } if !opened.contains(&(*host, *written)) => {
+            What::MembersAsked { host, group, written }
+                if opened.get(host).is_none_or(|opened| written.since(*opened) > JUST_OPENED) =>
+            {
                 asked.entry((*host, group.clone())).or_default().push(*written);
             }
             _ => {}
@@ -55,6 +57,8 @@ fn rounds(history: &History) -> Result<(), Broken> {
 const WINDOW: Duration = Duration::from_secs(20);
 /// Far less than the pause between two rounds, for what a write may wait.
 const ROUND: Duration = Duration::from_millis(200);
+/// A link that was opened so shortly before may carry what waited for it.
+const JUST_OPENED: Duration = Duration::from_millis(500);
 /// Questions of one round: one a topic, the retry topic included.
 const TOPICS: usize = 2;
 /// One a second after the third, and what was under way.
@@ -88,6 +92,19 @@ mod tests {
         };
         assert_eq!(check(&history(vec![asked(1), asked(1), asked(1_001), asked(1_001)])), Ok(()));
         assert!(check(&history(vec![asked(1), asked(1), asked(3), asked(3)])).is_err());
+    }
+
+    #[test]
+    fn a_round_that_waited_for_its_link() {
+        let opened = |at| (at, What::Opened { host: 1, link: 1, to: "b".into() });
+        let asked = |at| {
+            let written = rocketmq_core::time::Instant::from_millis(at);
+            (at, What::MembersAsked { host: 1, group: "g0".into(), written })
+        };
+        let round = |at| [asked(at), asked(at)].into_iter();
+        let rows = |link| [opened(link)].into_iter().chain(round(1_053)).chain(round(1_103)).collect();
+        assert_eq!(check(&history(rows(1_000))), Ok(()));
+        assert!(check(&history(rows(500))).is_err());
     }
 
     #[test]
