@@ -354,17 +354,19 @@ impl Consumer {
         !ending && self.queues.contains_key(queue)
     }
 
-    /// Goes on with a lock of which nothing is under way.
+    /// Goes on with a lock: what is ours is used, even while it is renewed; for the rest nothing may be under way.
     fn go_on(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
         let wanted = self.wants_lock(queue);
         let Some(lock) = self.locks.0.get_mut(queue) else {
             return;
         };
-        if lock.asked.is_some() || lock.leaving.is_some() {
+        if lock.leaving.is_some() {
             return;
         }
         match lock.state {
             LockState::Held { until } if wanted => self.lend(queue, until, at, fx),
+            LockState::Wanted { .. } | LockState::Checking { .. } | LockState::Held { .. } | LockState::Unlocking
+                if lock.asked.is_some() => {}
             LockState::Wanted { .. } | LockState::Checking { .. } if wanted => {}
             LockState::Wanted { .. } if !lock.unsure => {
                 self.locks.0.remove(queue);

@@ -135,6 +135,14 @@ proptest! {
 }
 
 #[test]
+fn scripts_that_once_failed() {
+    // An offset out of bounds while a lock was renewed: the queue stood still until the broker answered.
+    for seed in [11_376_264_596_169_830_895] {
+        script(seed, 150);
+    }
+}
+
+#[test]
 fn the_same_script_gives_the_same_outputs() {
     for seed in 0..20 {
         assert_eq!(script(seed, 150).log, script(seed, 150).log);

@@ -8,8 +8,8 @@ use super::Broken;
 use crate::sim::history::{History, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    // Assigned and not yet started.
-    let mut fresh = BTreeSet::new();
+    // Assigned and not yet started; what was consumed while its lock was gone is not consumed again.
+    let (mut fresh, mut lost) = (BTreeSet::new(), BTreeSet::new());
     for row in &history.rows {
         match &row.what {
             What::Answered { host, request, code, bytes } => {
@@ -25,13 +25,15 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Assigned { member, group, added, .. } => {
                 fresh.extend(added.iter().map(|queue| (*member, group.clone(), queue.clone())));
             }
-            // What was consumed while its lock was gone is not consumed again.
             What::LockGone { member, group, queue } => {
-                fresh.insert((*member, group.clone(), queue.clone()));
+                lost.insert((*member, group.clone(), queue.clone()));
             }
-            What::Start { member, group, queue, .. } if !fresh.remove(&(*member, group.clone(), queue.clone())) => {
-                let text = format!("member {member} of {group} starts {queue:?} again, which nobody gave it anew");
-                return Err(Broken::new(row.at, text));
+            What::Start { member, group, queue, .. } => {
+                let key = (*member, group.clone(), queue.clone());
+                if !fresh.remove(&key) && !lost.remove(&key) {
+                    let text = format!("member {member} of {group} starts {queue:?} again, which nobody gave it anew");
+                    return Err(Broken::new(row.at, text));
+                }
             }
             _ => {}
         }
@@ -72,6 +74,10 @@ mod tests {
         let gone = What::LockGone { member: 0, group: "g0".into(), queue: queue(0) };
         let rows = vec![(1, assigned(0, &[0], &[])), (2, start(7)), (3, gone), (4, start(9))];
         assert_eq!(check(&history(rows)), Ok(()));
+        let gone = What::LockGone { member: 0, group: "g0".into(), queue: queue(0) };
+        let rows = vec![(1, assigned(0, &[0], &[])), (2, gone), (3, start(7)), (4, start(9)), (5, start(9))];
+        assert_eq!(check(&history(rows[..4].to_vec())), Ok(()), "lost before it was started");
+        assert!(check(&history(rows)).is_err());
     }
 
     #[test]
