@@ -44,6 +44,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
                 deliveries.insert(*delivery, (key, *offset));
             }
+            // A record that nobody can read keeps the offset where it is, unless the broker takes it back.
+            What::Unreadable { group, queue, offset } => {
+                let of_queue = handed.iter_mut().filter(|((_, known, at), _)| known == group && at == queue);
+                of_queue.for_each(|(_, handed)| drop(handed.entry(*offset).or_insert(false)));
+            }
             What::Settled { delivery, how } => {
                 let Some((key, offset)) = deliveries.remove(delivery) else { continue };
                 if let Some(consumed) = handed.get_mut(&key).and_then(|queue| queue.get_mut(&offset)) {
@@ -126,6 +131,25 @@ mod tests {
         assert!(check(&ended(3, Leftover { locks: 1, ..Leftover::default() })).is_err());
         assert!(check(&consumed(Some(0), true)).is_err());
         assert!(check(&consumed(None, true)).is_err());
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_not_passed() {
+        let unreadable = |offset| What::Unreadable { group: "g0".into(), queue: queue(0), offset };
+        let rows = |offset| {
+            vec![
+                (1, What::Joined { host: 5, member: 0 }),
+                (1, What::Healed),
+                (2, start(0)),
+                (3, unreadable(offset)),
+                (3, delivered(1, 1, 1)),
+                (4, settled(1, Settled::Ack)),
+                (60_001, What::Leaving { host: 5 }),
+                (60_002, What::LastOffsets { member: 0, group: "g0".into(), stored: vec![(queue(0), 0)] }),
+            ]
+        };
+        assert_eq!(check(&history(rows(0))), Ok(()));
+        assert!(check(&history(rows(2))).is_err(), "further on it bars nothing");
     }
 
     #[test]
