@@ -46,8 +46,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             // A record that nobody can read keeps the offset where it is, unless the broker takes it back.
             What::Unreadable { group, queue, offset } => {
-                let of_queue = handed.iter_mut().filter(|((_, known, at), _)| known == group && at == queue);
-                of_queue.for_each(|(_, handed)| drop(handed.entry(*offset).or_insert(false)));
+                for (_, handed) in handed.iter_mut().filter(|((_, known, at), _)| known == group && at == queue) {
+                    handed.entry(*offset).or_insert(false);
+                }
             }
             What::Settled { delivery, how } => {
                 let Some((key, offset)) = deliveries.remove(delivery) else { continue };
