@@ -135,11 +135,8 @@ proptest! {
 }
 
 #[test]
-fn scripts_that_once_failed() {
-    // An offset out of bounds while a lock was renewed: the queue stood still until the broker answered.
-    for seed in [11_376_264_596_169_830_895] {
-        script(seed, 150);
-    }
+fn an_offset_out_of_bounds_while_a_lock_is_renewed() {
+    script(11_376_264_596_169_830_895, 150);
 }
 
 #[test]
