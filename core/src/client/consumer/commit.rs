@@ -13,6 +13,7 @@ use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Epoch, MessageQueue, QueueOffset, Topic};
+use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::codes::response;
@@ -62,6 +63,7 @@ impl Consumer {
         if self.local.is_some() {
             return self.save(fx);
         }
+        let in_any_case = in_any_case && !mutant!(45);
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
             // Of a queue that somebody else may consume by now nothing is committed.
             self.holds(queue, fx.now).then_some(())?;
