@@ -46,6 +46,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     known.failed.insert(offset, id);
                 }
             }
+            // It becomes a dead letter in its turn, and may come to another member later all the same.
+            What::Unreadable { group, queue, offset } if history.setup.is_orderly(group) => {
+                queues.entry((group.clone(), queue.clone())).or_default().done.insert(*offset);
+            }
             What::Stored(copy) => {
                 let Some(group) = goal_of(copy) else { continue };
                 for (_, known) in queues.iter_mut().filter(|((of, _), _)| **of == *group) {
@@ -102,6 +106,13 @@ mod tests {
         let rows = vec![(3, delivered_to(1, 2, 0, 1)), (4, settled(2, Settled::Ack)), (5, delivered_to(1, 3, 1, 0))];
         assert_eq!(check(&after_failed(rows)), Ok(()));
         assert_eq!(check(&after_failed(vec![(3, buried(0)), (5, delivered_to(0, 3, 1, 0))])), Ok(()));
+    }
+
+    #[test]
+    fn one_that_could_not_be_read_and_fails_elsewhere() {
+        let unreadable = What::Unreadable { group: "g0".into(), queue: queue(0), offset: 0 };
+        let rows = [(0, unreadable)].into_iter().chain(failed()).chain([(5, delivered_to(0, 3, 1, 0))]).collect();
+        assert_eq!(check(&orderly(rows)), Ok(()));
     }
 
     #[test]
