@@ -2,6 +2,8 @@
 //!
 //! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures.
 
+mod process;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +14,8 @@ use futures_lite::future;
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, Producer};
 use rocketmq_core::message::Message;
+
+use process::cpu;
 
 /// The name server every benchmark uses.
 pub(crate) const NAME_SERVER: &str = "127.0.0.1:9876";
@@ -175,7 +179,7 @@ impl Work {
             wall.as_secs_f64(),
             n / wall.as_secs_f64(),
             cpu.as_secs_f64() * 1e6 / n,
-            peak_rss_mb(),
+            process::memory_mb("VmHWM"),
         );
         if let Some(mut latencies) = latencies.filter(|latencies| !latencies.is_empty()) {
             latencies.sort_unstable();
@@ -184,19 +188,6 @@ impl Work {
         }
         println!("{line}}}");
     }
-}
-
-/// CPU time of this process.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// The most memory this process ever had resident.
-fn peak_rss_mb() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
 fn nanos(duration: Duration) -> u32 {

@@ -3,6 +3,9 @@
 //! `cargo bench -p rocketmq-testkit --bench idle`; the embedded cluster runs in a process of its own.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "a measurement")]
 
+#[path = "../bench/process.rs"]
+mod process;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,9 +13,13 @@ use std::time::{Duration, Instant};
 use rocketmq_testkit::cluster::tcp::EmbeddedCluster;
 use rocketmq_tokio::ClientEvent;
 
+use process::{cpu, memory_mb};
+
 const QUEUES: i32 = 2_000;
 const SETTLING: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(30);
+/// The argument of the process that is the cluster.
+const CLUSTER: &str = "--cluster";
 
 fn main() {
     if std::env::args().any(|arg| arg == CLUSTER) {
@@ -32,7 +39,7 @@ fn serve() {
 }
 
 async fn watch(namesrv: &str) {
-    let before = (memory("VmRSS:"), Instant::now());
+    let (before, started) = (memory_mb("VmRSS"), Instant::now());
     let client = rocketmq_tokio::connect(namesrv).await.expect("a client");
     let mut events = client.events();
     let consumer = client.push_consumer("idle_group").subscribe("idle", "*").start().await.expect("a consumer");
@@ -44,14 +51,14 @@ async fn watch(namesrv: &str) {
             owned += 1;
         }
     }
-    println!("{QUEUES} queues are pulled after {:.1?}", before.1.elapsed());
+    println!("{QUEUES} queues are pulled after {:.1?}", started.elapsed());
     tokio::time::sleep(SETTLING).await;
-    let (cpu, begun) = (cpu(), Instant::now());
+    let (used, begun) = (cpu(), Instant::now());
     tokio::time::sleep(WATCHED).await;
-    let share = (self::cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+    let share = (cpu() - used).as_secs_f64() / begun.elapsed().as_secs_f64();
     println!("CPU      {:.2} % of a core over {WATCHED:?}", share * 100.0);
-    println!("memory   {:.1} MB resident, {:.1} MB at most", mb(memory("VmRSS:")), mb(memory("VmHWM:")));
-    println!("         {:.1} MB before the client was there", mb(before.0));
+    println!("memory   {:.1} MB resident, {:.1} MB at most", memory_mb("VmRSS"), memory_mb("VmHWM"));
+    println!("         {:.1} MB before the client was there", before);
     consumer.shutdown().await;
     client.shutdown().await;
 }
@@ -79,24 +86,3 @@ impl Drop for Cluster {
         let _ = self.0.wait();
     }
 }
-
-/// CPU time of this process.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let after_name = stat.rsplit(')').next().expect("a name");
-    let field = |n| after_name.split_whitespace().nth(n).and_then(|ticks| ticks.parse::<u64>().ok()).expect("ticks");
-    Duration::from_millis((field(11) + field(12)) * 10)
-}
-
-/// KiB.
-fn memory(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a figure");
-    line.trim().trim_end_matches(" kB").parse().expect("a figure")
-}
-
-fn mb(kib: u64) -> f64 {
-    (kib as f64) / 1024.0
-}
-
-const CLUSTER: &str = "--cluster";

@@ -21,6 +21,7 @@ mod membership;
 mod names;
 mod offsets;
 mod orderly;
+mod owned;
 mod restart;
 mod runtimes;
 mod slow;

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use futures_lite::future::block_on;
-use rocketmq_core::client::ClientEvent;
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, PushConsumer};
 use rocketmq_testkit::real::{ConsumerSpec, JavaPeer};
 
 use super::kit::World;
+use super::owned;
 use super::runtimes::{Kill, Live};
 
 /// What a member consumed: its body and the queue it came from.
@@ -30,22 +30,10 @@ pub(crate) struct Ours {
 impl Ours {
     pub(crate) fn join<L: Live>(world: &World, group: &str, topic: &str) -> Self {
         let (client, kill) = L::connect_mortal(world.builder());
-        let mut events = client.events();
+        let owned = owned::watch(&client, topic);
         let consumer = client.push_consumer(group).subscribe(topic, "*").start_from(StartFrom::First);
         let consumer = block_on(consumer.start()).expect("a consumer");
-        let (owned, seen) = (Arc::<Mutex<BTreeSet<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
-        let (owned_too, wanted) = (owned.clone(), topic.to_owned());
-        std::thread::spawn(move || {
-            while let Some(event) = block_on(events.next()) {
-                if let ClientEvent::Rebalanced { topic, added, revoked, .. } = event
-                    && topic.as_str() == wanted
-                {
-                    let mut owned = owned_too.lock().unwrap();
-                    owned.retain(|id| revoked.iter().all(|queue| queue.id != *id));
-                    owned.extend(added.iter().map(|queue| queue.id));
-                }
-            }
-        });
+        let seen = Arc::<Mutex<Vec<_>>>::default();
         let (receiver, seen_too) = (consumer.clone(), seen.clone());
         let worker = std::thread::spawn(move || {
             while let Some(delivery) = block_on(receiver.next()) {
@@ -113,14 +101,13 @@ impl<'a> Java<'a> {
     }
 
     pub(crate) fn owned(&self) -> BTreeSet<i32> {
-        let owned = self.peer.owned_queues(&self.name).expect("queues");
-        owned.iter().filter(|queue| queue.topic == self.topic && !queue.dropped).map(|queue| queue.queue_id).collect()
+        owned::of_java(&self.peer.owned_queues(&self.name).expect("queues"), &self.topic)
     }
 
     /// What it tells the broker it owns.
     pub(crate) fn reported(&self, world: &World, group: &str) -> BTreeSet<i32> {
-        let owned = world.java.reported_queues(&world.namesrv, group, &self.id).expect("running info");
-        owned.iter().filter(|queue| queue.topic == self.topic && !queue.dropped).map(|queue| queue.queue_id).collect()
+        let reported = world.java.reported_queues(&world.namesrv, group, &self.id).expect("running info");
+        owned::of_java(&reported, &self.topic)
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {

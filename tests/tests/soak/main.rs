@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod member;
+#[path = "../live/owned.rs"]
+mod owned;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};

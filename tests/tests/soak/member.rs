@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_lite::future::block_on;
-use rocketmq_core::client::ClientEvent;
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, ClientBuilder, Delivery, PushConsumer};
 use rocketmq_testkit::real::{ConsumerSpec, JavaPeer, RealError};
+
+use super::owned;
 
 /// A group, and what its members have consumed.
 pub(crate) struct Group {
@@ -94,8 +95,7 @@ impl Member {
         let builder = ClientBuilder::new().name_servers(&group.namesrv);
         let connect = || runtime.block_on(rocketmq_tokio::connect_with(builder.clone())).ok();
         let client = wait(START, connect).expect("a client");
-        let owned = Arc::<Mutex<BTreeSet<i32>>>::default();
-        watch(&client, &group.topic, owned.clone());
+        let owned = owned::watch(&client, &group.topic);
         let consumer = || {
             let consumer = client.push_consumer(group.name.as_str()).subscribe(group.topic.as_str(), "*");
             let consumer = consumer.start_from(StartFrom::First);
@@ -182,11 +182,7 @@ impl Member {
     pub(crate) fn owned(&self) -> BTreeSet<i32> {
         match self {
             Self::Ours(ours) => ours.owned.lock().unwrap().clone(),
-            Self::Java(java) => {
-                let owned = java.peer.owned_queues(&java.name).expect("queues");
-                let owned = owned.iter().filter(|queue| queue.topic == java.group.topic && !queue.dropped);
-                owned.map(|queue| queue.queue_id).collect()
-            }
+            Self::Java(java) => owned::of_java(&java.peer.owned_queues(&java.name).expect("queues"), &java.group.topic),
         }
     }
 }
@@ -226,22 +222,6 @@ async fn handle(group: &Group, member: &str, delivery: Delivery) {
     let body = String::from_utf8_lossy(message.body()).into_owned();
     group.note(body, Handled { member: member.to_owned(), queue, offset, begun_ms, ended_ms: now_ms() });
     delivery.ack();
-}
-
-/// Keeps the queues of a topic that the client owns.
-fn watch(client: &Client, topic: &str, owned: Arc<Mutex<BTreeSet<i32>>>) {
-    let (mut events, wanted) = (client.events(), topic.to_owned());
-    std::thread::spawn(move || {
-        while let Some(event) = block_on(events.next()) {
-            if let ClientEvent::Rebalanced { topic, added, revoked, .. } = event
-                && topic.as_str() == wanted
-            {
-                let mut owned = owned.lock().unwrap();
-                owned.retain(|id| revoked.iter().all(|queue| queue.id != *id));
-                owned.extend(added.iter().map(|queue| queue.id));
-            }
-        }
-    });
 }
 
 /// Tries until it is there or patience is over.
