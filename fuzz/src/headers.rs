@@ -9,8 +9,9 @@ use rocketmq_core::ids::Opaque;
 use rocketmq_core::wire::codes::request;
 use rocketmq_core::wire::header::{self, HeaderLimits, Language, Preamble};
 use rocketmq_core::wire::request::{
-    Empty, Fields, NotifyConsumerIdsChanged, PullMessage, PullMessageResponse, QueryConsumerOffsetResponse,
-    QueueOffsetRequest, QueueOffsetResponse, SendMessage, SendMessageResponse,
+    AckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, Empty, Fields, NotifyConsumerIdsChanged, PopMessage,
+    PopMessageResponse, PullMessage, PullMessageResponse, QueryConsumerOffsetResponse, QueueOffsetRequest,
+    QueueOffsetResponse, SendMessage, SendMessageResponse,
 };
 use rocketmq_core::wire::{Codec, ExtFields, Frame, Header, frame};
 use serde_json::Value;
@@ -125,6 +126,11 @@ fn comes_back(read: &Header) {
     typed::<SendMessage>(&read.ext);
     typed::<SendMessageResponse>(&read.ext);
     typed::<NotifyConsumerIdsChanged>(&read.ext);
+    typed::<PopMessage>(&read.ext);
+    typed::<PopMessageResponse>(&read.ext);
+    typed::<AckMessage>(&read.ext);
+    typed::<ChangeInvisibleTime>(&read.ext);
+    typed::<ChangeInvisibleTimeResponse>(&read.ext);
     typed::<Empty>(&read.ext);
 }
 

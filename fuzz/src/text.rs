@@ -5,6 +5,7 @@ use rocketmq_core::ids::Endpoint;
 use rocketmq_core::time::UnixMillis;
 use rocketmq_core::wire::java::java_hash;
 use rocketmq_core::wire::message::OffsetMsgId;
+use rocketmq_core::wire::pop::{PopHandle, QueueOffsets};
 use rocketmq_core::wire::subscription::SubscriptionData;
 
 /// Any text, taken for each of them.
@@ -18,6 +19,13 @@ pub fn text(data: &[u8]) {
     if let Ok(id) = text.parse::<OffsetMsgId>() {
         assert_eq!(id.to_string(), text.to_ascii_uppercase());
         assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    if let Ok(handle) = text.parse::<PopHandle>() {
+        assert_eq!(handle.to_string().parse(), Ok(handle.clone()));
+    }
+    if let Ok(offsets) = text.parse::<QueueOffsets>() {
+        assert_eq!(offsets.to_string().parse(), Ok(offsets));
     }
 
     for (name, most) in [(check_topic(&text.into()).is_ok(), 127), (check_group(&text.into()).is_ok(), 120)] {

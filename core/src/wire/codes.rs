@@ -60,6 +60,18 @@ pub mod request {
     pub const SEND_MESSAGE_V2: i32 = 310;
     /// Send a batch.
     pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// Which queues are this member's, and how does it get their messages?
+    pub const QUERY_ASSIGNMENT: i32 = 400;
+    /// Set how a group gets the messages of a topic.
+    pub const SET_MESSAGE_REQUEST_MODE: i32 = 401;
+    /// Pop messages.
+    pub const POP_MESSAGE: i32 = 200_050;
+    /// A popped message is consumed.
+    pub const ACK_MESSAGE: i32 = 200_051;
+    /// Hide a popped message for another time.
+    pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
+    /// Several popped messages are consumed.
+    pub const BATCH_ACK_MESSAGE: i32 = 200_151;
     /// Server to requester: the reply to your request message.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
 }
@@ -112,6 +124,12 @@ pub mod response {
     pub const NO_BUYER_ID: i32 = 204;
     /// Another unit serves this topic.
     pub const NOT_IN_CURRENT_UNIT: i32 = 205;
+    /// A popped message that cannot be, by its offset.
+    pub const NO_MESSAGE: i32 = 208;
+    /// The broker holds too many pops.
+    pub const POLLING_FULL: i32 = 209;
+    /// Nothing to pop.
+    pub const POLLING_TIMEOUT: i32 = 210;
     /// The broker asks to slow down.
     pub const FLOW_CONTROL: i32 = 215;
     /// The server is shutting down gracefully.

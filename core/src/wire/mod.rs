@@ -11,6 +11,7 @@ pub mod frame;
 pub mod header;
 pub mod java;
 pub mod message;
+pub mod pop;
 pub mod request;
 pub mod subscription;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Name servers and brokers together.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::Frame;
@@ -112,6 +113,7 @@ impl Cluster {
                 slot.up = false;
                 let (name, id) = (slot.broker.config().name.clone(), slot.broker.config().id);
                 self.name_servers.iter_mut().for_each(|(server, _)| server.unregister(&name, id));
+                self.tell_routes();
             }
         }
     }
@@ -181,13 +183,26 @@ impl Cluster {
     }
 
     fn announce(&mut self) {
+        let mut changed = false;
         for slot in self.brokers.iter_mut().filter(|slot| slot.up) {
             let revision = slot.broker.topics_revision();
             if slot.announced != revision {
                 slot.announced = revision;
                 let servers = self.name_servers.iter_mut().filter(|(_, up)| *up);
                 servers.for_each(|(server, _)| server.register(&slot.broker));
+                changed = true;
             }
+        }
+        if changed {
+            self.tell_routes();
+        }
+    }
+
+    /// Brokers know all topics, as name servers tell them.
+    fn tell_routes(&mut self) {
+        if let Some((server, _)) = self.name_servers.iter().find(|(_, up)| *up) {
+            let routes = Arc::new(server.readable());
+            self.brokers.iter_mut().for_each(|slot| slot.broker.learn_routes(routes.clone()));
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct BrokerConfig {
     pub lock_lease: Duration,
     /// Deliveries that fail before a message is dead, unless the client says otherwise.
     pub retry_max_times: i32,
+    /// How long after its invisible time a popped message is stored again.
+    pub revive_lag: Duration,
     /// Queues of a retry topic; with 0 messages handed back are forgotten.
     pub retry_queues: i32,
     /// Whether it takes SQL92 filters; the model never evaluates one.
@@ -114,6 +116,7 @@ impl Default for BrokerConfig {
             notify_members: true,
             heartbeat_v2: true,
             lock_lease: Duration::from_secs(60),
+            revive_lag: Duration::from_secs(2),
             retry_max_times: 16,
             retry_queues: 1,
             property_filter: false,

@@ -6,7 +6,7 @@ use rocketmq_core::wire::Frame;
 use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 use rocketmq_core::wire::codes::{request, response};
 
-use super::broker::Broker;
+use super::broker::{Broker, Routes};
 use super::config::{ReplyCodec, VERSION_5_0_0, VERSION_5_4_0};
 use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -100,6 +100,15 @@ impl NameServer {
         self.out.clear();
         self.brokers.clear();
         self.topics.clear();
+    }
+
+    /// The queues to read of every topic, by broker.
+    pub(crate) fn readable(&self) -> Routes {
+        let queues = |rows: &BTreeMap<String, TopicConfig>| {
+            let readable = rows.iter().filter(|(_, config)| config.readable());
+            readable.map(|(broker, config)| (broker.clone(), config.read_queues)).collect()
+        };
+        self.topics.iter().map(|(topic, rows)| (topic.clone(), queues(rows))).collect()
     }
 
     pub(crate) fn has_output(&self) -> bool {

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
 use rocketmq_core::wire::codes::request::{
-    CONSUMER_SEND_MSG_BACK, GET_CONSUMER_LIST_BY_GROUP, GET_MAX_OFFSET, GET_MIN_OFFSET, GET_ROUTEINFO_BY_TOPIC,
-    HEART_BEAT, NOTIFY_CONSUMER_IDS_CHANGED, PULL_MESSAGE, QUERY_CONSUMER_OFFSET, SEND_BATCH_MESSAGE, SEND_MESSAGE_V2,
-    UNREGISTER_CLIENT, UPDATE_AND_CREATE_TOPIC, UPDATE_CONSUMER_OFFSET,
+    ACK_MESSAGE, BATCH_ACK_MESSAGE, CHANGE_MESSAGE_INVISIBLETIME, CONSUMER_SEND_MSG_BACK, GET_CONSUMER_LIST_BY_GROUP,
+    GET_MAX_OFFSET, GET_MIN_OFFSET, GET_ROUTEINFO_BY_TOPIC, HEART_BEAT, NOTIFY_CONSUMER_IDS_CHANGED, POP_MESSAGE,
+    PULL_MESSAGE, QUERY_ASSIGNMENT, QUERY_CONSUMER_OFFSET, SEND_BATCH_MESSAGE, SEND_MESSAGE_V2,
+    SET_MESSAGE_REQUEST_MODE, UNREGISTER_CLIENT, UPDATE_AND_CREATE_TOPIC, UPDATE_CONSUMER_OFFSET,
 };
 use rocketmq_core::wire::header::{ExtFields, HeaderLimits, Preamble};
 use rocketmq_core::wire::request::{
-    CreateTopic, Fields, GetConsumerList, GetRouteInfo, HeartBeat, NotifyConsumerIdsChanged, PullMessage,
-    PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    SendMessage, SendMessageBack, SendMessageResponse, UnregisterClient, UpdateConsumerOffset,
+    AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, CreateTopic, Fields,
+    GetConsumerList, GetRouteInfo, HeartBeat, NotifyConsumerIdsChanged, PopMessage, PopMessageResponse, PullMessage,
+    PullMessageResponse, QueryAssignmentHeader, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest,
+    QueueOffsetResponse, SendMessage, SendMessageBack, SendMessageResponse, SetRequestMode, UnregisterClient,
+    UpdateConsumerOffset,
 };
 use rocketmq_core::wire::{Codec, Frame, frame};
 
@@ -62,6 +65,12 @@ pub(crate) fn request(code: i32) -> Option<Retype> {
         CONSUMER_SEND_MSG_BACK => retype::<SendMessageBack>,
         GET_CONSUMER_LIST_BY_GROUP => retype::<GetConsumerList>,
         NOTIFY_CONSUMER_IDS_CHANGED => retype::<NotifyConsumerIdsChanged>,
+        QUERY_ASSIGNMENT => retype::<QueryAssignmentHeader>,
+        SET_MESSAGE_REQUEST_MODE => retype::<SetRequestMode>,
+        POP_MESSAGE => retype::<PopMessage>,
+        ACK_MESSAGE => retype::<AckMessage>,
+        BATCH_ACK_MESSAGE => retype::<BatchAckMessage>,
+        CHANGE_MESSAGE_INVISIBLETIME => retype::<ChangeInvisibleTime>,
         _ => return None,
     })
 }
@@ -73,6 +82,8 @@ pub(crate) fn response(request: i32) -> Option<Retype> {
         PULL_MESSAGE => retype::<PullMessageResponse>,
         QUERY_CONSUMER_OFFSET => retype::<QueryConsumerOffsetResponse>,
         GET_MAX_OFFSET | GET_MIN_OFFSET => retype::<QueueOffsetResponse>,
+        POP_MESSAGE => retype::<PopMessageResponse>,
+        CHANGE_MESSAGE_INVISIBLETIME => retype::<ChangeInvisibleTimeResponse>,
         _ => return None,
     })
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rocketmq_core::wire::dialect::{self, DialectLimits};
 use rocketmq_core::wire::message::{Entry, OffsetMsgId, Record, RecordLimits, properties, walk};
 use rocketmq_core::wire::{Codec, Frame};
 use serde_json::Value;
+
+use crate::lab::now_millis;
 
 /// What a script saw: (step, field) → value.
 pub(crate) type Transcript = BTreeMap<(String, String), String>;
@@ -136,7 +137,7 @@ impl Roles {
             };
         }
         match value.parse::<i64>() {
-            Ok(number) if (number - wall_millis()).abs() < RECENT => "now".to_owned(),
+            Ok(number) if (number - now_millis()).abs() < RECENT => "now".to_owned(),
             _ => self.text(value),
         }
     }
@@ -150,11 +151,6 @@ impl Roles {
 
 fn is_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit))
-}
-
-fn wall_millis() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that was set");
-    i64::try_from(since.as_millis()).expect("milliseconds fit for long")
 }
 
 /// Times this near, in milliseconds, are those of the test.

@@ -22,7 +22,14 @@ pub(crate) const V5: &[Known] = &[
     Known {
         field: "remark",
         reason: EXCEPTION,
-        cells: &[(310, "empty body"), (36, "dead, without the topic of the message")],
+        cells: &[
+            (310, "empty body"),
+            (36, "dead, without the topic of the message"),
+            (200_050, "without its topic"),
+            (200_051, "garbage for a handle"),
+            (200_053, "garbage for a handle"),
+            (200_151, "garbage for a body"),
+        ],
     },
 ];
 

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
 use rocketmq_core::time::UnixMillis;
 use rocketmq_core::wire::Frame;
 use rocketmq_core::wire::body::{ConsumerData, HeartbeatData, ProducerData, SubscriptionData};
-use rocketmq_core::wire::codes::request;
+use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::message::{Entry, OffsetMsgId, Record, RecordLimits, walk};
 use rocketmq_core::wire::request::{Fields, QueueOffsetResponse, SendMessageResponse};
 
@@ -86,6 +86,67 @@ impl Lab {
         let key = (format!("{:02}", self.steps), field.to_owned());
         assert!(self.transcript.remove(&key).is_some(), "there is no {field} to leave out");
         frame
+    }
+
+    /// The same, but for some fields of the answer, which may be there.
+    pub(crate) fn ask_without_any(&mut self, call: impl Into<Call>, fields: &[&str]) -> Frame {
+        let asked = self.tell_as(0, call);
+        self.answer_without(asked, fields)
+    }
+
+    /// Notes the answer to a request, but for some fields that may be there.
+    pub(crate) fn answer_without(&mut self, asked: Asked, fields: &[&str]) -> Frame {
+        let frame = self.answer(asked);
+        for field in fields {
+            self.transcript.remove(&(format!("{:02}", self.steps), format!("field {field}")));
+        }
+        frame
+    }
+
+    /// Pops until there is a message, or the server says that it knows no such request, and notes the answer but for
+    /// the checkpoint, of which both sides have another.
+    pub(crate) fn await_pop(&mut self, call: Call) -> Frame {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let call = call.clone().with("bornTime", now_millis());
+            let asked = self.tell_as(0, call);
+            let frame = self.link(asked.at).answer(asked.opaque, PATIENCE).expect("an answer");
+            if frame.header.code != response::POLLING_TIMEOUT {
+                self.note_frame(&frame, asked.code);
+                let step = format!("{:02}", self.steps);
+                self.transcript
+                    .retain(|(at, what), _| *at != step || !(what == "field reviveQid" || what.ends_with("POP_CK")));
+                return frame;
+            }
+            assert!(Instant::now() < until, "nothing to pop");
+            std::thread::sleep(POLL * 10);
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn rest(&self, millis: u64) {
+        std::thread::sleep(Duration::from_millis(millis));
+    }
+
+    /// Asks for what the script needs, from a server that may not know it.
+    pub(crate) fn try_set(&mut self, call: Call) {
+        let asked = self.tell_as(0, call);
+        assert!(self.link(asked.at).answer(asked.opaque, PATIENCE).is_some(), "no answer");
+    }
+
+    /// A topic with so many queues that the name server knows.
+    pub(crate) fn announced(&mut self, queues: i32) -> String {
+        let topic = self.topic(queues);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.tell(At::NameServer, route(&topic));
+            let frame = self.link(asked.at).answer(asked.opaque, PATIENCE).expect("an answer");
+            if frame.header.code == 0 {
+                return topic;
+            }
+            assert!(Instant::now() < until, "the name server never learns of {topic}");
+            std::thread::sleep(POLL);
+        }
     }
 
     /// The same as another client.
@@ -343,6 +404,12 @@ pub(crate) fn heartbeat(beat: &HeartbeatData) -> Call {
     Call::new(request::HEART_BEAT).body(beat.encode())
 }
 
+/// The wall clock, Unix milliseconds.
+pub(crate) fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that was set");
+    i64::try_from(since.as_millis()).expect("milliseconds fit for long")
+}
+
 /// When the messages of a pull's answer were stored.
 pub(crate) fn store_times(body: &Bytes) -> Vec<i64> {
     records(body).map(|record| record.store_timestamp).collect()
@@ -361,7 +428,8 @@ fn records(body: &Bytes) -> impl Iterator<Item = Record> {
 }
 
 /// Requests that are answered with messages.
-const MESSAGES: [i32; 4] = [request::PULL_MESSAGE, 361, request::QUERY_MESSAGE, request::VIEW_MESSAGE_BY_ID];
+const MESSAGES: [i32; 5] =
+    [request::PULL_MESSAGE, 361, request::QUERY_MESSAGE, request::VIEW_MESSAGE_BY_ID, request::POP_MESSAGE];
 /// How long an answer may take that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to wait for what must not come.

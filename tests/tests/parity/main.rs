@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rocketmq_core::wire::codes::request;
 use rocketmq_testkit::cluster::{BrokerConfig, EmbeddedCluster};
 use rocketmq_testkit::real::{self, Options, RealCluster, RealError, V4, V5};
 
@@ -34,18 +35,24 @@ use lab::{Lab, Side};
 #[test]
 fn v5_parity() -> Result<(), RealError> {
     let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::default() };
-    parity(V5, model, known::V5)
+    parity(V5, model, known::V5, (cells::alone(), cells::together()))
+}
+
+#[test]
+fn v5_parity_of_popping() -> Result<(), RealError> {
+    parity(V5, BrokerConfig::default(), known::V5, (Vec::new(), cells::popping()))
 }
 
 #[test]
 fn v4_parity() -> Result<(), RealError> {
     let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::v4_9_7() };
-    parity(V4, model, known::V4)
+    let together = cells::together().into_iter().chain(cells::popping());
+    parity(V4, model, known::V4, (cells::alone(), together.collect()))
 }
 
 #[test]
 fn every_script_is_a_cell_of_its_own() {
-    let cells: Vec<_> = cells::alone().into_iter().chain(cells::together()).collect();
+    let cells: Vec<_> = all_cells();
     let distinct: BTreeSet<_> = cells.iter().map(|cell| (cell.code, cell.situation)).collect();
     assert_eq!(distinct.len(), cells.len());
     assert!(distinct.len() >= LEAST_CELLS, "only {} cells", distinct.len());
@@ -64,7 +71,12 @@ fn what_differs_is_told_unless_it_is_known_and_what_is_known_must_differ() {
     assert_eq!(gone, ["310 \"queue after the last\": codec differs no more (a test)"]);
 }
 
-fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), RealError> {
+fn parity(
+    version: &str,
+    model: BrokerConfig,
+    known: &[Known],
+    (alone, together): (Vec<Cell>, Vec<Cell>),
+) -> Result<(), RealError> {
     if !real::available()? {
         return Ok(());
     }
@@ -74,6 +86,9 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
     for (key, value) in BROKER_CONF {
         options = options.conf(key, value);
     }
+    if together.iter().any(|cell| cell.code == request::POP_MESSAGE) {
+        options = options.conf("timerWheelEnable", "true");
+    }
     let delays = vec!["1s"; LEVELS].join(" ");
     let broker = RealCluster::start(options.conf("messageDelayLevel", delays))?;
     let models = models(model);
@@ -82,7 +97,6 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
     let model = side(&models);
     eprintln!("{version}: clusters up after {:.1?}", begun.elapsed());
 
-    let (alone, together) = (cells::alone(), cells::together());
     let only = std::env::var("ROCKETMQ_PARITY_ONLY").ok();
     let wanted = |cell: &&Cell| only.as_ref().is_none_or(|text| cell.to_string().contains(text));
     let (alone, together): (Vec<_>, Vec<_>) =
@@ -92,7 +106,7 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
     let count = alone.len() + together.len();
     eprintln!("{version}: {count} cells in {:.1?}", begun.elapsed());
     if only.is_none() {
-        let cells: BTreeSet<_> = alone.iter().chain(&together).map(|cell| (cell.code, cell.situation)).collect();
+        let cells: BTreeSet<_> = all_cells().iter().map(|cell| (cell.code, cell.situation)).collect();
         let missing = known.iter().flat_map(|entry| entry.cells).filter(|about| !cells.contains(about));
         failures.extend(missing.map(|about| format!("there is no cell {about:?} that could differ")));
     }
@@ -100,6 +114,10 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
         panic!("{version}: {} differences\n{}\n{}", failures.len(), failures.join("\n"), broker.log_tail());
     }
     Ok(())
+}
+
+fn all_cells() -> Vec<Cell> {
+    cells::alone().into_iter().chain(cells::together()).chain(cells::popping()).collect()
 }
 
 fn models(config: BrokerConfig) -> EmbeddedCluster {

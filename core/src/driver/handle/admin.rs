@@ -1,5 +1,6 @@
 //! Administration.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,12 +13,13 @@ use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
 use crate::wire::Frame;
+use crate::wire::body::{MessageMode, RequestMode};
 use crate::wire::codes::{request, response};
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
 use crate::wire::request::{
     CreateTopic, Fields, QueryConsumerOffset, QueryConsumerOffsetResponse, QueueOffsetRequest, QueueOffsetResponse,
-    Request, SearchOffset,
+    Request, SearchOffset, SetRequestMode,
 };
 
 /// Topics and offsets.
@@ -127,6 +129,32 @@ impl Admin {
         Ok(QueueOffsetResponse::read(&frame.header.ext)?.offset)
     }
 
+    /// Sets how a group gets the messages of a topic, on every broker of the topic. Members that are to be assigned their
+    /// queues by brokers follow with their next rebalance.
+    ///
+    /// `share` is for popping: how many other members may pop from the queues of a member, 0 for all of them.
+    ///
+    /// # Errors
+    /// A broker refuses, does not answer, or is older than 5.0; the others may have taken it.
+    pub async fn set_request_mode(
+        &self,
+        group: impl Into<Group>,
+        topic: impl Into<Topic>,
+        mode: MessageMode,
+        share: u32,
+    ) -> Result<(), AdminError> {
+        let (group, topic) = (group.into(), topic.into());
+        let brokers: BTreeSet<_> = self.queues(topic.clone()).await?.into_iter().map(|queue| queue.broker).collect();
+        let share = i32::try_from(share).unwrap_or(i32::MAX);
+        let body = Bytes::from(RequestMode { group, mode, share, topic }.encode());
+        for broker in brokers {
+            let view = self.client.inner.shared.view();
+            let master = view.routes.master(&broker).cloned().ok_or(AdminError::NoMaster(broker))?;
+            self.request_with(&master, &SetRequestMode {}, body.clone()).await?;
+        }
+        Ok(())
+    }
+
     async fn queue_offset<const CODE: i32>(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {
         let request = QueueOffsetRequest::<CODE> { topic: queue.topic.clone(), queue_id: queue.id };
         let master = self.master(queue).await?;
@@ -149,7 +177,11 @@ impl Admin {
     }
 
     async fn request<Q: Request>(&self, to: &Endpoint, request: &Q) -> Result<Frame, AdminError> {
-        let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, Bytes::new());
+        self.request_with(to, request, Bytes::new()).await
+    }
+
+    async fn request_with<Q: Request>(&self, to: &Endpoint, request: &Q, body: Bytes) -> Result<Frame, AdminError> {
+        let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, body);
         let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout: TIMEOUT };
         let CommandResult::Called(result) = self.client.inner.shared.call(call).await else {
             return Err(AdminError::Closed);

@@ -8,12 +8,14 @@ mod heartbeat;
 mod names;
 mod offset_file;
 mod offsets;
+mod pop;
 mod route;
 
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData};
 pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
+pub use pop::{Assignment, Assignments, BatchAck, BitSet, CheckpointAck, MessageMode, QueryAssignment, RequestMode};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};

@@ -6,6 +6,7 @@
 mod admin;
 mod consume;
 mod group;
+mod pop;
 mod route;
 mod send;
 
@@ -15,6 +16,10 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{GetConsumerList, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, UnlockBatchMq, UnregisterClient};
+pub use pop::{
+    AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,
+    QueryAssignmentHeader, SetRequestMode,
+};
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};
 

@@ -138,6 +138,64 @@ proptest! {
     }
 
     #[test]
+    fn pops_come_back(
+        names in (text(), text(), text()), numbers in any::<[i32; 3]>(), longs in any::<[i64; 3]>(), at in offset(),
+        texts in (maybe(), maybe(), maybe(), maybe()), order: Option<bool>,
+    ) {
+        let (group, topic) = (Group::from(&names.0), Topic::from(&names.1));
+        let broker = texts.0.clone().map(BrokerName::from);
+        comes_back(&PopMessage {
+            group: group.clone(),
+            topic: topic.clone(),
+            queue_id: numbers[0],
+            max_messages: numbers[1],
+            invisible_millis: longs[0],
+            poll_millis: longs[1],
+            born_millis: longs[2],
+            init_mode: numbers[2],
+            expression_type: texts.1.clone(),
+            expression: texts.2.clone(),
+            order,
+            attempt_id: texts.3.clone(),
+            broker: broker.clone(),
+        })?;
+        comes_back(&PopMessageResponse {
+            pop_millis: longs[0],
+            invisible_millis: longs[1],
+            revive_queue: numbers[0],
+            rest: longs[2],
+            start_offsets: texts.1,
+            offsets: texts.2,
+            order_counts: texts.3,
+        })?;
+        comes_back(&AckMessage {
+            group: group.clone(),
+            topic: topic.clone(),
+            queue_id: numbers[0],
+            handle: names.2.clone(),
+            offset: at,
+            broker: broker.clone(),
+        })?;
+        comes_back(&ChangeInvisibleTime {
+            group,
+            topic,
+            queue_id: numbers[0],
+            handle: names.2,
+            offset: at,
+            invisible_millis: longs[0],
+            broker,
+        })?;
+        comes_back(&ChangeInvisibleTimeResponse {
+            pop_millis: longs[0],
+            invisible_millis: longs[1],
+            revive_queue: numbers[1],
+        })?;
+        comes_back(&QueryAssignmentHeader {})?;
+        comes_back(&SetRequestMode {})?;
+        comes_back(&BatchAckMessage {})?;
+    }
+
+    #[test]
     fn the_others_come_back(
         names in (text(), text(), text()), numbers in any::<[i32; 3]>(), order: bool, sys_flag: Option<i32>,
         attributes in maybe(), groups in (maybe(), maybe()), standard_json: Option<bool>,

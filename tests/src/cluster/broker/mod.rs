@@ -4,6 +4,7 @@ mod clients;
 mod delay;
 mod locks;
 mod offsets;
+mod pop;
 mod pull;
 mod send;
 mod send_back;
@@ -24,6 +25,8 @@ use self::clients::Clients;
 use self::delay::Delays;
 use self::locks::Locks;
 use self::offsets::Offsets;
+pub(crate) use self::pop::Routes;
+use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use super::config::BrokerConfig;
 use super::message::Draft;
@@ -44,6 +47,8 @@ pub struct Broker {
     clients: Clients,
     locks: Locks,
     holds: Holds,
+    pops: Pops,
+    modes: Modes,
 }
 
 /// The time and the request that a step is about.
@@ -90,6 +95,8 @@ impl Broker {
             clients: Clients::new(now, &cfg),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
+            pops: Pops::default(),
+            modes: Modes::default(),
             cfg,
         };
         broker.create_system_topics();
@@ -105,6 +112,7 @@ impl Broker {
     pub fn closed(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.holds.forget(session);
+        self.pops.forget(session);
         for group in self.clients.remove_session(session) {
             self.notify_members(&group);
         }
@@ -137,6 +145,12 @@ impl Broker {
             request::LOCK_BATCH_MQ => self.lock(&call, &body),
             request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
             request::CHECK_CLIENT_CONFIG => self.check_client(&body),
+            request::QUERY_ASSIGNMENT if !self.cfg.is_v4() => self.on_query_assignment(&body),
+            request::SET_MESSAGE_REQUEST_MODE if !self.cfg.is_v4() => self.on_set_mode(&body),
+            request::POP_MESSAGE if !self.cfg.is_v4() => self.on_pop(&call),
+            request::ACK_MESSAGE if !self.cfg.is_v4() => self.on_ack(&call),
+            request::BATCH_ACK_MESSAGE if !self.cfg.is_v4() => self.on_batch_ack(&body),
+            request::CHANGE_MESSAGE_INVISIBLETIME if !self.cfg.is_v4() => self.on_change_invisible(&call),
             code => Ok(Some(Reply::error(
                 response::REQUEST_CODE_NOT_SUPPORTED,
                 format!(" request type {code} not supported"),
@@ -148,16 +162,21 @@ impl Broker {
             Err(Failure(why)) => self.out.reply(call.to, &Reply::error(response::SYSTEM_ERROR, why)),
         }
         self.answer_woken(now);
+        self.answer_woken_pops(now, wall);
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
         self.deliver_due(now, wall);
+        self.revive_due(now, wall);
         self.holds.scan(now, &self.store);
+        self.pops.expire(now);
         self.answer_woken(now);
+        self.answer_woken_pops(now, wall);
         for session in self.clients.expire(now) {
             self.sessions.remove(&session);
             self.holds.forget(session);
+            self.pops.forget(session);
             self.out.close(session);
         }
     }
@@ -169,6 +188,7 @@ impl Broker {
         self.clients = Clients::new(now, &self.cfg);
         self.locks = Locks::default();
         self.holds = Holds::new(now, &self.cfg);
+        self.pops.stop();
     }
 
     /// Forgets who is a member of which group, until the next heartbeats.
@@ -204,7 +224,7 @@ impl Broker {
             return Wakeup::Now;
         }
         let due = self.delays.next_due(&self.store, &self.cfg);
-        due.min(self.holds.next_scan()).min(self.clients.next_scan())
+        due.min(self.pops.next_due()).min(self.holds.next_scan()).min(self.clients.next_scan())
     }
 
     /// Its settings.
@@ -238,6 +258,7 @@ impl Broker {
             return Ok(appended);
         }
         self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
+        self.pops.arrived(&draft.topic, draft.queue_id);
         Ok(appended)
     }
 

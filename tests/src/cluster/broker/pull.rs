@@ -53,7 +53,7 @@ impl Pull {
 }
 
 /// Which tags a pull wants: `None` all.
-type Tags = Option<Arc<BTreeSet<i32>>>;
+pub(super) type Tags = Option<Arc<BTreeSet<i32>>>;
 
 /// Pulls that wait for a message, by queue.
 #[derive(Debug)]
@@ -276,12 +276,12 @@ impl Found {
     }
 }
 
-fn wants(tags: &Tags, tags_code: i32) -> bool {
+pub(super) fn wants(tags: &Tags, tags_code: i32) -> bool {
     tags.as_ref().is_none_or(|codes| codes.contains(&tags_code))
 }
 
 /// The tags of an expression such as `TagA || TagB`.
-fn parse_tags(expression: Option<&str>) -> Result<Tags, Reply> {
+pub(super) fn parse_tags(expression: Option<&str>) -> Result<Tags, Reply> {
     let expression = expression.unwrap_or("*");
     if expression.is_empty() || expression == "*" {
         return Ok(None);

@@ -4,6 +4,7 @@ mod frames;
 mod locks;
 mod members;
 mod offsets;
+mod pops;
 mod pulls;
 mod routes;
 mod send_backs;
@@ -59,6 +60,11 @@ pub(crate) fn together() -> Vec<Cell> {
         frames::cells(),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// Those about popping, for which a broker needs its timer wheel.
+pub(crate) fn popping() -> Vec<Cell> {
+    pops::hidden().into_iter().chain(pops::cells()).collect()
 }
 
 fn cell(code: i32, situation: &'static str, script: fn(&mut Lab)) -> Cell {
