@@ -5,6 +5,7 @@ mod local;
 mod lock;
 mod pull;
 mod queue;
+mod reset;
 mod send_back;
 
 use alloc::collections::BTreeMap;
