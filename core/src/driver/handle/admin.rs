@@ -1,5 +1,7 @@
 //! Administration.
 
+mod consumers;
+
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,13 +9,14 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::consumers::ResetTo;
 use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
 use crate::wire::Frame;
-use crate::wire::body::{MessageMode, RequestMode};
+use crate::wire::body::{BodyError, MessageMode, RequestMode};
 use crate::wire::codes::{request, response};
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
@@ -22,7 +25,7 @@ use crate::wire::request::{
     Request, SearchOffset, SetRequestMode,
 };
 
-/// Topics and offsets.
+/// Topics, offsets and consumer groups.
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
@@ -220,6 +223,15 @@ pub enum AdminError {
     /// The answer cannot be read.
     #[error("the answer cannot be read: {0}")]
     Malformed(#[from] FieldError),
+    /// The body of the answer cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    MalformedBody(#[from] BodyError),
+    /// The broker is too old for this.
+    #[error("a broker of wire version {version} is too old for this")]
+    OldBroker {
+        /// Its wire version.
+        version: i32,
+    },
     /// The client is closed.
     #[error("closed")]
     Closed,
@@ -232,7 +244,9 @@ impl AdminError {
         match self {
             Self::Request(_) | Self::NoBroker | Self::NoMaster(_) | Self::Route(RouteError::Unavailable(_)) => true,
             Self::Broker { code, .. } => matches!(*code, response::SYSTEM_BUSY | response::SERVICE_NOT_AVAILABLE),
-            Self::Route(_) | Self::Malformed(_) | Self::Closed => false,
+            Self::Route(_) | Self::Malformed(_) | Self::MalformedBody(_) | Self::OldBroker { .. } | Self::Closed => {
+                false
+            }
         }
     }
 }
