@@ -279,6 +279,14 @@ impl Engine {
                 dispatch.tell_low(epoch, messages, bytes);
                 false
             }),
+            Output::Hidden { group, epoch, id, index, until } => self.hand_out(group, |dispatch| {
+                dispatch.hide(epoch, id, index, until);
+                false
+            }),
+            Output::GiveBack { group, epoch } => self.hand_out(group, |dispatch| {
+                dispatch.give_back(epoch);
+                false
+            }),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);
@@ -324,6 +332,10 @@ impl Engine {
                 && let Some(failure) = dispatch.poll_failure()
             {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
+            }
+            let popped: Vec<_> = core::iter::from_fn(|| dispatch.poll_popped()).collect();
+            if !popped.is_empty() {
+                self.machine.handle(now, Input::Popped(group.clone(), popped));
             }
             while let Some((queue, epoch)) = dispatch.poll_ended() {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });

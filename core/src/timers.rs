@@ -30,6 +30,10 @@ pub(crate) enum TimerKey {
     Locks(Group),
     /// Commit the offsets of a group.
     Commit(Group),
+    /// Acknowledgements of a group's popped messages have been collected for long enough.
+    Acks(Group),
+    /// Popped messages of a group are to be hidden for longer.
+    Renew(Group),
     /// Starting a group has taken long enough.
     StartDeadline(Group),
     /// The drain of a stopping group has taken long enough.

@@ -10,7 +10,7 @@ use super::consumer::{PullContext, Pulled, decode_pull};
 use super::signal::LinkRequest;
 use super::view::RouteView;
 use crate::config::ConsumerConfig;
-use crate::dispatch::{Batch, Failure, Progress, Taken};
+use crate::dispatch::{Batch, Failure, PopNews, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
@@ -69,6 +69,8 @@ pub enum Input {
     },
     /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room) at a time.
     Failed(Group, Failure),
+    /// What became of popped messages.
+    Popped(Group, Vec<PopNews>),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
     /// The answer to [`Output::Load`]: the bytes of the file, `None` when there is none.
@@ -238,6 +240,26 @@ pub enum Output {
         messages: u64,
         /// Bytes that they pin.
         bytes: u64,
+    },
+    /// A popped message, or all of a pop, are hidden from others until then; later they are not to be handed out.
+    Hidden {
+        /// The group.
+        group: Group,
+        /// The assignment.
+        epoch: Epoch,
+        /// The pop.
+        id: u64,
+        /// Which of its messages.
+        index: Option<usize>,
+        /// Until when.
+        until: Instant,
+    },
+    /// Nothing of an assignment that pops is to be handed out any more; what is may be settled.
+    GiveBack {
+        /// The group.
+        group: Group,
+        /// The assignment.
+        epoch: Epoch,
     },
     /// A failed message is with the broker: settle it.
     Settle {

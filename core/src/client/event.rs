@@ -29,7 +29,7 @@ pub enum ClientEvent {
         added: Vec<MessageQueue>,
         /// Queues it gave up.
         revoked: Vec<MessageQueue>,
-        /// How many members the group has; 1 in broadcasting, where nobody counts them.
+        /// How many members the group has; 1 in broadcasting, where nobody counts them, 0 where brokers share out.
         members: usize,
     },
     /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
@@ -120,6 +120,34 @@ pub enum ClientEvent {
         /// Its offset there.
         offset: QueueOffset,
     },
+    /// The broker does not know of popping: the group shares out and pulls the queues of the topic by itself. Told once of
+    /// each topic.
+    PopUnsupported {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+    },
+    /// A popped message is hidden no longer, and was not acknowledged or handed out in time: it comes again, or did.
+    PopExpired {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset there.
+        offset: QueueOffset,
+    },
+    /// A popped message could not be hidden for longer, or acknowledged: it comes again when its time is over.
+    PopNotSettled {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset there.
+        offset: QueueOffset,
+        /// Why.
+        why: String,
+    },
     /// What is in a file of offsets of a broadcasting group makes no sense; the one before it, `.bak`, is tried next.
     OffsetsUnreadable {
         /// The group.
@@ -189,6 +217,7 @@ impl ClientEvent {
     pub(crate) fn of_dispatch(group: Group, event: DispatchEvent) -> Self {
         match event {
             DispatchEvent::Poison { .. } => Self::Poison { group, event },
+            DispatchEvent::Expired { queue, offset } => Self::PopExpired { group, queue, offset },
             DispatchEvent::Dropped { queue, offset } => Self::Dropped { group, queue, offset },
         }
     }

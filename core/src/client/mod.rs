@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
 use core::time::Duration;
 
-pub use consumer::{PullContext, Pulled, decode_pull};
+pub use consumer::{PopContext, PullContext, Pulled, decode_pull};
 pub use contract::{
     CallTarget, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError, Unavailable,
 };
@@ -176,6 +176,9 @@ impl ClientMachine {
             Input::Failed(group, failure) => {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_failed(failure, at, fx));
             }
+            Input::Popped(group, news) => {
+                self.with_consumer(&group, |consumer, at, fx| consumer.on_popped_news(&news, at, fx));
+            }
             Input::Drained(group) => self.with_consumer(&group, Consumer::on_drained),
             Input::Loaded { op, result } => {
                 self.with_consumer(&op.group, |consumer, at, fx| consumer.on_loaded(&op, result, at, fx));
@@ -288,6 +291,8 @@ impl ClientMachine {
             }
             TimerKey::Locks(group) => self.with_consumer(&group, Consumer::on_lock_timer),
             TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
+            TimerKey::Acks(group) => self.with_consumer(&group, Consumer::on_acks_due),
+            TimerKey::Renew(group) => self.with_consumer(&group, Consumer::on_renew_due),
             TimerKey::StartDeadline(group) => {
                 let mut keep = true;
                 self.with_consumer(&group, |consumer, at, fx| keep = consumer.on_start_deadline(at, fx));

@@ -45,6 +45,15 @@ impl ClientMachine {
             ReplyTo::Members { group, topic, round } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_members(&topic, round, frame(result), at, fx);
             }),
+            ReplyTo::Assignment { group, topic, round, broker } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_assignment(&topic, round, broker, frame(result), at, fx);
+            }),
+            ReplyTo::Hidden { group, id, index, sent, time } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_hidden((id, index), (sent, time), frame(result), at, fx);
+            }),
+            ReplyTo::Acked { group, id } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_acked(id, frame(result), at, fx);
+            }),
             ReplyTo::Offset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_offset(&queue, epoch, frame(result), at, fx);
             }),

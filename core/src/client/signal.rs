@@ -82,6 +82,12 @@ pub(crate) enum ReplyTo {
     Unregister(Leaving),
     /// The members of a group, for one topic's rebalance.
     Members { group: Group, topic: Topic, round: u64 },
+    /// The queues of a member, for one topic's rebalance.
+    Assignment { group: Group, topic: Topic, round: u64, broker: Endpoint },
+    /// A popped message was to be hidden for so long from now on.
+    Hidden { group: Group, id: u64, index: usize, sent: Instant, time: core::time::Duration },
+    /// Popped messages were acknowledged.
+    Acked { group: Group, id: u64 },
     /// The stored offset of a queue.
     Offset { group: Group, queue: MessageQueue, epoch: Epoch },
     /// Locks asked for at this time.

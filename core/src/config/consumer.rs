@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, Strategy, check_group, check_topic};
+use super::{ConfigError, PopConfig, Strategy, check_group, check_topic};
 use crate::dispatch::PoisonPolicy;
 use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
@@ -60,6 +60,8 @@ pub struct ConsumerConfig {
     /// Orderly: whether what is consumed may be committed at once, or waits for an explicit commit. Java
     /// `ConsumeOrderlyContext.autoCommit`: yes.
     pub auto_commit: bool,
+    /// How the group pops, if brokers may tell it to. Java `clientRebalance`: true, which is `None`.
+    pub pop: Option<PopConfig>,
     /// What to do with records that cannot be decoded.
     pub on_poison: PoisonPolicy,
 }
@@ -113,6 +115,7 @@ impl ConsumerConfig {
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             auto_commit: true,
+            pop: None,
             on_poison: PoisonPolicy::default(),
         }
     }
@@ -167,11 +170,17 @@ impl ConsumerConfig {
         if self.pull_interval > MAX_PULL_INTERVAL {
             return Err(ConfigError::Range { name: "pull_interval (ms)", least: 0, most: 65_535 });
         }
+        if let Some(pop) = &self.pop {
+            if self.is_orderly() || self.model == MessageModel::Broadcasting {
+                return Err(ConfigError::PopMode);
+            }
+            pop.check(&self.strategy)?;
+        }
         Ok(())
     }
 }
 
-fn range(name: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+pub(super) fn range(name: &'static str, value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

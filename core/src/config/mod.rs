@@ -4,6 +4,7 @@ mod client;
 mod consumer;
 mod host;
 mod link;
+mod pop;
 mod producer;
 mod server;
 mod strategy;
@@ -15,6 +16,8 @@ pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
+pub use pop::PopConfig;
+pub(crate) use pop::strategy_name;
 pub use producer::ProducerConfig;
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
@@ -45,6 +48,12 @@ pub enum ConfigError {
     /// A broadcasting group has nowhere to keep its offsets.
     #[error("broadcasting: no home directory is known; say where offsets are to be kept")]
     NoOffsetFile,
+    /// Popping goes together neither with order nor with broadcasting.
+    #[error("a group that pops can be neither orderly nor broadcasting")]
+    PopMode,
+    /// Brokers do not know the strategy by which a group that pops shares out queues.
+    #[error("brokers share out the queues of a group that pops: averagely, or by circle")]
+    PopStrategy,
     /// A filter expression cannot be parsed.
     #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
     Expression {

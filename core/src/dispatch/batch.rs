@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::PopBatch;
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::wire::compress::InflateError;
 use crate::wire::message::{BatchError, LostReason, PoisonReason, Record};
@@ -24,6 +25,8 @@ pub struct Batch {
     pub frame: Bytes,
     /// What is to be handed out, in order of offset.
     pub items: Vec<Item>,
+    /// What there is to know of it when it was popped: offsets say nothing then.
+    pub pop: Option<PopBatch>,
 }
 
 impl Batch {

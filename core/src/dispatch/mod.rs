@@ -6,6 +6,7 @@
 //! [`Dispatch::poll_progress`]. A committed offset can therefore never pass an unsettled message.
 
 mod batch;
+mod pop;
 mod queue;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
+pub use pop::{PopBatch, PopItem, PopNews, PopOutcome};
 
 use bytes::Bytes;
 
@@ -40,6 +42,7 @@ pub struct Dispatch {
     lingering: BTreeSet<Epoch>,
     ended: VecDeque<(Arc<MessageQueue>, Epoch)>,
     failed: VecDeque<Failure>,
+    popped: VecDeque<PopNews>,
     events: VecDeque<DispatchEvent>,
     dirty: VecDeque<usize>,
     open: bool,
@@ -109,6 +112,13 @@ impl Taken {
     #[must_use]
     pub fn item(&self) -> Option<&Item> {
         self.batch.items.get(self.index)
+    }
+
+    /// The queue it lies in.
+    #[must_use]
+    pub fn queue(&self) -> &MessageQueue {
+        let item = self.batch.pop.as_ref().and_then(|pop| pop.items.get(self.index));
+        item.map_or(&self.batch.queue, |item| &item.queue)
     }
 
     /// The body, inflated; a record that cannot be read gives its bytes as they are. It pins the pulled frame unless
@@ -209,6 +219,13 @@ pub enum DispatchEvent {
         /// What is done about it.
         policy: PoisonPolicy,
     },
+    /// A popped message was not handed out while it was hidden: somebody else gets it.
+    Expired {
+        /// The queue.
+        queue: MessageQueue,
+        /// Its offset in the queue.
+        offset: QueueOffset,
+    },
     /// A failed message of a broadcasting group was passed over.
     Dropped {
         /// The queue.
@@ -250,6 +267,7 @@ impl Dispatch {
             lingering: BTreeSet::new(),
             ended: VecDeque::new(),
             failed: VecDeque::new(),
+            popped: VecDeque::new(),
             events: VecDeque::new(),
             dirty: VecDeque::new(),
             open: true,
@@ -278,6 +296,9 @@ impl Dispatch {
         queue.push(batch);
         queue.mark_dirty(slot, &mut self.dirty);
         let entered = queue.enter_ring(slot, &mut self.ring);
+        if !self.open && queue.is_popped() {
+            self.give_back_slot(slot);
+        }
         if self.config.orderly {
             ready = usize::from(entered);
         }
@@ -311,7 +332,7 @@ impl Dispatch {
         }
     }
 
-    /// Hands out the next message, `None` when there is none now. The time matters to leases only.
+    /// Hands out the next message, `None` when there is none now. The time matters to leases, and to what was popped.
     pub fn take(&mut self, now: Instant) -> Option<Taken> {
         if !self.open {
             return None;
@@ -332,6 +353,9 @@ impl Dispatch {
                 self.ring.pop_front();
             } else if next.last_of_batch && self.ring.len() > 1 {
                 self.ring.rotate_left(1);
+            }
+            if self.drop_over(&next.taken, now) {
+                continue;
             }
             let poison = match next.taken.item().map(|item| &item.content) {
                 Some(Content::Poison(poison)) => Some(poison.cause.clone()),
@@ -392,7 +416,7 @@ impl Dispatch {
             Outcome::Done | Outcome::Committed => None,
             Outcome::Failed { .. } if config.drop_failed && !config.orderly => None,
             Outcome::Failed { level } => Some(Failure::new(taken.clone(), level)),
-            Outcome::Suspended { .. } if !config.orderly => return self.settle(taken, Outcome::Failed { level: 0 }),
+            Outcome::Suspended { .. } if !config.orderly && taken.batch.pop.is_none() => return self.settle(taken, Outcome::Failed { level: 0 }),
             Outcome::RolledBack if config.auto_commit => return self.settle(taken, Outcome::Failed { level: 0 }),
             Outcome::Suspended { pause } => Some(Failure { pause: Some(pause), ..Failure::new(taken.clone(), 0) }),
             Outcome::RolledBack => {
@@ -419,6 +443,9 @@ impl Dispatch {
         queue.mark_dirty(taken.slot, &mut self.dirty);
         if config.orderly {
             queue.enter_ring(taken.slot, &mut self.ring);
+        }
+        if taken.batch.pop.is_some() {
+            self.tell_popped(taken, PopOutcome::Settled);
         }
         let dropped = !matches!(outcome, Outcome::Done | Outcome::Committed);
         if dropped {
@@ -475,6 +502,11 @@ impl Dispatch {
         for (slot, queue) in self.queues.iter_mut().enumerate() {
             if let Some(queue) = queue {
                 queue.mark_dirty(slot, &mut self.dirty);
+            }
+        }
+        for slot in 0..self.queues.len() {
+            if self.queues.get(slot).and_then(Option::as_ref).is_some_and(Queue::is_popped) {
+                self.give_back_slot(slot);
             }
         }
     }

@@ -61,6 +61,8 @@ struct Span {
     to: QueueOffset,
     settled: Vec<bool>,
     open: usize,
+    /// Popped: until when each is hidden from others.
+    hidden: Vec<Instant>,
 }
 
 pub(super) struct Next {
@@ -107,7 +109,8 @@ impl Queue {
             self.released_bytes = self.released_bytes.saturating_add(bytes);
         }
         self.unsettled = self.unsettled.saturating_add(wide(open));
-        self.spans.push_back(Span { batch: keep.then_some(batch), to, settled: alloc::vec![false; open], open });
+        let hidden = if batch.pop.is_some() { alloc::vec![Instant::FAR; open] } else { Vec::new() };
+        self.spans.push_back(Span { batch: keep.then_some(batch), to, settled: alloc::vec![false; open], open, hidden });
         self.trim();
     }
 
@@ -294,6 +297,35 @@ impl Queue {
             Some(span.batch.as_ref()?.items.get(at)?.offset.next())
         };
         self.spans.iter().filter_map(last).max().unwrap_or(self.settled_to)
+    }
+
+    /// Popped: the next message that was not handed out, to be given back.
+    pub(super) fn next_popped(&mut self, slot: usize) -> Option<Taken> {
+        let taken = self.next_in_turn(slot)?.taken;
+        taken.batch.pop.is_some().then_some(taken)
+    }
+
+    /// Popped: until when the messages of a pop are hidden.
+    pub(super) fn hidden_of(&mut self, id: u64) -> Option<&mut Vec<Instant>> {
+        let of_pop = |span: &&mut Span| span.batch.as_ref().and_then(|batch| batch.pop.as_ref()).is_some_and(|pop| pop.id == id);
+        self.spans.iter_mut().find(of_pop).map(|span| &mut span.hidden)
+    }
+
+    /// Popped: whether a message is hidden no longer.
+    pub(super) fn is_over(&self, span: u64, index: usize, now: Instant) -> bool {
+        let span = self.spans.get(index_of(span, self.base));
+        span.and_then(|span| span.hidden.get(index)).is_some_and(|until| *until <= now)
+    }
+
+    /// Whether a message is not settled yet.
+    pub(super) fn is_open(&self, span: u64, index: usize) -> bool {
+        let span = self.spans.get(index_of(span, self.base));
+        span.and_then(|span| span.settled.get(index)).is_some_and(|settled| !settled)
+    }
+
+    /// Whether its messages were popped.
+    pub(super) fn is_popped(&self) -> bool {
+        self.spans.iter().any(|span| !span.hidden.is_empty())
     }
 
     pub(super) fn is(&self, epoch: Epoch) -> bool {

@@ -40,6 +40,7 @@ pub(super) fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> A
         to: QueueOffset::new(span.end),
         frame: if offsets.is_empty() { Bytes::new() } else { Bytes::from_static(&[0; 100]) },
         items: offsets.iter().map(item).collect(),
+        pop: None,
     })
 }
 

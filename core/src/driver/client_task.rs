@@ -154,6 +154,9 @@ impl<R: Runtime> ClientTask<R> {
             for failure in news.failures {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
             }
+            if !news.popped.is_empty() {
+                self.machine.handle(now, Input::Popped(group.clone(), news.popped));
+            }
             for (queue, epoch) in news.ended {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
@@ -199,6 +202,10 @@ impl<R: Runtime> ClientTask<R> {
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
             }
+            Output::Hidden { group, epoch, id, index, until } => {
+                self.with_intake(&group, |intake| intake.hide(epoch, id, index, until));
+            }
+            Output::GiveBack { group, epoch } => self.with_intake(&group, |intake| intake.give_back(epoch)),
             Output::Settle { group, taken } => self.with_intake(&group, |intake| {
                 intake.settle(&taken, crate::dispatch::Outcome::Done);
             }),

@@ -5,13 +5,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use super::inbox::Inbox;
 use super::lock::{Lock, Locks, StdLocks};
 use super::runtime::Clock;
 use crate::config::ConsumerConfig;
 use crate::dispatch::{
-    Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
+    Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, PopNews, Progress, Settled, Taken,
 };
 use crate::ids::{Epoch, MessageQueue};
 use crate::time::Instant;
@@ -22,8 +23,9 @@ pub(super) struct Intake<L: Locks = StdLocks> {
     /// The client task has something to look at.
     dirty: AtomicBool,
     inbox: Inbox<L>,
-    /// Only queues that are consumed in order look at the time.
-    orderly: Option<Arc<dyn Clock>>,
+    orderly: bool,
+    /// Only queues that are consumed in order, or popped, look at the time.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 struct State {
@@ -39,6 +41,7 @@ struct State {
 pub(super) struct News {
     pub(super) progress: Vec<Progress>,
     pub(super) failures: Vec<Failure>,
+    pub(super) popped: Vec<PopNews>,
     pub(super) ended: Vec<(Arc<MessageQueue>, Epoch)>,
     pub(super) events: Vec<DispatchEvent>,
     pub(super) drained: bool,
@@ -48,8 +51,9 @@ impl<L: Locks> Intake<L> {
     pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>, clock: &Arc<dyn Clock>) -> Self {
         let dispatch = Dispatch::new(DispatchConfig::of(config));
         let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
-        let orderly = config.is_orderly().then(|| clock.clone());
-        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, orderly }
+        let orderly = config.is_orderly();
+        let clock = (orderly || config.pop.is_some()).then(|| clock.clone());
+        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, orderly, clock }
     }
 
     /// Takes in a batch and wakes as many takers as it has messages.
@@ -65,7 +69,7 @@ impl<L: Locks> Intake<L> {
     /// The next message; `None` when there will be no more.
     pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let waker = cx.waker().clone();
-        let now = self.orderly.as_ref().map_or(Instant::ZERO, |clock| clock.now());
+        let now = self.clock.as_ref().map_or(Instant::ZERO, |clock| clock.now());
         let (result, urgent) = self.state.with(|state| {
             let place = waiter.take();
             if let Some(place) = place {
@@ -86,7 +90,7 @@ impl<L: Locks> Intake<L> {
                 }
             }
         });
-        if self.orderly.is_some() && result.is_ready() {
+        if self.orderly && result.is_ready() {
             // Whether a handler runs matters when the lock of its queue is lost.
             self.dirty.store(true, Ordering::Release);
         }
@@ -144,6 +148,30 @@ impl<L: Locks> Intake<L> {
         taken
     }
 
+    /// Popped: messages are hidden from others until then.
+    pub(super) fn hide(&self, epoch: Epoch, id: u64, index: Option<usize>, until: Instant) {
+        self.state.with(|state| state.dispatch.hide(epoch, id, index, until));
+    }
+
+    /// Popped: what is not handed out is not any more.
+    pub(super) fn give_back(&self, epoch: Epoch) {
+        let urgent = self.state.with(|state| {
+            state.dispatch.give_back(epoch);
+            state.dispatch.take_urgent()
+        });
+        self.nudge_if(urgent);
+    }
+
+    /// Popped: a handler needs so much time. Whether the message is still ours.
+    pub(super) fn extend(&self, taken: &Taken, time: Duration) -> bool {
+        let (ours, urgent) = self.state.with(|state| {
+            let ours = state.dispatch.extend(taken, time);
+            (ours, state.dispatch.take_urgent())
+        });
+        self.nudge_if(urgent);
+        ours
+    }
+
     pub(super) fn redeliver(&self, taken: &Taken) {
         let (wakers, urgent) = self.state.with(|state| {
             let ours = state.dispatch.redeliver(taken);
@@ -183,6 +211,7 @@ impl<L: Locks> Intake<L> {
         }
         self.state.with(|state| {
             news.progress.extend(core::iter::from_fn(|| state.dispatch.poll_progress()));
+            news.popped.extend(core::iter::from_fn(|| state.dispatch.poll_popped()));
             news.ended.extend(core::iter::from_fn(|| state.dispatch.poll_ended()));
             news.events.extend(core::iter::from_fn(|| state.dispatch.poll_event()));
             news.failures.extend(core::iter::from_fn(|| state.dispatch.poll_failure()).take(failures));

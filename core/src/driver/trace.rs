@@ -32,6 +32,15 @@ pub(super) fn event(event: &ClientEvent) {
             tracing::error!(%group, %queue, %offset, "queue stopped at a record that cannot be passed");
         }
         ClientEvent::Dropped { group, queue, offset } => tracing::warn!(%group, %queue, %offset, "failed, dropped"),
+        ClientEvent::PopUnsupported { group, topic } => {
+            tracing::warn!(%group, %topic, "the broker knows nothing of popping");
+        }
+        ClientEvent::PopExpired { group, queue, offset } => {
+            tracing::warn!(%group, %queue, %offset, "hidden no longer, comes again");
+        }
+        ClientEvent::PopNotSettled { group, queue, offset, why } => {
+            tracing::warn!(%group, %queue, %offset, why = ?clip(why), "popped message not settled");
+        }
         ClientEvent::OffsetsUnreadable { group, path, why } => {
             tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets cannot be read");
         }

@@ -3,6 +3,7 @@
 mod commit;
 mod local;
 mod lock;
+mod pop;
 mod pull;
 mod queue;
 mod reset;
@@ -16,17 +17,18 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub(crate) use local::offset_file;
+pub use pop::PopContext;
 pub use pull::{PullContext, Pulled, decode as decode_pull};
 
 use super::rebalance::{Allocation, Rebalance};
 use super::routes::Routes;
 use super::signal::{Leaving, Signal};
 use super::{ClientEvent, CommandResult, Drained, Output, StartError, StartStep};
-use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
+use crate::config::{ClientConfig, ConsumerConfig, StartFrom, strategy_name};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
+use crate::ids::{BrokerName, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -36,6 +38,7 @@ use crate::wire::subscription::SubscriptionData;
 use commit::{Lane, LastOffsets};
 use local::LocalOffsets;
 use lock::Locks;
+use pop::Pops;
 use queue::Assigned;
 use send_back::SendBack;
 
@@ -53,6 +56,7 @@ pub(crate) struct Consumer {
     stops: Vec<OpId>,
     rebalance: Rebalance,
     queues: BTreeMap<MessageQueue, Assigned>,
+    pops: Pops,
     /// Where queues start that have not been assigned yet.
     start_at: BTreeMap<MessageQueue, QueueOffset>,
     /// Revoked queues whose last offset is being committed.
@@ -140,6 +144,7 @@ impl Consumer {
             stops: Vec::new(),
             rebalance,
             queues: BTreeMap::new(),
+            pops: Pops::default(),
             leaving: BTreeMap::new(),
             locks: Locks::default(),
             local,
@@ -180,6 +185,7 @@ impl Consumer {
         for (queue, assigned) in &mut self.queues {
             assigned.stop(&group, queue, fx);
         }
+        self.stop_pops(fx);
         arm_stop(&group, deadline, fx);
         self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
@@ -303,9 +309,30 @@ impl Consumer {
             return;
         }
         if self.local.is_none() {
-            return self.rebalance.on_due(self.subscriptions.keys(), at.routes.view(), fx);
+            let by_broker = self.config.pop.and_then(|_| strategy_name(&self.config.strategy));
+            return self.rebalance.on_due(self.subscriptions.keys(), by_broker, at.routes.view(), fx);
         }
         for allocation in self.rebalance.all(self.subscriptions.keys(), at.routes.view(), fx) {
+            self.apply(allocation, at, fx);
+        }
+    }
+
+    pub(crate) fn on_assignment(
+        &mut self,
+        topic: &Topic,
+        round: u64,
+        broker: Endpoint,
+        result: Result<Frame, RequestError>,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) {
+        let mut unsupported = false;
+        let allocation = self.rebalance.on_assignment(topic, round, broker, result, &mut unsupported, fx);
+        if unsupported && self.pops.refused(topic) {
+            let group = self.config.group.clone();
+            fx.event(ClientEvent::PopUnsupported { group, topic: topic.clone() });
+        }
+        if let Some(allocation) = allocation {
             self.apply(allocation, at, fx);
         }
     }
@@ -327,7 +354,7 @@ impl Consumer {
     /// How far a queue is settled.
     pub(crate) fn on_progress(&mut self, progress: &Progress, at: Siblings<'_>, fx: &mut Effects) {
         let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
-            return;
+            return self.pops.on_progress(progress);
         };
         if assigned.on_progress(progress, fx) && matches!(self.state, State::Running) {
             self.pull_on(&progress.queue.clone(), at, fx);
@@ -385,9 +412,11 @@ impl Consumer {
                 self.lend_for_good(epoch, fx);
             }
         }
-        if !revoked.is_empty() || !added.is_empty() {
+        let (popped, not_popped) = self.apply_popped(&allocation, fx);
+        if ![&revoked, &added, &popped, &not_popped].iter().all(|queues| queues.is_empty()) {
+            let revoked = [revoked, not_popped].concat();
             let (group, topic) = (self.config.group.clone(), allocation.topic.clone());
-            let (added, members) = (added.clone(), allocation.members);
+            let (added, members) = ([added.as_slice(), &popped].concat(), allocation.members);
             fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members });
             self.share_room(&allocation.topic, at, fx);
         }
@@ -396,6 +425,9 @@ impl Consumer {
                 continue;
             }
             self.locate(queue, at, fx);
+        }
+        for queue in &popped {
+            self.pop_on(queue, at, fx);
         }
         if self.config.needs_locks() {
             self.ask_locks(at, fx);
@@ -409,6 +441,7 @@ impl Consumer {
         if !mutant!(31) {
             self.commit(true, at, fx);
         }
+        self.flush_acks(at, fx);
         self.after_commit(at, fx);
     }
 
@@ -416,6 +449,7 @@ impl Consumer {
     fn after_commit(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if let State::Committing { unsettled } = self.state
             && self.leaving.is_empty()
+            && self.pops.is_settled()
             && !self.local.as_ref().is_some_and(LocalOffsets::is_saving)
             && self.queues.values().all(|assigned| !assigned.is_committing())
         {
@@ -445,6 +479,7 @@ impl Consumer {
             assigned.unpin(fx);
             fx.output(Output::Revoke { group: group.clone(), queue, epoch: assigned.epoch() });
         }
+        self.drop_pops(fx);
         self.drop_locks(fx);
         for id in core::mem::take(&mut self.send_backs).into_keys() {
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
@@ -463,7 +498,8 @@ impl Consumer {
 
     /// Messages handed out and not settled.
     fn outstanding(&self) -> u64 {
-        self.queues.values().fold(0, |sum, assigned| assigned.outstanding().saturating_add(sum))
+        let pulled = self.queues.values().map(Assigned::outstanding);
+        pulled.fold(self.pops.outstanding(), u64::saturating_add)
     }
 }
 

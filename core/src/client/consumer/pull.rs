@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::pop::PopContext;
 use crate::dispatch::{Batch, Content, Item, Poison, PoisonCause};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
@@ -32,6 +33,8 @@ pub struct PullContext {
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
     pub limits: RecordLimits,
+    /// What else a pop is decoded with.
+    pub pop: Option<PopContext>,
 }
 
 /// The answer to a pull.
@@ -43,6 +46,17 @@ pub enum Pulled {
         batch: Arc<Batch>,
         /// The broker id to ask next.
         suggested: i64,
+    },
+    /// Messages were popped, maybe none.
+    Popped {
+        /// The messages.
+        batch: Arc<Batch>,
+        /// When, by the broker's clock, Unix milliseconds; 0 when it does not say.
+        millis: i64,
+        /// How long they are hidden from then on, milliseconds.
+        invisible_millis: i64,
+        /// The wire version of the broker.
+        version: i32,
     },
     /// Nothing new.
     Nothing {
@@ -72,6 +86,9 @@ pub enum Pulled {
 /// Reads the answer to a pull.
 #[must_use]
 pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
+    if let Some(pop) = &context.pop {
+        return super::pop::decode(context, pop, frame);
+    }
     let code = frame.header.code;
     let known = matches!(
         code,
@@ -158,6 +175,7 @@ fn collect(context: &PullContext, frame: Bytes, next: QueueOffset, delta: i64) -
         to: to.max(context.from),
         frame,
         items,
+        pop: None,
     }
 }
 
@@ -259,6 +277,7 @@ mod tests {
             from: QueueOffset::new(10),
             subscription: Arc::new(SubscriptionData::tags("t".into(), "a", UnixMillis(0)).unwrap()),
             limits: RecordLimits { max_records, verify_crc: true },
+            pop: None,
         };
         let fields = PullMessageResponse {
             suggested_broker: 0,

@@ -171,6 +171,9 @@ impl Assigned {
 impl Consumer {
     /// The timer of a queue: goes on where it was.
     pub(crate) fn on_queue_timer(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
+        if self.pops.has(queue, epoch) {
+            return self.on_pop_timer(queue, at, fx);
+        }
         match self.queues.get(queue) {
             Some(assigned) if assigned.epoch == epoch && assigned.phase == Phase::Waiting => {
                 if assigned.settled_to.is_none() {
@@ -192,6 +195,9 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
+        if self.pops.has(queue, epoch) || matches!(result, Ok(Pulled::Popped { .. })) {
+            return self.on_popped(queue, epoch, result, at, fx);
+        }
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
         };
@@ -219,6 +225,8 @@ impl Consumer {
                     self.pull_on(queue, at, fx);
                 }
             }
+            // A pull is answered with no such thing.
+            Ok(Pulled::Popped { .. }) => self.wait(queue, ERROR_PAUSE, fx),
             Ok(Pulled::Nothing { suggested }) => {
                 assigned.suggested = suggested;
                 // A broker holds a pull that finds nothing; one that does not is asked less and less often.
@@ -319,6 +327,7 @@ impl Consumer {
             from: assigned.next,
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(config.pull_batch),
+            pop: None,
         };
         let reply_to = ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch };
         assigned.phase = Phase::Pulling { since: fx.now, from_slave };

@@ -41,6 +41,9 @@ impl Consumer {
     /// A message failed: hand it back.
     pub(crate) fn on_failed(&mut self, failure: Failure, at: Siblings<'_>, fx: &mut Effects) {
         let poison = failure.poison.is_some();
+        let Some(failure) = self.hide_failed(failure, at, fx) else {
+            return;
+        };
         if self.config.is_orderly() && !poison {
             return self.on_failed_in_order(failure, at, fx);
         }
@@ -48,7 +51,8 @@ impl Consumer {
         let queue = failure.taken.batch.queue.clone();
         let item = failure.taken.item().cloned();
         // What cannot be read comes again no better, and out of order.
-        let level = if self.config.is_orderly() { DEAD_LETTER } else { failure.level };
+        let spent = failure.taken.batch.pop.is_some() && !poison;
+        let level = if self.config.is_orderly() || spent { DEAD_LETTER } else { failure.level };
         if mutant!(1) {
             fx.output(Output::Settle { group: self.config.group.clone(), taken: failure.taken.clone() });
         }
@@ -179,6 +183,10 @@ impl Consumer {
     pub(crate) fn on_redeliver(&mut self, id: u64, fx: &mut Effects) {
         if let Some(back) = self.send_backs.remove(&id) {
             let group = self.config.group.clone();
+            if back.failure.taken.batch.pop.is_some() {
+                // It comes again when its time is over.
+                return self.let_expire(&back.failure.taken, fx);
+            }
             fx.output(Output::Redeliver { group, taken: back.failure.taken });
         }
     }
@@ -213,6 +221,9 @@ impl Consumer {
             let group = self.config.group.clone();
             let queue = (*back.failure.taken.batch.queue).clone();
             let offset = back.failure.taken.item().map_or(back.failure.taken.batch.from, |item| item.offset);
+            if back.failure.taken.batch.pop.is_some() {
+                return self.let_expire(&back.failure.taken, fx);
+            }
             fx.event(ClientEvent::QueueStopped { group: group.clone(), queue, offset });
             fx.output(Output::StopQueue { group, taken: back.failure.taken });
         }
@@ -263,6 +274,7 @@ impl Consumer {
         // There is no level for "dead": brokers bury what was redelivered more often than is allowed.
         let most = if failure.level < 0 { most.min(times) } else { most };
         all.remove(name::TRAN_MSG);
+        all.remove(name::POP_CK);
         all.entry(name::RETRY_TOPIC).or_insert_with(|| topic.unwrap_or_else(|| batch.queue.topic.to_string()));
         all.entry(name::ORIGIN_MESSAGE_ID).or_insert_with(|| id.unwrap_or_default());
         let times = if mutant!(28) { times.saturating_sub(1) } else { times };
@@ -293,7 +305,7 @@ impl Consumer {
 }
 
 /// How often a message came before this time.
-fn times_of(failure: &Failure) -> i32 {
+pub(super) fn times_of(failure: &Failure) -> i32 {
     let stored = match failure.taken.item().map(|item| &item.content) {
         Some(Content::Record(record)) => record.reconsume_times,
         Some(Content::Poison(_)) | None => 0,

@@ -18,10 +18,12 @@ use crate::ids::{ClientId, Endpoint, Group, MessageQueue, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::wire::body::ConsumerList;
+use crate::wire::body::{
+    Assignment, Assignments, ConsumerList, MessageMode, MessageModel, QueryAssignment,
+};
 use crate::wire::codes::response;
 use crate::wire::java::java_order;
-use crate::wire::request::{GetConsumerList, Request};
+use crate::wire::request::{GetConsumerList, QueryAssignmentHeader, Request};
 use crate::wire::{Codec, Frame};
 
 /// The rounds of one group.
@@ -45,6 +47,8 @@ pub(crate) struct Rebalance {
 pub(crate) struct Allocation {
     pub(crate) topic: Topic,
     pub(crate) queues: Vec<MessageQueue>,
+    /// Queues that are popped; the number −1 stands for any of the broker's.
+    pub(crate) popped: Vec<MessageQueue>,
     pub(crate) members: usize,
 }
 
@@ -73,7 +77,15 @@ impl Rebalance {
     }
 
     /// Starts a round, unless one is under way or the last began less than [`PAUSE`] ago: then soon.
-    pub(crate) fn on_due<'t>(&mut self, topics: impl Iterator<Item = &'t Topic>, view: &RouteView, fx: &mut Effects) {
+    ///
+    /// `by_broker` is the name of the strategy when brokers share out the queues.
+    pub(crate) fn on_due<'t>(
+        &mut self,
+        topics: impl Iterator<Item = &'t Topic>,
+        by_broker: Option<&'static str>,
+        view: &RouteView,
+        fx: &mut Effects,
+    ) {
         if !self.open.is_empty() {
             self.again = true;
             return;
@@ -91,10 +103,10 @@ impl Rebalance {
         for topic in topics {
             match self.broker_of(topic, view, fx) {
                 Some(endpoint) => {
-                    let frame = GetConsumerList { group: self.group.clone() }.encode(self.codec, Bytes::new());
-                    let reply_to =
-                        ReplyTo::Members { group: self.group.clone(), topic: topic.clone(), round: self.round };
-                    fx.request(endpoint, frame, self.timeout, reply_to);
+                    match by_broker {
+                        Some(strategy) => self.ask_assignment(topic, strategy, endpoint, fx),
+                        None => self.ask_members(topic, endpoint, fx),
+                    }
                     self.open.insert(topic.clone());
                 }
                 None => {
@@ -103,6 +115,72 @@ impl Rebalance {
                 }
             }
         }
+    }
+
+    fn ask_members(&self, topic: &Topic, broker: Endpoint, fx: &mut Effects) {
+        let frame = GetConsumerList { group: self.group.clone() }.encode(self.codec, Bytes::new());
+        let reply_to = ReplyTo::Members { group: self.group.clone(), topic: topic.clone(), round: self.round };
+        fx.request(broker, frame, self.timeout, reply_to);
+    }
+
+    fn ask_assignment(&self, topic: &Topic, strategy: &str, broker: Endpoint, fx: &mut Effects) {
+        let body = QueryAssignment {
+            client_id: self.me.clone(),
+            group: self.group.clone(),
+            message_model: MessageModel::Clustering,
+            strategy_name: strategy.into(),
+            topic: topic.clone(),
+        };
+        let frame = QueryAssignmentHeader {}.encode(self.codec, body.encode().into());
+        let (group, topic, round) = (self.group.clone(), topic.clone(), self.round);
+        let reply_to = ReplyTo::Assignment { group, topic, round, broker: broker.clone() };
+        fx.request(broker, frame, self.timeout, reply_to);
+    }
+
+    /// The queues that the broker gave us, of one topic. One that knows no such request is asked for the members
+    /// instead, and `unsupported` says so; `None` when nothing changes.
+    pub(crate) fn on_assignment(
+        &mut self,
+        topic: &Topic,
+        round: u64,
+        broker: Endpoint,
+        result: Result<Frame, RequestError>,
+        unsupported: &mut bool,
+        fx: &mut Effects,
+    ) -> Option<Allocation> {
+        if round != self.round || !self.open.contains(topic) {
+            return None;
+        }
+        let assigned = match result {
+            Ok(frame) if frame.header.code == response::REQUEST_CODE_NOT_SUPPORTED => {
+                *unsupported = true;
+                self.ask_members(topic, broker, fx);
+                return None;
+            }
+            Ok(frame) if frame.header.code == response::SUCCESS => {
+                Assignments::decode(&frame.body).ok().and_then(|assigned| assigned.queues)
+            }
+            Ok(_) | Err(_) => None,
+        };
+        self.open.remove(topic);
+        if assigned.is_none() {
+            self.unbalanced(fx);
+        }
+        self.end_of_round(fx);
+        let mut allocation =
+            Allocation { topic: topic.clone(), queues: Vec::new(), popped: Vec::new(), members: 0 };
+        for Assignment { message_queue, mode } in assigned?.into_iter().filter(|one| one.message_queue.topic == *topic) {
+            match mode {
+                MessageMode::Pop => allocation.popped.push(message_queue),
+                MessageMode::Pull if message_queue.id >= 0 => allocation.queues.push(message_queue),
+                MessageMode::Pull => {}
+            }
+        }
+        for queues in [&mut allocation.queues, &mut allocation.popped] {
+            queues.sort();
+            queues.dedup();
+        }
+        Some(allocation)
     }
 
     /// In broadcasting every queue is every member's, and nobody is asked.
@@ -120,7 +198,7 @@ impl Rebalance {
                 fx.raise(Signal::RefreshRoute(topic.clone()));
                 fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), fx.now.after(NO_ROUTE_PAUSE));
             } else {
-                all.push(Allocation { topic: topic.clone(), queues, members: 1 });
+                all.push(Allocation { topic: topic.clone(), queues, popped: Vec::new(), members: 1 });
             }
         }
         all
@@ -160,7 +238,7 @@ impl Rebalance {
         members.sort_by(|a, b| java_order(a.as_str(), b.as_str()));
         members.dedup();
         if mutant!(32) && members.len() > 1 {
-            return Some(Allocation { topic: topic.clone(), queues: queues.to_vec(), members: members.len() });
+            return Some(Allocation { topic: topic.clone(), queues: queues.to_vec(), popped: Vec::new(), members: members.len() });
         }
         match strategy::allocate(&self.strategy, &self.me, queues, &members) {
             Ok(mut queues) => {
@@ -168,7 +246,7 @@ impl Rebalance {
                 queues.retain(|queue| queue.topic == *topic);
                 queues.sort();
                 queues.dedup();
-                Some(Allocation { topic: topic.clone(), queues, members: members.len() })
+                Some(Allocation { topic: topic.clone(), queues, popped: Vec::new(), members: members.len() })
             }
             Err(why) => {
                 self.unbalanced(fx);

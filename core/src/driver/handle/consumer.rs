@@ -127,6 +127,41 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Lets brokers share out the queues, and tell this group to pop: see [`PushConsumerBuilder::pop_invisible`] and
+    /// [`Admin::set_request_mode`](super::Admin::set_request_mode). Then a broker gives the messages of all its queues to
+    /// whichever member asks, and hides them from the others for a while. A group that is told to pull, or whose broker
+    /// knows nothing of popping, pulls.
+    ///
+    /// Every member of the group must do so, with the same strategy: averagely, or by circle. `start_from` a time means
+    /// from the end.
+    #[must_use]
+    pub fn pop(mut self) -> Self {
+        self.config.pop.get_or_insert_default();
+        self
+    }
+
+    /// The same, and how long popped messages are hidden, 5 s to 300 s. This is renewed while a handler runs; it is how
+    /// long what a dead process had waits for another one. Default: 60 s.
+    #[must_use]
+    pub fn pop_invisible(mut self, time: Duration) -> Self {
+        self.config.pop.get_or_insert_default().invisible = time;
+        self
+    }
+
+    /// The same, and the messages asked for in one pop, 32 at most. Default: 32.
+    #[must_use]
+    pub fn pop_batch(mut self, messages: u32) -> Self {
+        self.config.pop.get_or_insert_default().batch = messages;
+        self
+    }
+
+    /// The same, and the messages of a queue that are not acknowledged, above which it is not popped. Default: 96.
+    #[must_use]
+    pub fn pop_threshold(mut self, messages: u32) -> Self {
+        self.config.pop.get_or_insert_default().threshold = messages;
+        self
+    }
+
     /// Redeliveries of a message before it goes to the dead-letter queue. Default: 16, orderly without end.
     #[must_use]
     pub const fn max_reconsume(mut self, times: u32) -> Self {

@@ -66,8 +66,9 @@ impl Delivery {
         self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
     }
 
-    /// Failed: in an orderly group its queue waits so long, 10 ms to 30 s, and then it comes again. Else the same as
-    /// [`Delivery::retry`]: brokers know only the delays of [`DelayLevel`].
+    /// Failed: in an orderly group its queue waits so long, 10 ms to 30 s, and then it comes again. A popped message comes
+    /// again after so long, up to 2 h, and a few seconds. Else the same as [`Delivery::retry`]: brokers know only the
+    /// delays of [`DelayLevel`].
     pub fn suspend(mut self, pause: Duration) {
         self.settle(Outcome::Suspended { pause });
     }
@@ -86,6 +87,15 @@ impl Delivery {
     #[must_use]
     pub const fn poison(&self) -> Option<&PoisonCause> {
         self.message.poison.as_ref()
+    }
+
+    /// The handler needs so much time from now on, 5 s to 2 h: nobody else gets the message before, even if this process
+    /// stands still. Without it the message is kept from others as long as this client lives, and a little longer.
+    ///
+    /// `false` when it is not ours any more, or was not popped: then there is nothing to be extended.
+    #[allow(clippy::must_use_candidate, reason = "whether it is still ours shows when it is settled")]
+    pub fn extend(&self, time: Duration) -> bool {
+        self.message.taken.batch.pop.is_some() && self.intake.extend(&self.message.taken, time)
     }
 
     fn settle(&mut self, outcome: Outcome) -> Settled {
@@ -198,7 +208,7 @@ impl ReceivedMessage {
     /// The queue it was pulled from.
     #[must_use]
     pub fn queue(&self) -> &MessageQueue {
-        &self.taken.batch.queue
+        self.taken.queue()
     }
 
     /// Its position there.
