@@ -4,8 +4,8 @@ pub use super::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
     ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
 };
-pub use crate::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
-pub use crate::config::{Allocate, MachineRoomResolver, StartFrom, Strategy};
+pub use crate::client::{ClientEvent, Drained, FilterRefusal, StartError, StartReason, StartStep, SubscribeError};
+pub use crate::config::{Allocate, Filter, MachineRoomResolver, StartFrom, Strategy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};

@@ -20,6 +20,7 @@ mod routes;
 mod send_backs;
 mod shutdowns;
 mod starts;
+mod subscriptions;
 
 use alloc::string::ToString;
 use core::net::SocketAddr;

@@ -14,7 +14,10 @@ pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
     UpdateConsumerOffset,
 };
-pub use group::{GetConsumerList, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, UnlockBatchMq, UnregisterClient};
+pub use group::{
+    CheckClientConfig, GetConsumerList, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, UnlockBatchMq,
+    UnregisterClient,
+};
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};
 
