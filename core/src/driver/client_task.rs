@@ -196,6 +196,9 @@ impl<R: Runtime> ClientTask<R> {
                 self.intakes.insert(config.group.clone(), intake);
             }
             Output::Deliver { group, batch } => self.with_intake(&group, |intake| intake.deliver(batch)),
+            Output::TellLow { group, epoch, messages, bytes } => {
+                self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
+            }
             Output::Settle { group, taken } => self.with_intake(&group, |intake| {
                 intake.settle(&taken, crate::dispatch::Outcome::Done);
             }),
