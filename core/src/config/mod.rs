@@ -6,6 +6,7 @@ mod filter;
 mod host;
 mod link;
 mod producer;
+mod server;
 mod strategy;
 
 use alloc::string::String;
@@ -17,6 +18,7 @@ pub use filter::Filter;
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
+pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
 
 use crate::ids::{Group, Topic};
