@@ -34,6 +34,8 @@ pub(crate) enum TimerKey {
     Acks(Group),
     /// Popped messages of a group are to be hidden for longer.
     Renew(Group),
+    /// A broker is asked again whether it can filter, or has taken long enough.
+    Filters(Group),
     /// Starting a group has taken long enough.
     StartDeadline(Group),
     /// The drain of a stopping group has taken long enough.

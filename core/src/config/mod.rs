@@ -2,6 +2,7 @@
 
 mod client;
 mod consumer;
+mod filter;
 mod host;
 mod link;
 mod pop;
@@ -14,6 +15,7 @@ use alloc::string::String;
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
+pub use filter::Filter;
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use pop::PopConfig;
@@ -55,7 +57,9 @@ pub enum ConfigError {
     #[error("brokers share out the queues of a group that pops: averagely, or by circle")]
     PopStrategy,
     /// A filter expression cannot be parsed.
-    #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
+    #[error(
+        "subscription of topic {topic}: '{expression}' is no expression such as \"*\", \"a || b\" or, in SQL, \"a > 3\""
+    )]
     Expression {
         /// The topic.
         topic: Topic,

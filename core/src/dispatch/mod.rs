@@ -416,7 +416,9 @@ impl Dispatch {
             Outcome::Done | Outcome::Committed => None,
             Outcome::Failed { .. } if config.drop_failed && !config.orderly => None,
             Outcome::Failed { level } => Some(Failure::new(taken.clone(), level)),
-            Outcome::Suspended { .. } if !config.orderly && taken.batch.pop.is_none() => return self.settle(taken, Outcome::Failed { level: 0 }),
+            Outcome::Suspended { .. } if !config.orderly && taken.batch.pop.is_none() => {
+                return self.settle(taken, Outcome::Failed { level: 0 });
+            }
             Outcome::RolledBack if config.auto_commit => return self.settle(taken, Outcome::Failed { level: 0 }),
             Outcome::Suspended { pause } => Some(Failure { pause: Some(pause), ..Failure::new(taken.clone(), 0) }),
             Outcome::RolledBack => {

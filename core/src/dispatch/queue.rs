@@ -110,7 +110,13 @@ impl Queue {
         }
         self.unsettled = self.unsettled.saturating_add(wide(open));
         let hidden = if batch.pop.is_some() { alloc::vec![Instant::FAR; open] } else { Vec::new() };
-        self.spans.push_back(Span { batch: keep.then_some(batch), to, settled: alloc::vec![false; open], open, hidden });
+        self.spans.push_back(Span {
+            batch: keep.then_some(batch),
+            to,
+            settled: alloc::vec![false; open],
+            open,
+            hidden,
+        });
         self.trim();
     }
 
@@ -307,7 +313,8 @@ impl Queue {
 
     /// Popped: until when the messages of a pop are hidden.
     pub(super) fn hidden_of(&mut self, id: u64) -> Option<&mut Vec<Instant>> {
-        let of_pop = |span: &&mut Span| span.batch.as_ref().and_then(|batch| batch.pop.as_ref()).is_some_and(|pop| pop.id == id);
+        let of_pop =
+            |span: &&mut Span| span.batch.as_ref().and_then(|batch| batch.pop.as_ref()).is_some_and(|pop| pop.id == id);
         self.spans.iter_mut().find(of_pop).map(|span| &mut span.hidden)
     }
 

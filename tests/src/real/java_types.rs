@@ -138,6 +138,9 @@ pub struct ConsumerSpec {
     /// Time between two heartbeats; Java's 30 s if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u32>,
+    /// Whether members share out the queues, or brokers, which may tell them to pop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_rebalance: Option<bool>,
     /// Consume queue by queue in order.
     pub orderly: bool,
     /// Every member gets every message.

@@ -22,6 +22,7 @@ mod names;
 mod offsets;
 mod orderly;
 mod owned;
+mod pop;
 mod restart;
 mod runtimes;
 mod slow;
@@ -126,6 +127,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
             L::block_on(orderly::failures::<L>(world));
         }),
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
+        job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));

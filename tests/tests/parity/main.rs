@@ -35,19 +35,19 @@ use lab::{Lab, Side};
 #[test]
 fn v5_parity() -> Result<(), RealError> {
     let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::default() };
-    parity(V5, model, known::V5, (cells::alone(), cells::together()))
+    parity(V5, model, known::V5, (cells::alone(), cells::together(), cells::filtering()))
 }
 
 #[test]
 fn v5_parity_of_popping() -> Result<(), RealError> {
-    parity(V5, BrokerConfig::default(), known::V5, (Vec::new(), cells::popping()))
+    parity(V5, BrokerConfig::default(), known::V5, (Vec::new(), cells::popping(), Vec::new()))
 }
 
 #[test]
 fn v4_parity() -> Result<(), RealError> {
     let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::v4_9_7() };
     let together = cells::together().into_iter().chain(cells::popping());
-    parity(V4, model, known::V4, (cells::alone(), together.collect()))
+    parity(V4, model, known::V4, (cells::alone(), together.collect(), cells::filtering()))
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn parity(
     version: &str,
     model: BrokerConfig,
     known: &[Known],
-    (alone, together): (Vec<Cell>, Vec<Cell>),
+    (alone, together, filtering): (Vec<Cell>, Vec<Cell>, Vec<Cell>),
 ) -> Result<(), RealError> {
     if !real::available()? {
         return Ok(());
@@ -101,9 +101,13 @@ fn parity(
     let wanted = |cell: &&Cell| only.as_ref().is_none_or(|text| cell.to_string().contains(text));
     let (alone, together): (Vec<_>, Vec<_>) =
         (alone.iter().filter(wanted).collect(), together.iter().filter(wanted).collect());
+    let filtering: Vec<_> = filtering.iter().filter(wanted).collect();
     let mut failures = run(&alone, 1, model, real, known);
     failures.extend(run(&together, AT_ONCE, model, real, known));
-    let count = alone.len() + together.len();
+    broker.set_broker_config("enablePropertyFilter", "true")?;
+    models.with(|cluster| cluster.broker_mut(0).set_property_filter(true));
+    failures.extend(run(&filtering, AT_ONCE, model, real, known));
+    let count = alone.len() + together.len() + filtering.len();
     eprintln!("{version}: {count} cells in {:.1?}", begun.elapsed());
     if only.is_none() {
         let cells: BTreeSet<_> = all_cells().iter().map(|cell| (cell.code, cell.situation)).collect();
@@ -117,7 +121,7 @@ fn parity(
 }
 
 fn all_cells() -> Vec<Cell> {
-    cells::alone().into_iter().chain(cells::together()).chain(cells::popping()).collect()
+    cells::alone().into_iter().chain(cells::together()).chain(cells::filtering()).chain(cells::popping()).collect()
 }
 
 fn models(config: BrokerConfig) -> EmbeddedCluster {
@@ -194,7 +198,7 @@ fn play(cell: &Cell, side: Side) -> Result<Transcript, String> {
 }
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-/// As the models are: no filters by property, no timer wheel, no transactions. A machine that is busy is no reason to
+/// As the models are: no filters by property until they are switched on, no timer wheel, no transactions. A machine that is busy is no reason to
 /// refuse messages.
 const BROKER_CONF: [(&str, &str); 5] = [
     ("enablePropertyFilter", "false"),

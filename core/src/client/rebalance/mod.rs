@@ -18,9 +18,7 @@ use crate::ids::{ClientId, Endpoint, Group, MessageQueue, Topic};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
-use crate::wire::body::{
-    Assignment, Assignments, ConsumerList, MessageMode, MessageModel, QueryAssignment,
-};
+use crate::wire::body::{Assignment, Assignments, ConsumerList, MessageMode, MessageModel, QueryAssignment};
 use crate::wire::codes::response;
 use crate::wire::java::java_order;
 use crate::wire::request::{GetConsumerList, QueryAssignmentHeader, Request};
@@ -167,9 +165,9 @@ impl Rebalance {
             self.unbalanced(fx);
         }
         self.end_of_round(fx);
-        let mut allocation =
-            Allocation { topic: topic.clone(), queues: Vec::new(), popped: Vec::new(), members: 0 };
-        for Assignment { message_queue, mode } in assigned?.into_iter().filter(|one| one.message_queue.topic == *topic) {
+        let mut allocation = Allocation { topic: topic.clone(), queues: Vec::new(), popped: Vec::new(), members: 0 };
+        for Assignment { message_queue, mode } in assigned?.into_iter().filter(|one| one.message_queue.topic == *topic)
+        {
             match mode {
                 MessageMode::Pop => allocation.popped.push(message_queue),
                 MessageMode::Pull if message_queue.id >= 0 => allocation.queues.push(message_queue),
@@ -238,7 +236,12 @@ impl Rebalance {
         members.sort_by(|a, b| java_order(a.as_str(), b.as_str()));
         members.dedup();
         if mutant!(32) && members.len() > 1 {
-            return Some(Allocation { topic: topic.clone(), queues: queues.to_vec(), popped: Vec::new(), members: members.len() });
+            return Some(Allocation {
+                topic: topic.clone(),
+                queues: queues.to_vec(),
+                popped: Vec::new(),
+                members: members.len(),
+            });
         }
         match strategy::allocate(&self.strategy, &self.me, queues, &members) {
             Ok(mut queues) => {

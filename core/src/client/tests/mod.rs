@@ -13,6 +13,7 @@ mod links;
 mod locks;
 mod names;
 mod order;
+mod pops;
 mod pulls;
 mod random;
 mod rebalances;
@@ -21,6 +22,7 @@ mod send_backs;
 mod servers;
 mod shutdowns;
 mod starts;
+mod subscriptions;
 
 use alloc::string::ToString;
 use core::net::SocketAddr;
@@ -233,6 +235,10 @@ impl World {
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.dispatch(&group, |dispatch| dispatch.tell_low(epoch, messages, bytes));
             }
+            Output::Hidden { group, epoch, id, index, until } => {
+                self.dispatch(&group, |dispatch| dispatch.hide(epoch, id, index, until));
+            }
+            Output::GiveBack { group, epoch } => self.dispatch(&group, |dispatch| dispatch.give_back(epoch)),
             Output::Settle { group, taken } => self.dispatch(&group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);
             }),
@@ -270,6 +276,9 @@ impl World {
         for group in groups {
             while let Some(progress) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_progress) {
                 self.input(Input::Progress(group.clone(), progress));
+            }
+            while let Some(news) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_popped) {
+                self.input(Input::Popped(group.clone(), alloc::vec![news]));
             }
             while let Some((queue, epoch)) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_ended) {
                 self.input(Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });

@@ -58,6 +58,7 @@ fn batch(offsets: Range<u64>) -> Arc<Batch> {
         to: QueueOffset::new(offsets.end),
         frame: bytes::Bytes::new(),
         items: offsets.map(item).collect(),
+        pop: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod delay;
+mod filters;
 mod locks;
 mod offsets;
 mod pop;
@@ -23,6 +24,7 @@ use rocketmq_core::wire::{Frame, Header};
 pub(crate) use self::clients::Client;
 use self::clients::Clients;
 use self::delay::Delays;
+use self::filters::Filters;
 use self::locks::Locks;
 use self::offsets::Offsets;
 pub(crate) use self::pop::Routes;
@@ -45,6 +47,7 @@ pub struct Broker {
     delays: Delays,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
+    filters: Filters,
     locks: Locks,
     holds: Holds,
     pops: Pops,
@@ -93,6 +96,7 @@ impl Broker {
             delays: Delays::new(cfg.delay_levels.len()),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
+            filters: Filters::default(),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
             pops: Pops::default(),
@@ -257,7 +261,7 @@ impl Broker {
         if !draft.is_visible() {
             return Ok(appended);
         }
-        self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
+        self.holds.arrived(draft, appended.tags_code);
         self.pops.arrived(&draft.topic, draft.queue_id);
         Ok(appended)
     }

@@ -1,5 +1,6 @@
 //! The scripts: one for each request in each situation.
 
+mod filters;
 mod frames;
 mod locks;
 mod members;
@@ -65,6 +66,11 @@ pub(crate) fn together() -> Vec<Cell> {
 /// Those about popping, for which a broker needs its timer wheel.
 pub(crate) fn popping() -> Vec<Cell> {
     pops::hidden().into_iter().chain(pops::cells()).collect()
+}
+
+/// Those that run on brokers that filter by properties.
+pub(crate) fn filtering() -> Vec<Cell> {
+    filters::cells()
 }
 
 fn cell(code: i32, situation: &'static str, script: fn(&mut Lab)) -> Cell {

@@ -71,9 +71,9 @@ impl Consumer {
             };
             let batches = self.pops.brokers.get(&broker).is_some_and(|known| known.batches);
             let alone = |ticket: &Ticket| {
-                let far = self.handle_of(*ticket).is_none_or(|handle| {
-                    handle.offset.get().saturating_sub(handle.start.get()) >= BatchAck::SPAN
-                });
+                let far = self
+                    .handle_of(*ticket)
+                    .is_none_or(|handle| handle.offset.get().saturating_sub(handle.start.get()) >= BatchAck::SPAN);
                 far || !batches || self.pops.acks.alone.contains(ticket)
             };
             let (mut alone, together): (Vec<Ticket>, Vec<Ticket>) = tickets.into_iter().partition(alone);

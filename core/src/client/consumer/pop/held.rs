@@ -149,7 +149,9 @@ impl Held {
             (other.topic, other.queue_id, other.offset) == (one.handle.topic, one.handle.queue_id, one.handle.offset)
         };
         let others = self.messages.iter().enumerate().filter(|(other, _)| *other != index);
-        others.into_iter().any(|(_, other)| same(&other.handle) && matches!(other.stage, Stage::Held | Stage::Changing(_)))
+        others
+            .into_iter()
+            .any(|(_, other)| same(&other.handle) && matches!(other.stage, Stage::Held | Stage::Changing(_)))
     }
 
     /// When the next of its messages is to be hidden for longer.
@@ -258,9 +260,9 @@ impl Consumer {
 
     /// Hides a message for so long from now on; `part` when it is no longer ours then.
     pub(super) fn hide(&mut self, ticket: Ticket, time: Duration, part: bool, at: Siblings<'_>, fx: &mut Effects) {
-        let Some((topic, handle)) = self.pops.held.get(&ticket.0).and_then(|held| {
-            Some((held.topic().clone(), held.handle(ticket.1)?.clone()))
-        }) else {
+        let Some((topic, handle)) =
+            self.pops.held.get(&ticket.0).and_then(|held| Some((held.topic().clone(), held.handle(ticket.1)?.clone())))
+        else {
             return;
         };
         let then = if part { Then::LetGo } else { Then::Hold };
@@ -478,8 +480,7 @@ fn renew_at(from: Instant, until: Instant) -> Instant {
 
 /// How long a message that failed waits: what its handler asked for, else more each time.
 fn delay(level: i32, times: i32) -> Duration {
-    let (table, at): (&[u64], i32) =
-        if level > 0 { (&LEVELS, level.saturating_sub(1)) } else { (&POP_DELAYS, times) };
+    let (table, at): (&[u64], i32) = if level > 0 { (&LEVELS, level.saturating_sub(1)) } else { (&POP_DELAYS, times) };
     let last = table.last().copied().unwrap_or(0);
     let seconds = usize::try_from(at).ok().and_then(|at| table.get(at)).copied().unwrap_or(last);
     Duration::from_secs(seconds)

@@ -169,6 +169,12 @@ impl Consumer {
         self.let_go_of_queue(queue, fx);
     }
 
+    /// A topic is no longer wanted; gives the queues that were popped.
+    pub(super) fn stop_popping_topic(&mut self, topic: &Topic, fx: &mut Effects) -> Vec<MessageQueue> {
+        let none = Allocation { topic: topic.clone(), queues: Vec::new(), popped: Vec::new(), members: 0 };
+        self.apply_popped(&none, fx).1
+    }
+
     /// The consumer stops.
     pub(super) fn stop_pops(&mut self, fx: &mut Effects) {
         let queues: Vec<_> = self.pops.queues.keys().cloned().collect();
@@ -213,6 +219,7 @@ impl Consumer {
 
     /// Pops, unless enough is not acknowledged.
     pub(super) fn pop_on(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let filterable = self.is_filterable(queue, at, fx);
         let (config, now) = (&self.config, fx.now);
         let (Some(pop), Some(popping)) = (config.pop, self.pops.queues.get_mut(queue)) else {
             return;
@@ -233,6 +240,9 @@ impl Consumer {
             fx.raise(Signal::RefreshRoute(queue.topic.clone()));
             return self.pop_later(queue, NO_BROKER_PAUSE, fx);
         };
+        if !filterable {
+            return self.pop_later(queue, NO_FILTER_PAUSE, fx);
+        }
         let clock = self.pops.brokers.get(&queue.broker).and_then(|known| known.clock);
         // A broker refuses what was asked too long ago by its own clock, and may hold what was asked in the future for
         // as long. Which clock that is we know from earlier answers; else, what is not held tells.
@@ -259,15 +269,17 @@ impl Consumer {
             attempt_id: None,
             broker: Some(queue.broker.clone()),
         };
+        let id = fx.fresh_id();
         let context = PullContext {
             queue: popping.queue.clone(),
             epoch: popping.epoch,
             from: QueueOffset::ZERO,
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(pop.batch),
-            pop: Some(PopContext { id: fx.fresh_id(), group: config.group.clone() }),
+            pop: Some(PopContext { id, group: config.group.clone() }),
         };
-        let reply_to = ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: popping.epoch };
+        let reply_to =
+            ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: popping.epoch, asked: id };
         popping.phase = Phase::Popping(now);
         let frame = request.encode(self.client.codec, Bytes::new());
         fx.request_by(to, frame, now.after(POP_TIMEOUT), reply_to, Some(Arc::new(context)));
@@ -414,6 +426,8 @@ const POP_TIMEOUT: Duration = Duration::from_secs(25);
 const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
 /// Until the broker of a queue may be known.
 const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
+/// Until a broker may know the expression.
+const NO_FILTER_PAUSE: Duration = Duration::from_secs(1);
 /// When the broker holds too many pops. Java: 1 s.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// After an error. Java `pullTimeDelayMillsWhenException`.

@@ -160,6 +160,9 @@ final class Clients {
         }
         client.setConsumeFromWhere("FIRST".equals(a.getString("from"))
             ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET : ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET);
+        if (a.getBoolean("client_rebalance") != null) {
+            client.setClientRebalance(a.getBoolean("client_rebalance"));
+        }
         if (a.getInteger("max_reconsume") != null) {
             client.setMaxReconsumeTimes(a.getInteger("max_reconsume"));
         }

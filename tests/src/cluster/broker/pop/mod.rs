@@ -20,7 +20,8 @@ use rocketmq_core::wire::codes::response;
 use rocketmq_core::wire::pop::{PopHandle, PopTopic};
 use rocketmq_core::wire::request::{Fields, PopMessage};
 
-use super::pull::{Tags, parse_tags, wants};
+use super::filters::Wanted;
+use super::pull::parse_tags;
 use super::{Answer, Broker, Call, FAQ};
 use crate::cluster::message::Draft;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
@@ -59,7 +60,7 @@ struct Checkpoint {
 struct Hold {
     to: ReplyTo,
     pop: PopMessage,
-    tags: Tags,
+    wanted: Wanted,
     until: Instant,
 }
 
@@ -125,19 +126,20 @@ impl Broker {
             return Ok(Some(error));
         }
         let expression = pop.expression.as_deref().filter(|text| !text.is_empty());
-        let tags = match (pop.expression_type.as_deref(), parse_tags(expression)) {
-            (_, Err(_)) => {
-                let error = "parse the consumer's subscription failed";
-                return Ok(Some(nothing(response::SUBSCRIPTION_PARSE_FAILED).remark(error)));
-            }
-            (None | Some("" | "TAG"), Ok(tags)) => tags,
-            // As if no message matched, where filters by property are off.
-            (Some(_), Ok(_)) => Some(Arc::default()),
+        let wanted = match pop.expression_type.as_deref() {
+            None | Some("" | "TAG") => parse_tags(expression),
+            Some("SQL92") if self.cfg.property_filter => Ok(Wanted::sql(expression.unwrap_or_default())),
+            // As if no message matched.
+            Some(_) => Ok(Wanted::Tags(Arc::default())),
+        };
+        let Ok(wanted) = wanted else {
+            let error = "parse the consumer's subscription failed";
+            return Ok(Some(nothing(response::SUBSCRIPTION_PARSE_FAILED).remark(error)));
         };
         // What is left of the time to wait.
         let wait = Duration::from_millis(u64::try_from(pop.poll_millis.min(-late)).unwrap_or(0));
         let until = call.now.after(wait);
-        self.pop(call.now, call.wall, Hold { to: call.to, pop, tags, until });
+        self.pop(call.now, call.wall, Hold { to: call.to, pop, wanted, until });
         Ok(None)
     }
 
@@ -236,13 +238,13 @@ impl Broker {
             None if pop.init_mode == PopMessage::FROM_FIRST || kind != PopTopic::Normal || min == 0 => min,
             None => (max - 1).max(0),
         };
-        let wanted = usize::try_from(pop.max_messages).unwrap_or(0);
+        let most = usize::try_from(pop.max_messages).unwrap_or(0);
         let (mut next, mut taken) = (start, Vec::new());
         for entry in queue.from(start) {
-            if found.records.len() >= wanted {
+            if found.records.len() >= most {
                 break;
             }
-            if wants(&hold.tags, entry.tags_code) {
+            if hold.wanted.stored(entry, &self.store) {
                 let offset = next;
                 let handle = PopHandle {
                     start: QueueOffset::from_wire(start).unwrap_or_default(),
