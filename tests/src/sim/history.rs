@@ -27,6 +27,8 @@ pub struct Setup {
     pub steady: bool,
     /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
     pub old_brokers: bool,
+    /// Bytes that a member may have in hand, if that is little.
+    pub cache_bytes: Option<u64>,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }
@@ -44,6 +46,8 @@ pub struct GroupSetup {
     pub tags: Vec<&'static str>,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
+    /// The same of a topic, to be shared by the queues of a member.
+    pub topic_messages: Option<u32>,
     /// Messages of one pull.
     pub pull_batch: u32,
     /// Redeliveries before a message is dead.
@@ -78,6 +82,7 @@ impl Default for GroupSetup {
             topic: "t0".into(),
             tags: Vec::new(),
             queue_messages: 1_000,
+            topic_messages: None,
             pull_batch: 32,
             max_reconsume: 16,
             orderly: false,
@@ -121,6 +126,8 @@ pub struct Copy {
     pub unique: Arc<str>,
     /// Its tag.
     pub tag: Arc<str>,
+    /// How many bytes it has at least.
+    pub bytes: u64,
     /// Whether body, tag, keys and properties are those that were sent.
     pub intact: bool,
     /// How often it was handed back.
@@ -433,6 +440,8 @@ pub enum What {
         queue: Queue,
         /// The offset asked for.
         offset: i64,
+        /// When the client wrote it.
+        written: Instant,
     },
     /// A client says that a pull failed.
     PullFailed {

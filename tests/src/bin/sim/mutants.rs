@@ -197,5 +197,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 41, what: "requests that are not supported are told what the client is", by: &["X4"] },
     Mutant { number: 42, what: "bytes that cannot be read end every link", by: &["X2"] },
     Mutant { number: 43, what: "a message that failed lets the next of its queue pass", by: &["O4", "O3"] },
+    Mutant { number: 80, what: "each queue may have in hand what its topic may", by: &["F1"] },
+    Mutant { number: 81, what: "the cache of a client is not bounded", by: &["F4"] },
     Mutant { number: 45, what: "only offsets that moved are committed", by: &["Q1"] },
 ];
