@@ -23,7 +23,7 @@ mod workers;
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, Producer, ProducerBuilder,
-    PushConsumer, PushConsumerBuilder, ReceivedMessage,
+    PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -18,6 +18,7 @@ mod random;
 mod rebalances;
 mod routes;
 mod send_backs;
+mod servers;
 mod shutdowns;
 mod starts;
 
@@ -30,14 +31,16 @@ use super::*;
 use crate::dispatch::{Dispatch, DispatchConfig, Outcome, Settled, Taken};
 use crate::error::IoFailure;
 use crate::error::{IoKind, Sent};
-use crate::ids::{BrokerName, ClientId, Opaque};
+use crate::ids::{BrokerName, ClientId, ConnId, Opaque};
 use crate::ids::{Endpoint, QueueOffset, Topic};
 use crate::wire::body::{BrokerData, ConsumerList, JsonForm, LockQueues, LockedQueues, Perm, QueueData, TopicRoute};
+use crate::wire::codes::{request, response};
 use crate::wire::frame;
 use crate::wire::frame::EncodedFrame;
-use crate::wire::header::{ExtWriter, HeaderLimits};
+use crate::wire::header::{ExtWriter, HeaderLimits, Preamble};
 use crate::wire::message::{RecordVersion, StoredMessage, SysFlags, encode_record};
-use crate::wire::request::PullMessageResponse;
+use crate::wire::request::{Fields, PullMessageResponse};
+use crate::wire::{Codec, Frame};
 use alloc::string::String;
 
 const ME: &str = "10.0.0.1@me";

@@ -6,7 +6,7 @@ mod consumer;
 mod delivery;
 mod producer;
 
-pub use admin::{Admin, AdminError};
+pub use admin::{Admin, AdminError, ResetTo};
 pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
