@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::ClientEvent;
 use super::consumer::{PullContext, Pulled, decode_pull};
 use super::signal::LinkRequest;
+use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::ConsumerConfig;
 use crate::dispatch::{Batch, Failure, Progress, Taken};
@@ -143,6 +144,8 @@ pub enum Command {
         /// When handed-out messages are given up.
         deadline: Instant,
     },
+    /// The figures of a consumer; [`CommandResult::Stats`].
+    Stats(Group),
     /// One request to one place; [`CommandResult::Called`].
     Call {
         /// The place.
@@ -178,6 +181,8 @@ pub enum CommandResult {
     Started(Result<(), StartError>),
     /// Of [`Command::StopConsumer`].
     Stopped(Drained),
+    /// Of [`Command::Stats`].
+    Stats(ConsumerStats),
     /// Of [`Command::Call`].
     Called(Result<Frame, RequestError>),
     /// The client is shutting down.
