@@ -276,6 +276,10 @@ impl Engine {
                 self.intakes.insert(config.group.clone(), Intake { dispatch, drained_told: false });
             }
             Output::Deliver { group, batch } => self.hand_out(group, |dispatch| dispatch.deliver(batch) > 0),
+            Output::TellLow { group, epoch, messages, bytes } => self.hand_out(group, |dispatch| {
+                dispatch.tell_low(epoch, messages, bytes);
+                false
+            }),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);

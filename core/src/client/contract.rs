@@ -233,6 +233,17 @@ pub enum Output {
         /// What was pulled.
         batch: Arc<Batch>,
     },
+    /// A queue has as much in hand as it may: tell at once, with [`Input::Progress`], when no more than this is left.
+    TellLow {
+        /// The group.
+        group: Group,
+        /// The assignment.
+        epoch: Epoch,
+        /// Messages pulled and not settled.
+        messages: u64,
+        /// Bytes that they pin.
+        bytes: u64,
+    },
     /// A failed message is with the broker: settle it.
     Settle {
         /// The group.

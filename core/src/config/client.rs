@@ -39,7 +39,8 @@ pub struct ClientConfig {
     pub template_topic: Topic,
     /// Queues of a topic made from the template, at most. Java `defaultTopicQueueNums`: 4.
     pub template_queues: i32,
-    /// Bytes that all consumers of the client may pin between pull and settlement.
+    /// Bytes that all consumers of the client may pin between pull and settlement. Above, only queues of which nothing is
+    /// in hand are pulled, so that no consumer can starve another.
     pub cache_bytes: u64,
     /// The folder below which broadcasting groups keep their offsets, each in `GROUP/offsets.json`.
     ///
@@ -86,6 +87,9 @@ impl ClientConfig {
         for server in &self.name_servers {
             check_endpoint(server)?;
         }
+        if self.cache_bytes == 0 {
+            return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
+        }
         Ok(())
     }
 }
@@ -125,5 +129,8 @@ mod tests {
             assert_eq!(config(bad).check(), Err(ConfigError::Endpoint(bad.into())), "{bad}");
         }
         assert_eq!(config("a:9876;[::1]:1").check(), Ok(()));
+        let no_cache = ClientConfig { cache_bytes: 0, ..config("a:9876") };
+        let least = ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX };
+        assert_eq!(no_cache.check(), Err(least));
     }
 }

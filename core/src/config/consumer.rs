@@ -33,10 +33,20 @@ pub struct ConsumerConfig {
     pub queue_messages: u32,
     /// Pinned MiB of a queue above which it is not pulled. Java `pullThresholdSizeForQueue`: 100.
     pub queue_mib: u32,
+    /// The same for all queues of a topic that this member owns, in equal shares of one message at least; a share takes
+    /// the place of `queue_messages`. Java `pullThresholdForTopic`: -1, which is `None`. Java shares it out over the queues
+    /// of all topics.
+    pub topic_messages: Option<u32>,
+    /// Pinned MiB of a topic's own queues, shared out likewise in place of `queue_mib`. Java `pullThresholdSizeForTopic`:
+    /// -1, which is `None`.
+    pub topic_mib: Option<u32>,
     /// Offsets between the first unsettled message and the next pull. Java `consumeConcurrentlyMaxSpan`: 2,000.
     pub queue_span: u32,
     /// Messages asked for in one pull. Java `pullBatchSize`: 32; brokers give 32 at most by default.
     pub pull_batch: u32,
+    /// Bytes asked for in one pull; a larger message comes alone. Java `pullBatchSizeInBytes`: 256 KiB; brokers before 5.0
+    /// do not ask, and all keep to limits of their own.
+    pub pull_batch_bytes: u32,
     /// Pause between two pulls of a queue that had messages. Java `pullInterval`: 0.
     pub pull_interval: Duration,
     /// How the messages of a queue are handed out. Java: the kind of the listener.
@@ -93,8 +103,11 @@ impl ConsumerConfig {
             strategy: Strategy::default(),
             queue_messages: 1_000,
             queue_mib: 100,
+            topic_messages: None,
+            topic_mib: None,
             queue_span: 2_000,
             pull_batch: 32,
+            pull_batch_bytes: 256 * 1_024,
             pull_interval: Duration::ZERO,
             mode: ConsumeMode::default(),
             max_reconsume: None,
@@ -142,8 +155,11 @@ impl ConsumerConfig {
         }
         range("queue_messages", self.queue_messages, 1, 65_535)?;
         range("queue_mib", self.queue_mib, 1, 1_024)?;
+        range("topic_messages", self.topic_messages.unwrap_or(1), 1, 6_553_500)?;
+        range("topic_mib", self.topic_mib.unwrap_or(1), 1, 102_400)?;
         range("queue_span", self.queue_span, 1, 65_535)?;
         range("pull_batch", self.pull_batch, 1, 1_024)?;
+        range("pull_batch_bytes", self.pull_batch_bytes, 1, MAX_PULL_BYTES)?;
         range("max_reconsume", self.max_reconsume.unwrap_or(0), 0, 1_000_000)?;
         if !(MIN_SUSPEND..=MAX_SUSPEND).contains(&self.suspend) {
             return Err(ConfigError::Range { name: "suspend (ms)", least: 10, most: 30_000 });
@@ -170,6 +186,8 @@ const MAX_RECONSUME: i32 = 16;
 pub(crate) const MIN_SUSPEND: Duration = Duration::from_millis(10);
 /// The most a queue waits. Source: the same.
 pub(crate) const MAX_SUSPEND: Duration = Duration::from_secs(30);
+/// With the headers of an answer, this fits into a frame.
+const MAX_PULL_BYTES: u32 = 8 * 1_024 * 1_024;
 /// Java's bound on `pullInterval`.
 const MAX_PULL_INTERVAL: Duration = Duration::from_millis(65_535);
 
@@ -203,6 +221,14 @@ mod tests {
         assert_eq!(config(|c| c.subscriptions[0].1 = "||".into()), Err(expression));
         assert_eq!(config(|c| c.queue_messages = 0), range("queue_messages", 1, 65_535));
         assert_eq!(config(|c| c.queue_mib = 1_025), range("queue_mib", 1, 1_024));
+        let most = 6_553_500;
+        assert_eq!(config(|c| c.topic_messages = Some(0)), range("topic_messages", 1, most));
+        assert_eq!(config(|c| c.topic_messages = Some(6_553_501)), range("topic_messages", 1, most));
+        assert_eq!(config(|c| (c.topic_messages, c.topic_mib) = (Some(6_553_500), Some(102_400))), Ok(()));
+        assert_eq!(config(|c| c.topic_mib = Some(0)), range("topic_mib", 1, 102_400));
+        assert_eq!(config(|c| c.topic_mib = Some(102_401)), range("topic_mib", 1, 102_400));
+        assert_eq!(config(|c| c.pull_batch_bytes = 0), range("pull_batch_bytes", 1, 8_388_608));
+        assert_eq!(config(|c| c.pull_batch_bytes = 8_388_609), range("pull_batch_bytes", 1, 8_388_608));
         assert_eq!(config(|c| c.queue_span = 65_536), range("queue_span", 1, 65_535));
         assert_eq!(config(|c| c.pull_batch = 1_025), range("pull_batch", 1, 1_024));
         assert_eq!(config(|c| c.max_reconsume = Some(1_000_001)), range("max_reconsume", 0, 1_000_000));

@@ -53,10 +53,6 @@ pub struct Dispatch {
 pub struct DispatchConfig {
     /// What to do with a record that cannot be decoded.
     pub on_poison: PoisonPolicy,
-    /// Unsettled messages of a queue at which the control plane is woken to pull on.
-    pub low_messages: u64,
-    /// Pinned bytes of a queue at which the control plane is woken to pull on.
-    pub low_bytes: u64,
     /// Whether a failed message is done (broadcasting) or goes back to the broker (clustering).
     pub drop_failed: bool,
     /// Whether a queue hands out one message at a time, in order, and only while its lease lasts.
@@ -75,8 +71,6 @@ impl DispatchConfig {
                 (MessageModel::Broadcasting, PoisonPolicy::SendBack) => PoisonPolicy::Skip,
                 (_, policy) => policy,
             },
-            low_messages: u64::from(config.queue_messages) / 2,
-            low_bytes: u64::from(config.queue_mib).saturating_mul(MIB) / 2,
             drop_failed: config.model == MessageModel::Broadcasting,
             orderly: config.is_orderly(),
             auto_commit: config.auto_commit || !config.is_orderly(),
@@ -244,6 +238,18 @@ impl Dispatch {
         self.has_ready()
     }
 
+    /// The control plane is to look at once when no more than so many messages and bytes of an assignment are left.
+    pub fn tell_low(&mut self, epoch: Epoch, messages: u64, bytes: u64) {
+        let slot = self.by_epoch.get(&epoch).copied();
+        if let Some(slot) = slot
+            && let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut)
+            && queue.tell_low(messages, bytes)
+        {
+            self.urgent = true;
+            queue.mark_dirty(slot, &mut self.dirty);
+        }
+    }
+
     /// Hands out the next message, `None` when there is none now. The time matters to leases, and to statistics.
     pub fn take(&mut self, now: Instant) -> Option<Taken> {
         if !self.open {
@@ -349,10 +355,10 @@ impl Dispatch {
             self.urgent = true;
             return Settled::Applied;
         }
-        let crossed_low = if config.auto_commit {
-            queue.settle(taken.span, taken.index, &config)
+        let is_low = if config.auto_commit {
+            queue.settle(taken.span, taken.index)
         } else if outcome == Outcome::Committed {
-            queue.commit(taken, &config)
+            queue.commit(taken)
         } else {
             queue.hold(taken);
             false
@@ -366,7 +372,7 @@ impl Dispatch {
             let offset = taken.item().map_or(taken.batch.from, |item| item.offset);
             self.events.push_back(DispatchEvent::Dropped { queue: (*taken.batch.queue).clone(), offset });
         }
-        self.urgent |= crossed_low || dropped || !self.open;
+        self.urgent |= is_low || dropped || !self.open;
         Settled::Applied
     }
 
@@ -502,7 +508,6 @@ fn queue_of<'q>(queues: &'q mut [Option<Queue>], taken: &Taken) -> Option<&'q mu
 
 /// The largest inflated body: brokers store 4 MiB by default.
 const MAX_BODY: usize = 16 * 1024 * 1024;
-const MIB: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod order_tests;

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Batch, DispatchConfig, Handled, Progress, Taken};
+use super::{Batch, Handled, Progress, Taken};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
@@ -29,6 +29,8 @@ pub(super) struct Queue {
     released_bytes: u64,
     outstanding: u64,
     handled: Handled,
+    /// The control plane waits until no more than so many messages and bytes are left.
+    low: Option<(u64, u64)>,
     in_ring: bool,
     dirty: bool,
     stopped: bool,
@@ -85,6 +87,7 @@ impl Queue {
             released_bytes: 0,
             outstanding: 0,
             handled: Handled::default(),
+            low: None,
             in_ring: false,
             dirty: false,
             stopped: false,
@@ -158,9 +161,14 @@ impl Queue {
         self.handled = self.handled.plus(Handled { ok, failed, time });
     }
 
-    /// Marks an item settled; whether that took the queue down to its low mark.
-    pub(super) fn settle(&mut self, span: u64, index: usize, config: &DispatchConfig) -> bool {
-        let above = self.above_low(config);
+    /// Asks to be told when no more than this is left; whether it is so already.
+    pub(super) fn tell_low(&mut self, messages: u64, bytes: u64) -> bool {
+        self.low = Some((messages, bytes));
+        self.is_low()
+    }
+
+    /// Marks an item settled; whether that left no more than was asked for.
+    pub(super) fn settle(&mut self, span: u64, index: usize) -> bool {
         let Some(at) = self.spans.get_mut(index_of(span, self.base)) else {
             return false;
         };
@@ -179,7 +187,7 @@ impl Queue {
             self.local_retries.retain(|position, _| position.span != span);
             self.trim();
         }
-        above && !self.above_low(config)
+        self.is_low()
     }
 
     /// Done, but not settled before a later one is committed.
@@ -190,16 +198,16 @@ impl Queue {
         }
     }
 
-    /// Settles an item and all that were held; whether that took the queue down to its low mark.
-    pub(super) fn commit(&mut self, taken: &Taken, config: &DispatchConfig) -> bool {
+    /// Settles an item and all that were held; whether that left no more than was asked for.
+    pub(super) fn commit(&mut self, taken: &Taken) -> bool {
         let held = self.order.as_mut().map(|order| core::mem::take(&mut order.held)).unwrap_or_default();
         // They were counted out when they were held.
         self.outstanding = self.outstanding.saturating_add(wide(held.len()));
-        let mut crossed = false;
+        let mut is_low = false;
         for position in held {
-            crossed |= self.settle(position.span, position.index, config);
+            is_low |= self.settle(position.span, position.index);
         }
-        self.settle(taken.span, taken.index, config) || crossed
+        self.settle(taken.span, taken.index) || is_low
     }
 
     /// What was held comes again, and after it the item that is about to.
@@ -343,8 +351,10 @@ impl Queue {
         }
     }
 
-    fn above_low(&self, config: &DispatchConfig) -> bool {
-        self.unsettled > config.low_messages || self.pinned > config.low_bytes
+    /// Whether no more is left than was asked for; that is told once.
+    fn is_low(&mut self) -> bool {
+        let low = self.low.take_if(|(messages, bytes)| self.unsettled <= *messages && self.pinned <= *bytes);
+        low.is_some()
     }
 }
 

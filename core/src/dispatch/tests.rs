@@ -6,16 +6,12 @@ use core::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::QueueOffset;
 use crate::wire::message::LostReason;
 
 fn config() -> DispatchConfig {
     let config = ConsumerConfig::new("g".into());
-    DispatchConfig {
-        on_poison: PoisonPolicy::Deliver,
-        low_messages: 2,
-        low_bytes: 1_000_000,
-        ..DispatchConfig::of(&config)
-    }
+    DispatchConfig { on_poison: PoisonPolicy::Deliver, ..DispatchConfig::of(&config) }
 }
 
 fn dispatch(on_poison: PoisonPolicy) -> Dispatch {
@@ -128,7 +124,7 @@ fn what_was_settled_meanwhile_is_not_handed_out_again() {
 
 #[test]
 fn broadcasting_drops_failures() {
-    let mut it = Dispatch::new(DispatchConfig { low_bytes: 0, drop_failed: true, ..config() });
+    let mut it = Dispatch::new(DispatchConfig { drop_failed: true, ..config() });
     it.deliver(batch(0, 1, 0..1, &[0]));
     let taken = it.take(NOW).unwrap();
     it.settle(&taken, Outcome::Failed { level: 0 });
@@ -183,16 +179,26 @@ fn after_a_revoke_everything_of_the_queue_is_released() {
 }
 
 #[test]
-fn the_control_plane_is_woken_once_at_the_low_mark() {
+fn the_control_plane_is_told_once_when_little_is_left() {
     let mut it = dispatch(PoisonPolicy::Deliver);
     it.deliver(batch(0, 1, 0..5, &[0, 1, 2, 3, 4]));
     let taken = take_all(&mut it);
     it.take_urgent();
-    let woken = taken.iter().map(|taken| {
+    it.tell_low(Epoch(1), 2, 1_000);
+    it.tell_low(Epoch(2), 2, 1_000);
+    assert!(!it.take_urgent(), "not yet, and nothing of a queue that is gone");
+    let mut woken = taken.iter().map(|taken| {
         it.settle(taken, Outcome::Done);
         it.take_urgent()
     });
-    assert_eq!(woken.collect::<Vec<_>>(), [false, false, true, false, false]);
+    assert_eq!(woken.by_ref().take(4).collect::<Vec<_>>(), [false, false, true, false]);
+    drop(woken);
+    it.tell_low(Epoch(1), 1, 99);
+    assert!(!it.take_urgent(), "few messages, but they pin more bytes");
+    it.tell_low(Epoch(1), 1, 100);
+    assert!(it.take_urgent(), "it is so already");
+    it.settle(&taken[4], Outcome::Done);
+    assert!(!it.take_urgent(), "nobody asked");
 }
 
 #[test]

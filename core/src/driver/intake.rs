@@ -137,6 +137,15 @@ impl<L: Locks> Intake<L> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// The control plane is told when a queue has no more than this in hand.
+    pub(super) fn tell_low(&self, epoch: Epoch, messages: u64, bytes: u64) {
+        let urgent = self.state.with(|state| {
+            state.dispatch.tell_low(epoch, messages, bytes);
+            state.dispatch.take_urgent()
+        });
+        self.nudge_if(urgent);
+    }
+
     /// The body of a message cannot be read: the policy decides; it comes back when it is to be delivered all the same.
     pub(super) fn poisoned(&self, taken: Taken, cause: PoisonCause) -> Option<Taken> {
         let (taken, urgent) = self.state.with(|state| {

@@ -7,6 +7,7 @@ mod pull;
 mod queue;
 mod report;
 mod reset;
+mod room;
 mod send_back;
 
 use alloc::collections::BTreeMap;
@@ -386,7 +387,7 @@ impl Consumer {
         }
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
-            self.queues.insert(queue.clone(), Assigned::new(queue, epoch));
+            self.queues.insert(queue.clone(), Assigned::new(queue, epoch, self.room(&queue.topic)));
             if self.config.needs_locks() {
                 self.want_lock(queue, fx);
             } else {
@@ -394,9 +395,10 @@ impl Consumer {
             }
         }
         if !revoked.is_empty() || !added.is_empty() {
-            let (group, topic) = (self.config.group.clone(), allocation.topic);
+            let (group, topic) = (self.config.group.clone(), allocation.topic.clone());
             let (added, members) = (added.clone(), allocation.members);
             fx.event(ClientEvent::Rebalanced { group, topic, added, revoked, members });
+            self.share_room(&allocation.topic, at, fx);
         }
         for queue in &added {
             if mutant!(15) && self.queues.len() > 1 && fx.now.as_micros() > 60_000_000 {

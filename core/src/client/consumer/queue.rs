@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::commit::LastOffsets;
 use super::pull::{PullContext, Pulled};
+use super::room::Room;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
 use crate::client::stats::QueueStats;
@@ -35,6 +36,7 @@ pub(super) struct Assigned {
     queue: Arc<MessageQueue>,
     epoch: Epoch,
     phase: Phase,
+    room: Room,
     next: QueueOffset,
     settled_to: Option<QueueOffset>,
     committed: Option<QueueOffset>,
@@ -71,11 +73,12 @@ enum Phase {
 }
 
 impl Assigned {
-    pub(super) fn new(queue: &MessageQueue, epoch: Epoch) -> Self {
+    pub(super) fn new(queue: &MessageQueue, epoch: Epoch, room: Room) -> Self {
         Self {
             queue: Arc::new(queue.clone()),
             epoch,
             phase: Phase::Locating,
+            room,
             next: QueueOffset::ZERO,
             settled_to: None,
             committed: None,
@@ -113,6 +116,11 @@ impl Assigned {
             self.consumed_at = Some(fx.now);
         }
         self.phase == Phase::Throttled && !mutant!(16)
+    }
+
+    /// Gives it more room or less; whether a throttled queue should look again.
+    pub(super) fn resize(&mut self, room: Room) -> bool {
+        core::mem::replace(&mut self.room, room) != room && self.phase == Phase::Throttled
     }
 
     /// The offset to commit, when it is ahead of what was committed, or in any case, and no commit is under way.
@@ -179,6 +187,10 @@ impl Assigned {
 
     fn cached(&self) -> u64 {
         self.delivered.saturating_sub(self.settled)
+    }
+
+    fn is_full(&self) -> bool {
+        self.cached() > self.room.messages || self.pinned() > self.room.bytes
     }
 }
 
@@ -295,16 +307,17 @@ impl Consumer {
             assigned.phase = Phase::Locking;
             return;
         }
-        let full = assigned.cached() > u64::from(config.queue_messages)
-            || assigned.pinned() > u64::from(config.queue_mib).saturating_mul(MIB);
-        if full && !mutant!(25) {
+        if assigned.is_full() && !mutant!(25) {
             assigned.phase = Phase::Throttled;
-            return;
+            return assigned.room.ask(&config.group, assigned.epoch, fx);
         }
         let settled = assigned.settled_to.unwrap_or(assigned.next);
         let span = assigned.next.get().saturating_sub(settled.get());
         let wide = span > u64::from(config.queue_span) && !config.is_orderly();
-        if wide || fx.pinned > self.client.cache_bytes {
+        // A queue that has nothing in hand could not get room by itself: what fills the cache may be another consumer's,
+        // and nobody may be taking that.
+        let crowded = fx.pinned > self.client.cache_bytes && assigned.pinned() > 0;
+        if wide || (crowded && !mutant!(81)) {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
@@ -328,7 +341,7 @@ impl Consumer {
             subscription: None,
             sub_version: subscription.sub_version,
             expression_type: Some(subscription.expression_type.name().into()),
-            max_bytes: Some(PULL_BYTES),
+            max_bytes: Some(i32::try_from(config.pull_batch_bytes).unwrap_or(i32::MAX)),
             broker: Some(queue.broker.clone()),
         };
         let context = PullContext {
@@ -397,7 +410,7 @@ impl Consumer {
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);
         let phase = if running { Phase::Locking } else { Phase::Stopped };
-        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch) };
+        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch, assigned.room) };
         self.queues.insert(queue.clone(), fresh);
         self.lend_for_good(epoch, fx);
     }
@@ -462,8 +475,6 @@ const SUSPEND_MILLIS: i64 = 15_000;
 /// How long a pull may take: a broker notices the end of the hold up to 5 s late. Java
 /// `CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND`.
 const PULL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes asked for in one pull. Java `pullBatchSizeInBytes`.
-const PULL_BYTES: i32 = 256 * 1024;
 /// Queries of offsets. Java: 5 s.
 const OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
 /// After an error. Java `pullTimeDelayMillsWhenException`.
@@ -479,4 +490,3 @@ const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
 const HELD_AT_LEAST: Duration = Duration::from_millis(100);
 /// What each unheld empty pull in a row adds to the pause before the next.
 const QUICK_PAUSE: Duration = Duration::from_millis(50);
-const MIB: u64 = 1024 * 1024;

@@ -230,6 +230,9 @@ impl World {
             Output::Deliver { group, batch } => self.dispatch(&group, |dispatch| {
                 dispatch.deliver(batch);
             }),
+            Output::TellLow { group, epoch, messages, bytes } => {
+                self.dispatch(&group, |dispatch| dispatch.tell_low(epoch, messages, bytes));
+            }
             Output::Settle { group, taken } => self.dispatch(&group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);
             }),

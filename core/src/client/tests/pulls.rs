@@ -299,6 +299,82 @@ fn the_cache_of_the_client_is_bounded() {
 }
 
 #[test]
+fn a_full_cache_keeps_no_queue_from_its_next_message() {
+    let mut world = World::with(NS, |config| config.cache_bytes = 300);
+    world.topic("T", 2, &["b"]);
+    world.start(|_| ());
+    world.run();
+    let pull = world.pull("T");
+    let (full, other) = (pull.field("queueId").to_string(), world.pull("T"));
+    world.found(pull, 500..510);
+    // Nobody takes what fills the cache; the other queue goes on all the same, one pull at a time.
+    let frame = pulled(&other, response::PULL_NOT_FOUND, 500, Vec::new());
+    world.reply(other, frame);
+    world.run();
+    let pull = world.pull("T");
+    assert_ne!(pull.field("queueId"), full);
+    world.found(pull, 500..501);
+    world.advance(1_000);
+    assert_eq!(world.pulls("T"), 0, "both have something in hand");
+    world.consume(Outcome::Done);
+    world.advance(50);
+    assert_eq!(world.pulls("T"), 2);
+}
+
+#[test]
+fn a_topic_shares_its_room_out() {
+    let mut world = World::new();
+    world.topic("T", 2, &["b"]);
+    world.start(|config| (config.topic_messages, config.pull_batch_bytes) = (Some(20), 1_000));
+    world.run();
+    let (_first, second) = (world.pull("T"), world.pull("T"));
+    assert_eq!((second.field("queueId"), second.field("maxMsgBytes")), ("1", "1000"));
+    world.found(second, 500..511);
+    world.advance(1_000);
+    assert_eq!(world.pulls("T"), 0, "11 of 10");
+    // Another member takes the first queue: the room is for the second alone.
+    world.members = alloc::vec!["0".into(), ME.into()];
+    world.advance(20_000);
+    let pull = world.pull("T");
+    assert_eq!((pull.field("queueId"), pull.field("queueOffset")), ("1", "511"), "11 of 20");
+    // And back: of 21 in hand less than half is to be left before it is pulled again.
+    world.members = alloc::vec![ME.into()];
+    world.found(pull, 511..521);
+    world.advance(20_000);
+    let taken: Vec<_> = core::iter::from_fn(|| world.take_one()).collect();
+    for (count, taken) in taken.iter().enumerate() {
+        assert_eq!(world.open(request::PULL_MESSAGE, |asked| asked.field("queueId") == "1"), usize::from(count > 15));
+        let mut urgent = false;
+        world.dispatch(&"g".into(), |dispatch| {
+            dispatch.settle(taken, Outcome::Done);
+            urgent = dispatch.take_urgent();
+        });
+        assert_eq!(urgent, count == 15, "{count}");
+        if urgent {
+            world.run();
+        }
+    }
+}
+
+#[test]
+fn a_share_is_one_message_at_least() {
+    let mut world = World::new();
+    world.topic("T", 3, &["b"]);
+    world.start(|config| config.topic_messages = Some(1));
+    world.run();
+    let pull = world.pull("T");
+    world.found(pull, 500..501);
+    assert_eq!(world.pulls("T"), 3, "one is not above one");
+    let pull = world.pull("T");
+    world.found(pull, 500..502);
+    world.advance(1_000);
+    assert_eq!(world.pulls("T"), 2);
+    world.consume(Outcome::Done);
+    world.run();
+    assert_eq!(world.pulls("T"), 3);
+}
+
+#[test]
 fn a_pause_between_pulls_is_kept() {
     let mut world = World::consuming(1, |config| config.pull_interval = Duration::from_millis(300));
     let pull = world.pull("T");

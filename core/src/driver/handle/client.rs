@@ -100,6 +100,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Bytes that all consumers of this client may have in hand, pulled and not settled. Above, only queues of which
+    /// nothing is in hand are pulled. Default: 512 MiB.
+    #[must_use]
+    pub const fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.config.cache_bytes = bytes;
+        self
+    }
+
     /// The folder below which broadcasting groups keep their offsets, as `IP@INSTANCE/GROUP/offsets.json`, where
     /// `INSTANCE` is the instance name that was set, else `DEFAULT`: it is to be found again after a restart, which the
     /// client id with its random number would not be. Java's clients use the same file.

@@ -155,10 +155,33 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Unsettled messages of all queues of a topic that are ours: each queue has an equal share, of one message at least, in
+    /// place of [`PushConsumerBuilder::queue_messages`]. Shares change with the number of queues. Default: no such bound.
+    #[must_use]
+    pub const fn topic_messages(mut self, messages: u32) -> Self {
+        self.config.topic_messages = Some(messages);
+        self
+    }
+
+    /// The same of the MiB that they pin, in place of [`PushConsumerBuilder::queue_mib`]: shares of one MiB at least.
+    /// Default: no such bound.
+    #[must_use]
+    pub const fn topic_mib(mut self, mib: u32) -> Self {
+        self.config.topic_mib = Some(mib);
+        self
+    }
+
     /// Messages asked for in one pull. Default: 32.
     #[must_use]
     pub const fn pull_batch(mut self, messages: u32) -> Self {
         self.config.pull_batch = messages;
+        self
+    }
+
+    /// Bytes asked for in one pull, of brokers from 5.0 on; a larger message comes alone. Default: 256 KiB.
+    #[must_use]
+    pub const fn pull_batch_bytes(mut self, bytes: u32) -> Self {
+        self.config.pull_batch_bytes = bytes;
         self
     }
 
