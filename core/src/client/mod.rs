@@ -16,6 +16,7 @@ mod reply;
 mod routes;
 mod shutdown;
 pub(crate) mod signal;
+mod stats;
 pub mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -26,10 +27,12 @@ use core::time::Duration;
 
 pub use consumer::{PullContext, Pulled, decode_pull};
 pub use contract::{
-    CallTarget, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError, Unavailable,
+    CallTarget, Command, CommandResult, Drained, FileOp, FilterRefusal, Input, Output, Reply, RouteError, StartError,
+    SubscribeError, Unavailable,
 };
 pub use event::{ClientEvent, ServerVerdict, StartReason, StartStep};
 pub use signal::LinkRequest;
+pub use stats::{ConsumerStats, QueueStats};
 pub use view::RouteView;
 
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig};
@@ -207,12 +210,24 @@ impl ClientMachine {
                 self.fx.complete(op, CommandResult::Done);
             }
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
+            Command::Subscribe { group, start, topic, filter } => {
+                self.on_subscribe(op, &group, start, |consumer, at, fx| {
+                    consumer.on_subscribe(op, &topic, &filter, at, fx);
+                })
+            }
+            Command::Unsubscribe { group, start, topic } => self.on_subscribe(op, &group, start, |consumer, _, fx| {
+                consumer.on_unsubscribe(op, &topic, fx);
+            }),
             Command::StopConsumer { group, start, deadline } => {
                 let fx = &mut self.fx;
                 match self.consumers.get_mut(&group).filter(|known| known.is_started_by(start)) {
                     Some(known) => known.on_stop(op, deadline, fx),
                     None => fx.complete(op, CommandResult::Stopped(Drained::default())),
                 }
+            }
+            Command::Stats(group) => {
+                let stats = self.consumers.get(&group).map(|consumer| consumer.stats(self.fx.now));
+                self.fx.complete(op, CommandResult::Stats(stats.unwrap_or_default()));
             }
             Command::Call { to, frame, timeout } => match to {
                 CallTarget::NameServer => self.fx.ask_names(frame, timeout, ReplyTo::Call(op)),
@@ -245,6 +260,21 @@ impl ClientMachine {
         // Routes known from before raise no signal of their own.
         for topic in topics {
             self.with_consumer(&group, |consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
+        }
+    }
+
+    /// Changes what a running consumer subscribes to.
+    fn on_subscribe(
+        &mut self,
+        op: OpId,
+        group: &Group,
+        start: OpId,
+        change: impl FnOnce(&mut Consumer, Siblings<'_>, &mut Effects),
+    ) {
+        if self.consumers.get(group).is_some_and(|known| known.is_started_by(start)) {
+            self.with_consumer(group, change);
+        } else {
+            self.fx.complete(op, CommandResult::Subscribed(Err(SubscribeError::Closed)));
         }
     }
 
@@ -288,15 +318,8 @@ impl ClientMachine {
             }
             TimerKey::Locks(group) => self.with_consumer(&group, Consumer::on_lock_timer),
             TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
-            TimerKey::StartDeadline(group) => {
-                let mut keep = true;
-                self.with_consumer(&group, |consumer, at, fx| keep = consumer.on_start_deadline(at, fx));
-                if !keep {
-                    self.consumers.remove(&group);
-                    self.fx.output(Output::CloseDispatch(group.clone()));
-                    self.fx.raise(Signal::Unregister(Leaving::Consumer(group)));
-                }
-            }
+            TimerKey::Filters(group) => self.with_consumer(&group, Consumer::on_filter_timer),
+            TimerKey::StartDeadline(group) => self.with_consumer(&group, Consumer::on_start_deadline),
             TimerKey::StopDeadline(group) => self.with_consumer(&group, Consumer::on_stop_deadline),
             TimerKey::Redeliver(group, id) => {
                 self.with_consumer(&group, |consumer, _, fx| consumer.on_redeliver(id, fx));
@@ -362,6 +385,7 @@ impl ClientMachine {
                     self.fx.event(ClientEvent::TopicMissing(topic));
                 }
             }
+            Signal::Follow(topic) => self.routes.follow(&topic, &mut self.fx),
             Signal::RefreshRoute(topic) => self.routes.on_refresh(&topic, &mut self.fx),
             Signal::Endpoints => {
                 let (routes, names) = (&self.routes, &self.names);
@@ -378,6 +402,11 @@ impl ClientMachine {
                 consumer.on_heartbeat_done(at, fx);
                 consumer.on_rebalance(at, fx);
             }),
+            Signal::StartFailed(group) => {
+                self.consumers.remove(&group);
+                self.fx.output(Output::CloseDispatch(group.clone()));
+                self.fx.raise(Signal::Unregister(Leaving::Consumer(group)));
+            }
             Signal::MembersChanged(group) => self.with_consumer(&group, Consumer::on_members_changed),
             Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
             Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),

@@ -9,12 +9,16 @@ mod names;
 mod offset_file;
 mod offsets;
 mod route;
+mod running;
 
 pub use group::{ConsumerList, LockQueues, LockedQueues};
-pub use heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData};
+pub use heartbeat::{
+    ClientCheck, ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData,
+};
 pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+pub use running::{ConsumeStatus, ConsumerRunningInfo, PopQueueInfo, ProcessQueueInfo};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};
 
