@@ -91,7 +91,7 @@ impl Corpora {
             self.put("command_structured", header.iter().rev().copied().collect::<Vec<_>>());
             if body.starts_with(b"{") {
                 self.put("route_json", body);
-                (0..10).for_each(|selector| self.put("bodies", [&[selector], body].concat()));
+                (0..11).for_each(|selector| self.put("bodies", [&[selector], body].concat()));
             }
             if body.starts_with(&[0, 0]) && body.get(4..8) == Some(&[0; 4]) {
                 self.batch(body);

@@ -10,6 +10,7 @@ mod offset_file;
 mod offsets;
 mod pop;
 mod route;
+mod running;
 
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use heartbeat::{
@@ -19,6 +20,7 @@ pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use pop::{Assignment, Assignments, BatchAck, BitSet, CheckpointAck, MessageMode, QueryAssignment, RequestMode};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+pub use running::{ConsumeStatus, ConsumerRunningInfo, PopQueueInfo, ProcessQueueInfo};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};
 

@@ -18,8 +18,8 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{
-    CheckClientConfig, GetConsumerList, GetConsumerStatus, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged,
-    ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
+    CheckClientConfig, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
+    NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,
