@@ -1,11 +1,11 @@
 //! What users of an adapter need: adapters re-export all of it.
 
 pub use super::{
-    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
+    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream, Producer,
     ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
 };
 pub use crate::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
-pub use crate::config::{Allocate, MachineRoomResolver, StartFrom, Strategy};
+pub use crate::config::{Allocate, MachineRoomResolver, StartFrom, Strategy, TimeoutPolicy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};
