@@ -38,8 +38,13 @@ struct Link {
 impl World {
     /// One name server, one broker, a topic `T` of two queues.
     pub(crate) fn new(link: LinkConfig) -> Self {
+        Self::with(|config| config.link = link)
+    }
+
+    /// The same, for a client configured otherwise.
+    pub(crate) fn with(change: impl FnOnce(&mut ClientConfig)) -> Self {
         let mut config = ClientConfig::new(parse_name_servers(NAME_SERVER), "10.0.0.1@fuzz".into());
-        config.link = link;
+        change(&mut config);
         let wall = wall(Instant::ZERO);
         let mut cluster = Cluster::new(1, vec![BrokerConfig::default()], Instant::ZERO);
         cluster.put_topic("T", 2);

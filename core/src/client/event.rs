@@ -176,6 +176,20 @@ pub enum ClientEvent {
         /// Why.
         why: IoFailure,
     },
+    /// A server asked something of this client.
+    ServerRequest {
+        /// Who asked.
+        from: Endpoint,
+        /// What: the code of the request.
+        code: i32,
+        /// Of which group, if it said that.
+        group: Option<Group>,
+        /// What came of it.
+        verdict: ServerVerdict,
+        /// How often a request of this code was done, or was not, this time included. Codes that no server has count
+        /// as one.
+        times: u64,
+    },
     /// A broker's heartbeat answer told its wire version.
     BrokerVersion {
         /// The broker.
@@ -235,6 +249,23 @@ impl StartStep {
     }
 }
 
+/// What came of a server's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerVerdict {
+    /// It was done, or is about to be.
+    Done,
+    /// [`ServerPolicy`](crate::config::ServerPolicy) does not allow it.
+    Refused,
+    /// It is about queues that are not ours, or that another broker is the master of.
+    NotOurs,
+    /// It is about a group that this client does not have.
+    NoGroup,
+    /// Its fields or body cannot be read.
+    Malformed,
+    /// There is no such request.
+    Unknown,
+}
+
 /// Why a queue is consumed from where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartReason {
@@ -250,6 +281,8 @@ pub enum StartReason {
     Timestamp,
     /// The configuration names this offset for the queue.
     Chosen,
+    /// An operator moved the group.
+    Reset,
     /// Nothing in a retry topic may be missed.
     RetryTopic,
 }

@@ -206,6 +206,12 @@ impl Links {
         link.is_some_and(|link| link.up)
     }
 
+    /// Where a link leads to.
+    pub(crate) fn endpoint_of(&self, conn: ConnId) -> Option<&Endpoint> {
+        let slot = self.slot(conn.index).filter(|slot| slot.generation == conn.generation)?;
+        slot.link.as_ref().map(|link| &link.endpoint)
+    }
+
     /// When the next connect to `endpoint` is allowed.
     pub(crate) fn retry_at(&self, endpoint: &Endpoint) -> Instant {
         self.backoff.get(endpoint).map_or(Instant::ZERO, |backoff| backoff.until)

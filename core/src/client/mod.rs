@@ -3,6 +3,7 @@
 //! [`ClientMachine`] hands signals from one sub-machine to the others until none is left; it decides nothing
 //! itself. Nothing that happens once per message touches it.
 
+mod broker_request;
 pub mod consumer;
 mod contract;
 mod event;
@@ -27,22 +28,17 @@ pub use consumer::{PullContext, Pulled, decode_pull};
 pub use contract::{
     CallTarget, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError, Unavailable,
 };
-pub use event::{ClientEvent, StartReason, StartStep};
+pub use event::{ClientEvent, ServerVerdict, StartReason, StartStep};
 pub use signal::LinkRequest;
 pub use view::RouteView;
 
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig};
 use crate::effects::Effects;
 use crate::error::{CloseReason, RequestError, RequestFailure};
-use crate::ids::{ConnId, Group, OpId, RequestId};
-use crate::mutants::mutant;
+use crate::ids::{Group, OpId, RequestId};
 use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::timers::TimerKey;
 use crate::wire::body::{HeartbeatData, MessageModel, ProducerData};
-use crate::wire::codes::{request, response};
-use crate::wire::header::Preamble;
-use crate::wire::request::{Fields, NotifyConsumerIdsChanged};
-use crate::wire::{Codec, Frame};
 use consumer::{Consumer, Siblings};
 use heartbeat::Heartbeat;
 use leave::Leave;
@@ -65,6 +61,7 @@ pub struct ClientMachine {
     consumers: BTreeMap<Group, Consumer>,
     /// Queues are taken in turn by the machine's own sends.
     turn: Arc<AtomicU32>,
+    server_requests: broker_request::Counts,
     stage: Stage,
 }
 
@@ -101,6 +98,7 @@ impl ClientMachine {
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
             turn: Arc::new(AtomicU32::new(turn)),
+            server_requests: BTreeMap::new(),
             stage: Stage::Running,
             config,
             fx,
@@ -408,28 +406,6 @@ impl ClientMachine {
     fn on_refused(&mut self, refused: Vec<Refused>) {
         for Refused { id, error } in refused {
             self.on_response(id, Err(error));
-        }
-    }
-
-    fn on_broker_request(&mut self, conn: ConnId, frame: &Frame) {
-        match frame.header.code {
-            request::NOTIFY_CONSUMER_IDS_CHANGED => {
-                if let Ok(notice) = NotifyConsumerIdsChanged::read(&frame.header.ext) {
-                    self.fx.raise(Signal::MembersChanged(notice.group));
-                }
-                if !frame.header.is_oneway() {
-                    let answer = Preamble::response(response::SUCCESS, Codec::Json).encode(|_| (), bytes::Bytes::new());
-                    self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
-                }
-            }
-            code if !frame.header.is_oneway() => {
-                let remark = alloc::format!("request type {code} not supported");
-                let preamble = Preamble::response(response::REQUEST_CODE_NOT_SUPPORTED, Codec::Json);
-                let body = if mutant!(41) { self.heartbeat_data().encode().into() } else { bytes::Bytes::new() };
-                let answer = Preamble { remark: Some(&remark), ..preamble }.encode(|_| (), body);
-                self.fx.output(Output::Answer { conn, opaque: frame.header.opaque, frame: answer });
-            }
-            _ => {}
         }
     }
 

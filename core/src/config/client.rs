@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, LinkConfig};
+use super::{ConfigError, LinkConfig, ServerPolicy};
 use crate::ids::{ClientId, Endpoint, Topic};
 use crate::wire::Codec;
 
@@ -47,6 +47,8 @@ pub struct ClientConfig {
     /// Java's is `$HOME/.rocketmq_offsets/IP@INSTANCE`. It must be the same one after a restart, and no other process
     /// may use it for the same group at the same time.
     pub offset_dir: Option<String>,
+    /// What servers may ask of this client.
+    pub server_policy: ServerPolicy,
 }
 
 impl ClientConfig {
@@ -70,6 +72,7 @@ impl ClientConfig {
             template_queues: 4,
             cache_bytes: 512 * 1024 * 1024,
             offset_dir: None,
+            server_policy: ServerPolicy::default(),
         }
     }
 

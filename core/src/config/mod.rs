@@ -5,6 +5,7 @@ mod consumer;
 mod host;
 mod link;
 mod producer;
+mod server;
 mod strategy;
 
 use alloc::string::String;
@@ -15,6 +16,7 @@ pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
+pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
 
 use crate::ids::{Group, Topic};

@@ -23,7 +23,7 @@ mod workers;
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

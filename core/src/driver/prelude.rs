@@ -2,10 +2,10 @@
 
 pub use super::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
 };
-pub use crate::client::{ClientEvent, Drained, StartError, StartReason, StartStep};
-pub use crate::config::{Allocate, MachineRoomResolver, StartFrom, Strategy, TimeoutPolicy};
+pub use crate::client::{ClientEvent, Drained, ServerVerdict, StartError, StartReason, StartStep};
+pub use crate::config::{Allocate, MachineRoomResolver, Permission, ServerPolicy, StartFrom, Strategy, TimeoutPolicy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};

@@ -1,6 +1,6 @@
 //! Client events as `tracing` events.
 
-use crate::client::ClientEvent;
+use crate::client::{ClientEvent, ServerVerdict};
 
 /// Reports one event: what users asked for at info, what is unusual at warn, the rest at debug.
 pub(super) fn event(event: &ClientEvent) {
@@ -46,6 +46,12 @@ pub(super) fn event(event: &ClientEvent) {
         }
         ClientEvent::OffsetsNotSaved { group, path, why } => {
             tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets not saved");
+        }
+        ClientEvent::ServerRequest { from, code, group, verdict: ServerVerdict::Done, .. } => {
+            tracing::debug!(%from, code, group = ?group, "a server's request was done");
+        }
+        ClientEvent::ServerRequest { from, code, group, verdict, times } => {
+            tracing::warn!(%from, code, group = ?group, ?verdict, times, "a server's request was not done");
         }
         ClientEvent::BrokerVersion { endpoint, version } => tracing::debug!(%endpoint, version, "broker version"),
         ClientEvent::TopicMissing(topic) => tracing::warn!(%topic, "topic has no route"),

@@ -52,6 +52,10 @@ pub mod request {
     pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
     /// Server to consumer: report your offsets.
     pub const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+    /// Move a group to other offsets.
+    pub const INVOKE_BROKER_TO_RESET_OFFSET: i32 = 222;
+    /// The offsets that the members of a group tell.
+    pub const INVOKE_BROKER_TO_GET_CONSUMER_STATUS: i32 = 223;
     /// Server to consumer: report your state.
     pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
     /// Server to consumer: consume this message now.
@@ -108,6 +112,8 @@ pub mod response {
     pub const SUBSCRIPTION_GROUP_NOT_EXIST: i32 = 26;
     /// A parameter is out of range (5.x).
     pub const INVALID_PARAMETER: i32 = 29;
+    /// A group without members, or a member that is not there.
+    pub const CONSUMER_NOT_ONLINE: i32 = 206;
     /// The account may not use this broker.
     pub const NO_BUYER_ID: i32 = 204;
     /// Another unit serves this topic.

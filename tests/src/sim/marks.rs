@@ -51,6 +51,8 @@ pub const ALL: &[&str] = &[
     "a send is refused",
     "a send is refused after one that went unanswered",
     "a send meets the end of its client",
+    "a server's request is done",
+    "a server's request is not done",
     "a step of a start",
     "a topic got a queue",
     "a topic has no route",

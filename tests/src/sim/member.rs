@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rocketmq_core::client::{ClientEvent, StartReason};
+use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::dispatch::DispatchEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
@@ -183,6 +183,7 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                     StartReason::Stored => "a queue starts at its stored offset",
                     StartReason::File => "a queue starts where a file says",
                     StartReason::First => "a queue starts at its beginning",
+                    StartReason::Reset => "an operator moves a queue",
                     _ => "a queue starts elsewhere",
                 });
                 let queue = queue_of(&world, &queue);
@@ -226,6 +227,8 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::OffsetsLost { .. } => "no file of offsets can be used",
         ClientEvent::OffsetsShared { .. } => "a file of offsets is changed by somebody else",
         ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
+        ClientEvent::ServerRequest { verdict: ServerVerdict::Done, .. } => "a server's request is done",
+        ClientEvent::ServerRequest { .. } => "a server's request is not done",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::LinkUp(_) => "a link is up",

@@ -139,6 +139,11 @@ impl Assigned {
         self.settled_to
     }
 
+    /// The next offset to pull.
+    pub(super) fn next_to_pull(&self) -> QueueOffset {
+        self.next
+    }
+
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }

@@ -99,7 +99,7 @@ fn a_revoked_queue_commits_its_last_settled_offset() {
         dispatch.settle(&taken[1], Outcome::Done);
     });
     world.members = alloc::vec!["a".into(), ME.into(), "0".into()];
-    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 0 }, rebalances::notice("g")));
+    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 1 }, rebalances::notice("g")));
     world.run();
     assert_eq!(committed(&world), [502]);
     let late = world.pull("T");
@@ -184,6 +184,6 @@ fn settled_during_a_commit() -> World {
 /// The others of the group take every queue.
 fn leave_group(world: &mut World) {
     world.members = ["0", "00", "000", "0000", ME].map(ClientId::from).into();
-    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 0 }, rebalances::notice("g")));
+    world.input(Input::BrokerRequest(ConnId { index: 0, generation: 1 }, rebalances::notice("g")));
     world.advance(1_000);
 }

@@ -113,6 +113,6 @@ fn a_request_we_do_not_know_is_refused_and_a_oneway_is_not_answered() {
     world.input(Input::BrokerRequest(conn, notice("g")));
     assert_eq!(world.answers.len(), 1);
     let asked = Preamble::request(request::NOTIFY_CONSUMER_IDS_CHANGED, Codec::Json);
-    world.input(Input::BrokerRequest(conn, decoded(&asked.encode(|_| (), Bytes::new()))));
+    world.input(Input::BrokerRequest(conn, decoded(&asked.encode(|out| out.text("consumerGroup", "g"), Bytes::new()))));
     assert_eq!((world.answers.len(), world.answers[1].header.code), (2, 0));
 }

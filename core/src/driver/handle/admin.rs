@@ -1,17 +1,21 @@
 //! Administration.
 
+mod consumers;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::consumers::ResetTo;
 use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
 use crate::wire::Frame;
+use crate::wire::body::BodyError;
 use crate::wire::codes::{request, response};
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
@@ -20,7 +24,7 @@ use crate::wire::request::{
     Request, SearchOffset,
 };
 
-/// Topics and offsets.
+/// Topics, offsets and consumer groups.
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
@@ -188,6 +192,15 @@ pub enum AdminError {
     /// The answer cannot be read.
     #[error("the answer cannot be read: {0}")]
     Malformed(#[from] FieldError),
+    /// The body of the answer cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    MalformedBody(#[from] BodyError),
+    /// The broker is too old for this.
+    #[error("a broker of wire version {version} is too old for this")]
+    OldBroker {
+        /// Its wire version.
+        version: i32,
+    },
     /// The client is closed.
     #[error("closed")]
     Closed,
@@ -200,7 +213,9 @@ impl AdminError {
         match self {
             Self::Request(_) | Self::NoBroker | Self::NoMaster(_) | Self::Route(RouteError::Unavailable(_)) => true,
             Self::Broker { code, .. } => matches!(*code, response::SYSTEM_BUSY | response::SERVICE_NOT_AVAILABLE),
-            Self::Route(_) | Self::Malformed(_) | Self::Closed => false,
+            Self::Route(_) | Self::Malformed(_) | Self::MalformedBody(_) | Self::OldBroker { .. } | Self::Closed => {
+                false
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::{Admin, ProducerBuilder, PushConsumerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
-use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, parse_name_servers};
+use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, parse_name_servers};
 use crate::driver::client_task;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
@@ -120,6 +120,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn offset_dir(mut self, folder: impl Into<String>) -> Self {
         self.offset_dir = Some(folder.into());
+        self
+    }
+
+    /// What servers may ask of this client. Default: what operators' tools need, but for having messages consumed.
+    #[must_use]
+    pub const fn server_policy(mut self, policy: ServerPolicy) -> Self {
+        self.config.server_policy = policy;
         self
     }
 

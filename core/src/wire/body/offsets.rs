@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::names::is_named;
 use super::{BodyError, at_most, lenient, read, write};
-use crate::ids::{ClientId, MessageQueue};
+use crate::ids::{BrokerName, ClientId, MessageQueue, Topic};
 
 /// Values by queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +59,14 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Table<V> {
     }
 }
 
-/// Set these offsets (body of the server's request 220).
+/// Set these offsets (body of the server's request 220, and of the reply to 222).
+///
+/// Clients in C++ are sent a list of queues with their offsets instead of a table: both are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResetOffsets {
     /// The new offset of each queue.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "table_or_list")]
     pub offset_table: QueueTable<i64>,
 }
 
@@ -120,6 +122,51 @@ impl ConsumerStatus {
         out.push(b'}');
         out
     }
+}
+
+/// A table by queue, or a list of queues with their offsets.
+fn table_or_list<'de, D: Deserializer<'de>>(json: D) -> Result<QueueTable<i64>, D::Error> {
+    json.deserialize_any(TableOrList)
+}
+
+struct TableOrList;
+
+impl<'de> Visitor<'de> for TableOrList {
+    type Value = QueueTable<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table by queue, or a list of queues")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(QueueTable::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Table(PhantomData).visit_map(map)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut table = BTreeMap::new();
+        while let Some(Row { broker_name: broker, queue_id: id, topic, offset }) = list.next_element()? {
+            let queue = MessageQueue { topic, broker, id };
+            if !is_named(&queue) {
+                return Err(A::Error::custom("a row that is no queue"));
+            }
+            table.insert(queue, offset);
+        }
+        Ok(QueueTable(table))
+    }
+}
+
+/// A queue and its offset, as clients in C++ are sent them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    broker_name: BrokerName,
+    queue_id: i32,
+    topic: Topic,
+    offset: i64,
 }
 
 fn push_object<K, V>(

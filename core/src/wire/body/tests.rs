@@ -104,7 +104,17 @@ fn offsets_have_objects_as_keys() {
     // A text in the place of the object, as standard JSON would have it.
     let quoted = br#"{"offsetTable":{"{\"brokerName\":\"broker-a\",\"queueId\":7,\"topic\":\"CapTopic\"}":-1}}"#;
     assert_eq!(ResetOffsets::decode(quoted).unwrap().offset_table.0, BTreeMap::from([(queue(7), -1)]));
-    for wrong in [r#"{"offsetTable":{"x":1}}"#, r#"{"offsetTable":{"{}":1}}"#, r#"{"offsetTable":{{"topic":1}:1}}"#] {
+    // What clients in C++ are sent.
+    let list = br#"{"offsetTable":[{"brokerName":"broker-a","offset":5,"queueId":1,"topic":"CapTopic"},{"brokerName":"broker-a","offset":6,"queueId":0,"topic":"CapTopic"}]}"#;
+    assert_eq!(ResetOffsets::decode(list).unwrap().offset_table.0, BTreeMap::from([(queue(0), 6), (queue(1), 5)]));
+    assert_eq!(ResetOffsets::decode(br#"{"offsetTable":null}"#), Ok(ResetOffsets::default()));
+    for wrong in [
+        r#"{"offsetTable":[{"topic":"t"}]}"#,
+        r#"{"offsetTable":7}"#,
+        r#"{"offsetTable":{"x":1}}"#,
+        r#"{"offsetTable":{"{}":1}}"#,
+        r#"{"offsetTable":{{"topic":1}:1}}"#,
+    ] {
         assert!(matches!(ResetOffsets::decode(wrong.as_bytes()), Err(BodyError::Json(_))), "{wrong}");
     }
 }

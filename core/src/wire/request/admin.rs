@@ -3,8 +3,11 @@
 use alloc::string::String;
 
 use super::{Fields, Request, fields};
-use crate::ids::{QueueOffset, Topic};
-use crate::wire::codes::request::{SEARCH_OFFSET_BY_TIMESTAMP, UPDATE_AND_CREATE_TOPIC};
+use crate::ids::{ClientId, Group, QueueOffset, Topic};
+use crate::wire::codes::request::{
+    INVOKE_BROKER_TO_GET_CONSUMER_STATUS, INVOKE_BROKER_TO_RESET_OFFSET, SEARCH_OFFSET_BY_TIMESTAMP,
+    UPDATE_AND_CREATE_TOPIC,
+};
 use crate::wire::header::{ExtFields, ExtWriter, FieldError};
 
 fields! {
@@ -72,5 +75,37 @@ fields! {
     pub struct QueueOffsetResponse {
         /// The offset.
         offset: QueueOffset = "offset",
+    }
+}
+
+fields! {
+    /// Move a group to where its queues of a topic are at a time, or one queue to an offset; the body of the answer is
+    /// [`ResetOffsets`](crate::wire::body::ResetOffsets).
+    pub struct InvokeResetOffset = INVOKE_BROKER_TO_RESET_OFFSET {
+        /// The topic.
+        topic: Topic = "topic",
+        /// The consumer group.
+        group: Group = "group",
+        /// The queue, −1 for all.
+        queue_id: i32 = "queueId",
+        /// The offset for that queue, −1 for that of the time.
+        offset: i64 = "offset",
+        /// The time, in milliseconds since 1970, −1 for the end of each queue.
+        timestamp: i64 = "timestamp",
+        /// Whether offsets may go forward too.
+        force: bool = "isForce",
+    }
+}
+
+fields! {
+    /// How far the members of a group have consumed a topic; the body of the answer is
+    /// [`ConsumerStatus`](crate::wire::body::ConsumerStatus).
+    pub struct InvokeConsumerStatus = INVOKE_BROKER_TO_GET_CONSUMER_STATUS {
+        /// The topic.
+        topic: Topic = "topic",
+        /// The consumer group.
+        group: Group = "group",
+        /// Only this member.
+        client: Option<ClientId> = "clientAddr",
     }
 }

@@ -1,10 +1,10 @@
 //! Group membership.
 
 use super::fields;
-use crate::ids::{ClientId, Group};
+use crate::ids::{ClientId, Group, Topic};
 use crate::wire::codes::request::{
-    GET_CONSUMER_LIST_BY_GROUP, HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED, UNLOCK_BATCH_MQ,
-    UNREGISTER_CLIENT,
+    GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ,
+    NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ, UNREGISTER_CLIENT,
 };
 
 fields! {
@@ -37,6 +37,32 @@ fields! {
     pub struct NotifyConsumerIdsChanged = NOTIFY_CONSUMER_IDS_CHANGED {
         /// The consumer group.
         group: Group = "consumerGroup",
+    }
+}
+
+fields! {
+    /// The broker says where queues of a topic are to go on; the body is
+    /// [`ResetOffsets`](crate::wire::body::ResetOffsets).
+    pub struct ResetConsumerOffset = RESET_CONSUMER_CLIENT_OFFSET {
+        /// The topic.
+        topic: Topic = "topic",
+        /// The consumer group.
+        group: Group = "group",
+        /// The time that the offsets are of, in milliseconds since 1970; of no use to a client.
+        timestamp: i64 = "timestamp",
+        /// Whether offsets may go forward too; brokers always say no, and have decided already.
+        force: bool = "isForce",
+    }
+}
+
+fields! {
+    /// The broker asks how far the queues of a topic are consumed; the body of the answer is
+    /// [`ConsumerStatus`](crate::wire::body::ConsumerStatus).
+    pub struct GetConsumerStatus = GET_CONSUMER_STATUS_FROM_CLIENT {
+        /// The topic.
+        topic: Topic = "topic",
+        /// The consumer group.
+        group: Group = "group",
     }
 }
 

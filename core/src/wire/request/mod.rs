@@ -9,12 +9,17 @@ mod group;
 mod route;
 mod send;
 
-pub use admin::{CreateTopic, QueueOffsetRequest, QueueOffsetResponse, SearchOffset};
+pub use admin::{
+    CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse, SearchOffset,
+};
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
     UpdateConsumerOffset,
 };
-pub use group::{GetConsumerList, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, UnlockBatchMq, UnregisterClient};
+pub use group::{
+    GetConsumerList, GetConsumerStatus, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged, ResetConsumerOffset,
+    UnlockBatchMq, UnregisterClient,
+};
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};
 

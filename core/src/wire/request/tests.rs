@@ -150,6 +150,26 @@ proptest! {
         comes_back(&Empty)?;
         comes_back(&GetConsumerList { group: (&names.1).into() })?;
         comes_back(&NotifyConsumerIdsChanged { group: (&names.1).into() })?;
+        comes_back(&GetConsumerStatus { topic: topic.clone(), group: (&names.1).into() })?;
+        comes_back(&ResetConsumerOffset {
+            topic: topic.clone(),
+            group: (&names.1).into(),
+            timestamp: i64::from(numbers[0]) << 9,
+            force: order,
+        })?;
+        comes_back(&InvokeResetOffset {
+            topic: topic.clone(),
+            group: (&names.1).into(),
+            queue_id: numbers[0],
+            offset: i64::from(numbers[1]),
+            timestamp: i64::from(numbers[2]) << 9,
+            force: order,
+        })?;
+        comes_back(&InvokeConsumerStatus {
+            topic: topic.clone(),
+            group: (&names.1).into(),
+            client: groups.0.clone().map(Into::into),
+        })?;
         comes_back(&UnregisterClient {
             client_id: (&names.2).into(),
             producer_group: groups.0.map(Into::into),

@@ -1,4 +1,4 @@
-//! X4: requests that nobody asked for start nothing, and are told nothing.
+//! X4: requests that nobody asked for start nothing, move nothing, and are told what they may be told.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,15 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     for row in &history.rows {
         match &row.what {
             What::Answered { host, request, code, bytes } => {
-                let expected = match *request {
-                    request::NOTIFY_CONSUMER_IDS_CHANGED => response::SUCCESS,
-                    _ => response::REQUEST_CODE_NOT_SUPPORTED,
+                let (expected, tells) = match *request {
+                    request::NOTIFY_CONSUMER_IDS_CHANGED => (response::SUCCESS, false),
+                    request::GET_CONSUMER_STATUS_FROM_CLIENT => (response::SUCCESS, true),
+                    // A request without a body.
+                    request::RESET_CONSUMER_CLIENT_OFFSET => (response::SYSTEM_ERROR, false),
+                    request::CONSUME_MESSAGE_DIRECTLY => (response::NO_PERMISSION, false),
+                    _ => (response::REQUEST_CODE_NOT_SUPPORTED, false),
                 };
-                if *code != expected || *bytes > 0 {
+                if *code != expected || (*bytes > 0 && !tells) {
                     let text = format!("host {host} answered request {request} with {code} and {bytes} bytes");
                     return Err(Broken::new(row.at, text));
                 }
@@ -55,6 +59,8 @@ mod tests {
         let rows = vec![
             (1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
             (1, answered(request::NOTIFY_CONSUMER_IDS_CHANGED, response::SUCCESS, 0)),
+            (1, answered(request::GET_CONSUMER_STATUS_FROM_CLIENT, response::SUCCESS, 70)),
+            (1, answered(request::CONSUME_MESSAGE_DIRECTLY, response::NO_PERMISSION, 0)),
             (1, assigned(0, &[0], &[])),
             (2, start(0)),
         ];

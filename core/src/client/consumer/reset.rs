@@ -1,0 +1,55 @@
+//! What operators do and ask: queues go on at other offsets, and tell theirs.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::{Consumer, Siblings, State};
+use crate::client::{ClientEvent, StartReason};
+use crate::effects::Effects;
+use crate::ids::{Endpoint, MessageQueue, QueueOffset, Topic};
+use crate::mutants::mutant;
+use crate::wire::body::QueueTable;
+
+impl Consumer {
+    /// Queues of a topic go on elsewhere: those that are ours, and of which `from` is the master. Says how many.
+    ///
+    /// Java stops pulling for 10 s, so that what is in handlers then does not commit its own offsets afterwards. Here a
+    /// queue that goes on elsewhere is a new assignment: what was handed out under the old one counts no more.
+    pub(crate) fn on_reset(
+        &mut self,
+        topic: &Topic,
+        offsets: &QueueTable<i64>,
+        from: &Endpoint,
+        at: Siblings<'_>,
+        fx: &mut Effects,
+    ) -> usize {
+        if !matches!(self.state, State::Running | State::Draining { .. } | State::Committing { .. }) {
+            return 0;
+        }
+        let moves = |(queue, offset): (&MessageQueue, &i64)| {
+            let master = at.routes.view().master(&queue.broker) == Some(from) || mutant!(33);
+            let ours = queue.topic == *topic && self.queues.contains_key(queue);
+            (master && ours).then(|| Some((queue.clone(), QueueOffset::from_wire(*offset)?)))?
+        };
+        let moved: Vec<_> = offsets.0.iter().filter_map(moves).collect();
+        for (queue, offset) in &moved {
+            let (group, queue, reason) = (self.config.group.clone(), queue.clone(), StartReason::Reset);
+            fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset: *offset, reason });
+            self.restart_at(&queue, *offset, fx);
+        }
+        self.commit(false, at, fx);
+        for (queue, _) in &moved {
+            self.pull_on(queue, at, fx);
+        }
+        moved.len()
+    }
+
+    /// How far each of our queues of a topic is consumed.
+    pub(crate) fn offsets_of(&self, topic: &Topic) -> BTreeMap<MessageQueue, i64> {
+        let offset = |(queue, assigned): (&MessageQueue, &super::queue::Assigned)| {
+            let offset = if mutant!(113) { assigned.next_to_pull() } else { assigned.settled_to()? };
+            (queue.topic == *topic).then(|| (queue.clone(), offset.to_wire()))
+        };
+        self.queues.iter().filter_map(offset).collect()
+    }
+}

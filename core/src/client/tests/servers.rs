@@ -1,0 +1,204 @@
+//! What servers ask, who may, and what is answered.
+
+use super::*;
+use crate::config::{ConsumeMode, ServerPolicy};
+use crate::ids::MessageQueue;
+use crate::wire::body::{ConsumerStatus, QueueTable, ResetOffsets};
+
+impl World {
+    /// A server asks something; what is answered.
+    pub(super) fn asks(
+        &mut self,
+        from: &str,
+        code: i32,
+        fields: &[(&'static str, &'static str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Option<Frame> {
+        let fields = |out: &mut ExtWriter<'_>| fields.iter().for_each(|(key, value)| out.text(key, value));
+        let frame = Preamble::request(code, Codec::Json).encode(fields, Bytes::from(body.into()));
+        let conn = *self.up.iter().find(|(_, to)| to.as_str() == from).expect("a link").0;
+        let before = self.answers.len();
+        self.input(Input::BrokerRequest(conn, decoded(&frame)));
+        self.run();
+        assert!(self.answers.len() <= before + 1, "one answer at most");
+        self.answers.get(before).cloned()
+    }
+
+    /// The verdict on the last request, and how often there was that one.
+    pub(super) fn verdict(&self) -> (ServerVerdict, u64) {
+        let verdict = |event: &ClientEvent| match event {
+            ClientEvent::ServerRequest { verdict, times, .. } => Some((*verdict, *times)),
+            _ => None,
+        };
+        self.events.iter().filter_map(verdict).next_back().expect("a request")
+    }
+}
+
+pub(super) fn queue(topic: &str, broker: &str, id: i32) -> MessageQueue {
+    MessageQueue { topic: topic.into(), broker: broker.into(), id }
+}
+
+fn table(rows: &[(MessageQueue, i64)]) -> Vec<u8> {
+    ResetOffsets { offset_table: QueueTable(rows.iter().cloned().collect()) }.encode()
+}
+
+const OF_G: &[(&str, &str)] = &[("topic", "T"), ("group", "g"), ("timestamp", "-1"), ("isForce", "false")];
+const RESET: i32 = request::RESET_CONSUMER_CLIENT_OFFSET;
+const STATUS: i32 = request::GET_CONSUMER_STATUS_FROM_CLIENT;
+
+fn commits(world: &World) -> Vec<&str> {
+    let commits = world.asked.iter().filter(|asked| asked.code() == request::UPDATE_CONSUMER_OFFSET);
+    commits.map(|asked| asked.field("commitOffset")).collect()
+}
+
+/// One queue, three of its messages in handlers and the start committed.
+fn consuming(change: impl FnOnce(&mut ConsumerConfig)) -> (World, Vec<Taken>) {
+    let mut world = World::consuming(1, change);
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    world.advance(5_000);
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    let taken = core::iter::from_fn(|| world.take_one()).collect();
+    (world, taken)
+}
+
+#[test]
+fn an_operator_moves_a_queue_and_what_is_in_handlers_counts_no_more() {
+    for to in [10, 900] {
+        let (mut world, taken) = consuming(|_| ());
+        let held = world.pull("T");
+        assert_eq!(world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), to)])).unwrap().header.code, 0);
+        assert_eq!(world.verdict(), (ServerVerdict::Done, 1));
+        let text = to.to_string();
+        assert_eq!(commits(&world), [text.as_str()], "at once");
+        for taken in &taken {
+            assert_eq!(world.settle(taken, Outcome::Done), Settled::Released);
+        }
+        // Neither does what was under way when it was moved.
+        world.found(held, 503..510);
+        let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+        world.reply(commit, answer(0, |_| (), []));
+        world.advance(5_000);
+        assert_eq!(commits(&world), [""; 0]);
+        let pull = world.pull("T");
+        assert_eq!(pull.field("queueOffset"), text);
+        let to = u64::try_from(to).unwrap();
+        world.found(pull, to..to + 2);
+        assert_eq!(world.consume(Outcome::Done), 2);
+        world.advance(5_000);
+        assert_eq!(commits(&world), [(to + 2).to_string().as_str()]);
+        let moved = |event: &ClientEvent| matches!(event, ClientEvent::StartPosition { reason: StartReason::Reset, offset, .. } if offset.get() == to);
+        assert_eq!(world.count(moved), 1);
+    }
+}
+
+#[test]
+fn the_new_offset_waits_for_the_commit_under_way() {
+    let (mut world, taken) = consuming(|_| ());
+    world.settle(&taken[0], Outcome::Done);
+    world.advance(5_000);
+    assert_eq!(commits(&world), ["501"]);
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 10)]));
+    assert_eq!(commits(&world), ["501"], "brokers may handle two at a time in any order");
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(commit, answer(0, |_| (), []));
+    assert_eq!(commits(&world), ["10"]);
+}
+
+#[test]
+fn in_order_the_next_message_waits_for_the_handler_of_the_last() {
+    let (mut world, taken) = consuming(|config| config.mode = ConsumeMode::Orderly);
+    assert_eq!(taken.len(), 1);
+    world.asked.retain(|asked| asked.code() != request::PULL_MESSAGE);
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 10)]));
+    assert_eq!((commits(&world), world.pulls("T")), (alloc::vec!["10"], 0));
+    assert_eq!(world.settle(&taken[0], Outcome::Done), Settled::Released);
+    let pull = world.pull("T");
+    assert_eq!(pull.field("queueOffset"), "10");
+    assert_eq!(commits(&world), ["10"]);
+}
+
+#[test]
+fn only_the_master_of_a_queue_that_is_ours_may_move_it() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b", "c"]);
+    world.start(|_| ());
+    world.run();
+    let foreign = |world: &mut World, from, rows: &[(MessageQueue, i64)]| {
+        let answer = world.asks(from, RESET, OF_G, table(rows)).unwrap();
+        assert_eq!(world.verdict().0, ServerVerdict::NotOurs);
+        (answer.header.code, answer.body.len())
+    };
+    let refused = (response::NO_PERMISSION, 0);
+    assert_eq!(foreign(&mut world, NS, &[(queue("T", "b", 0), 1)]), refused, "a name server");
+    assert_eq!(foreign(&mut world, "c:1", &[(queue("T", "b", 0), 1)]), refused, "another broker");
+    assert_eq!(foreign(&mut world, "b:1", &[(queue("T", "b", 7), 1)]), refused, "not ours");
+    assert_eq!(foreign(&mut world, "b:1", &[(queue("U", "b", 0), 1)]), refused, "another topic");
+    assert_eq!(foreign(&mut world, "b:1", &[(queue("T", "b", 0), -1)]), refused, "no offset");
+    assert_eq!(world.count(|event| matches!(event, ClientEvent::StartPosition { .. })), 2, "as at the start");
+    // What is not ours does not keep the rest from being moved.
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 1), (queue("T", "c", 0), 1), (queue("U", "b", 0), 1)]));
+    assert_eq!(world.verdict().0, ServerVerdict::Done);
+    assert_eq!(world.count(|event| matches!(event, ClientEvent::StartPosition { .. })), 3);
+}
+
+#[test]
+fn a_broadcasting_member_keeps_the_new_offset_in_its_file() {
+    let mut world = World::with(NS, |config| config.offset_dir = Some("/d".into()));
+    world.topic("T", 1, &["b"]);
+    world.start(|config| config.model = MessageModel::Broadcasting);
+    world.run();
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 42)]));
+    assert_eq!(world.verdict(), (ServerVerdict::Done, 1));
+    let file = String::from_utf8(world.files["/d/g/offsets.json"].clone()).unwrap();
+    assert!(file.contains(":42}"), "{file}");
+}
+
+#[test]
+fn how_far_a_topic_is_consumed_is_told() {
+    let (mut world, taken) = consuming(|_| ());
+    world.settle(&taken[0], Outcome::Done);
+    world.settle(&taken[2], Outcome::Done);
+    let told = |frame: Frame| ConsumerStatus::decode(&frame.body).unwrap().message_queue_table.0;
+    let table = told(world.asks("b:1", STATUS, OF_G, []).unwrap());
+    assert_eq!(table, BTreeMap::from([(queue("T", "b", 0), 501)]), "what is settled, not what is pulled");
+    let nothing = world.asks("b:1", STATUS, &[("topic", "T"), ("group", "another")], []).unwrap();
+    assert_eq!((nothing.header.code, told(nothing)), (0, BTreeMap::new()), "as Java has it");
+    let nothing = world.asks("b:1", STATUS, &[("topic", "U"), ("group", "g")], []).unwrap();
+    assert_eq!((nothing.header.code, told(nothing)), (0, BTreeMap::new()));
+}
+
+#[test]
+fn what_is_not_allowed_not_known_or_not_readable_is_refused_and_counted() {
+    let mut world = World::with(NS, |config| config.server_policy = ServerPolicy::STRICT);
+    world.topic("T", 1, &["b"]);
+    world.start(|_| ());
+    world.run();
+    for code in [39, 220, 221, 307, 309, 326] {
+        for times in 1..3 {
+            let answer = world.asks("b:1", code, OF_G, table(&[(queue("T", "b", 0), 1)])).unwrap();
+            assert_eq!((answer.header.code, answer.body.len()), (response::NO_PERMISSION, 0), "{code}");
+            assert_eq!(world.verdict(), (ServerVerdict::Refused, times), "{code}");
+        }
+    }
+    for (times, code) in [(1, 9_999), (2, 11), (3, -7)] {
+        let answer = world.asks("b:1", code, OF_G, []).unwrap();
+        assert_eq!(answer.header.code, response::REQUEST_CODE_NOT_SUPPORTED);
+        assert_eq!(world.verdict(), (ServerVerdict::Unknown, times), "they count as one");
+    }
+    let answer = world.asks("b:1", request::NOTIFY_CONSUMER_IDS_CHANGED, &[], []).unwrap();
+    assert_eq!((answer.header.code, world.verdict().0), (response::SYSTEM_ERROR, ServerVerdict::Malformed));
+    let mut world = World::consuming(1, |_| ());
+    for (body, fields) in [(&b"{"[..], OF_G), (b"{}", &OF_G[..2])] {
+        assert_eq!(world.asks("b:1", RESET, fields, body).unwrap().header.code, response::SYSTEM_ERROR);
+        assert_eq!(world.verdict().0, ServerVerdict::Malformed);
+    }
+    let fields = &[("topic", "T"), ("group", "x"), ("timestamp", "1"), ("isForce", "true")];
+    assert_eq!(world.asks("b:1", RESET, fields, table(&[])).unwrap().header.code, response::SYSTEM_ERROR);
+    assert_eq!(world.verdict().0, ServerVerdict::NoGroup);
+    let mut told = world.events.iter().filter_map(|event| match event {
+        ClientEvent::ServerRequest { from, code, group, .. } => Some((from.as_str(), *code, group.clone())),
+        _ => None,
+    });
+    assert_eq!(told.next_back(), Some(("b:1", RESET, Some("x".into()))));
+}

@@ -1,0 +1,139 @@
+//! Consumer groups: where they are, and where they are to go on.
+
+use alloc::collections::BTreeMap;
+
+use super::{Admin, AdminError};
+use crate::client::RouteError;
+use crate::ids::{ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::time::UnixMillis;
+use crate::wire::body::{ConsumerStatus, ResetOffsets};
+use crate::wire::request::{InvokeConsumerStatus, InvokeResetOffset, UpdateConsumerOffset};
+
+/// Where a group is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    /// At the first message that was stored at this time or later.
+    Time(UnixMillis),
+    /// The same, but for queues that are not so far yet: they stay where they are.
+    BackTo(UnixMillis),
+    /// At the end.
+    End,
+}
+
+impl Admin {
+    /// Moves a group in all queues of a topic, and says where to. Members are told by the broker: those of 4.9 at once,
+    /// those of 5.x with their next pull, before which what they commit does not count.
+    ///
+    /// # Errors
+    /// A broker refuses or does not answer: also when the group has no offset in one of the queues yet, or, at a broker
+    /// of 4.9, no member.
+    pub async fn reset_offsets(
+        &self,
+        group: impl Into<Group>,
+        topic: impl Into<Topic>,
+        to: ResetTo,
+    ) -> Result<BTreeMap<MessageQueue, QueueOffset>, AdminError> {
+        let (timestamp, force) = match to {
+            ResetTo::Time(time) => (time.0, true),
+            ResetTo::BackTo(time) => (time.0, false),
+            ResetTo::End => (END, true),
+        };
+        let (group, topic) = (group.into(), topic.into());
+        let request =
+            InvokeResetOffset { topic: topic.clone(), group, queue_id: ALL, offset: i64::from(ALL), timestamp, force };
+        let mut moved = BTreeMap::new();
+        for master in self.masters_of(&topic).await? {
+            moved.extend(self.invoke_reset(&master, &request).await?);
+        }
+        Ok(moved)
+    }
+
+    /// Moves a group in one queue.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer, or is older than 5.0: such a one would move the group in all queues.
+    pub async fn reset_offset(
+        &self,
+        group: impl Into<Group>,
+        queue: &MessageQueue,
+        offset: QueueOffset,
+    ) -> Result<(), AdminError> {
+        let group = group.into();
+        let master = self.master(queue).await?;
+        let commit = UpdateConsumerOffset {
+            group: group.clone(),
+            topic: queue.topic.clone(),
+            queue_id: queue.id,
+            commit_offset: offset,
+            broker: Some(queue.broker.clone()),
+        };
+        let version = self.request(&master, &commit).await?.header.version;
+        if version < VERSION_5_0_0 {
+            return Err(AdminError::OldBroker { version });
+        }
+        let request = InvokeResetOffset {
+            topic: queue.topic.clone(),
+            group,
+            queue_id: queue.id,
+            offset: offset.to_wire(),
+            timestamp: 0,
+            force: true,
+        };
+        self.invoke_reset(&master, &request).await.map(drop)
+    }
+
+    /// How far each member of a group, or only this one, says that it has consumed the queues it has of a topic.
+    ///
+    /// # Errors
+    /// A broker refuses or does not answer: also when the group has no members, or one of them says nothing.
+    pub async fn consumer_status(
+        &self,
+        group: impl Into<Group>,
+        topic: impl Into<Topic>,
+        only: Option<ClientId>,
+    ) -> Result<BTreeMap<ClientId, BTreeMap<MessageQueue, QueueOffset>>, AdminError> {
+        let topic = topic.into();
+        let request = InvokeConsumerStatus { topic: topic.clone(), group: group.into(), client: only };
+        let mut members = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for master in self.masters_of(&topic).await? {
+            let status = ConsumerStatus::decode(&self.request(&master, &request).await?.body)?;
+            for (client, table) in status.consumer_table {
+                members.entry(client).or_default().extend(offsets(table.0));
+            }
+        }
+        Ok(members)
+    }
+
+    async fn invoke_reset(
+        &self,
+        master: &Endpoint,
+        request: &InvokeResetOffset,
+    ) -> Result<BTreeMap<MessageQueue, QueueOffset>, AdminError> {
+        let frame = self.request(master, request).await?;
+        Ok(offsets(ResetOffsets::decode(&frame.body)?.offset_table.0).collect())
+    }
+
+    /// The masters that have queues of a topic.
+    async fn masters_of(&self, topic: &Topic) -> Result<alloc::collections::BTreeSet<Endpoint>, AdminError> {
+        self.route(topic, true).await?;
+        let view = self.client.inner.shared.view();
+        let known = view.routes.topics.get(topic).filter(|known| known.exists);
+        let known = known.ok_or(AdminError::Route(RouteError::NoTopic))?;
+        let master = |queue: &MessageQueue| {
+            view.routes.master(&queue.broker).cloned().ok_or_else(|| AdminError::NoMaster(queue.broker.clone()))
+        };
+        known.subscribe.iter().map(master).collect()
+    }
+}
+
+/// Offsets that are any.
+fn offsets(table: BTreeMap<MessageQueue, i64>) -> impl Iterator<Item = (MessageQueue, QueueOffset)> {
+    table.into_iter().filter_map(|(queue, offset)| Some((queue, QueueOffset::from_wire(offset)?)))
+}
+
+/// In the place of a queue or an offset: all, or that of the time.
+const ALL: i32 = -1;
+/// In the place of a time: the end of each queue.
+const END: i64 = -1;
+/// The wire version of 5.0.0.
+const VERSION_5_0_0: i32 = 413;
