@@ -21,6 +21,7 @@ mod send_backs;
 mod servers;
 mod shutdowns;
 mod starts;
+mod subscriptions;
 mod suspends;
 
 use alloc::string::ToString;

@@ -3,7 +3,7 @@
 use super::fields;
 use crate::ids::{ClientId, Group, Topic};
 use crate::wire::codes::request::{
-    GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ,
+    CHECK_CLIENT_CONFIG, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ,
     NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ, UNREGISTER_CLIENT,
 };
 
@@ -22,6 +22,11 @@ fields! {
         /// As a consumer of this group.
         consumer_group: Option<Group> = "consumerGroup",
     }
+}
+
+fields! {
+    /// Ask whether the broker can filter by an expression; the body is [`ClientCheck`](crate::wire::body::ClientCheck).
+    pub struct CheckClientConfig = CHECK_CLIENT_CONFIG {}
 }
 
 fields! {

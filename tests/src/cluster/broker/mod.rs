@@ -2,6 +2,7 @@
 
 mod clients;
 mod delay;
+mod filters;
 mod locks;
 mod offsets;
 mod pull;
@@ -22,6 +23,7 @@ use rocketmq_core::wire::{Frame, Header};
 pub(crate) use self::clients::Client;
 use self::clients::Clients;
 use self::delay::Delays;
+use self::filters::Filters;
 use self::locks::Locks;
 use self::offsets::Offsets;
 use self::pull::Holds;
@@ -42,6 +44,7 @@ pub struct Broker {
     delays: Delays,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
+    filters: Filters,
     locks: Locks,
     holds: Holds,
 }
@@ -88,6 +91,7 @@ impl Broker {
             delays: Delays::new(cfg.delay_levels.len()),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
+            filters: Filters::default(),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
             cfg,
@@ -237,7 +241,7 @@ impl Broker {
         if !draft.is_visible() {
             return Ok(appended);
         }
-        self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
+        self.holds.arrived(draft, appended.tags_code);
         Ok(appended)
     }
 
