@@ -169,6 +169,16 @@ impl Engine {
         taken
     }
 
+    /// Hands out the next messages of one queue, so many at most and in order; each is settled by itself, and those that
+    /// come in order before the next of their queue.
+    pub fn take_many(&mut self, now: Instant, group: &Group, most: usize) -> Vec<Taken> {
+        let Some(intake) = self.intakes.get_mut(group) else { return Vec::new() };
+        let many = intake.dispatch.take_many(now, most);
+        self.look_if_urgent(now);
+        self.run(now);
+        many
+    }
+
     /// Settles a message handed out: once, with what became of it.
     pub fn settle(&mut self, now: Instant, group: &Group, taken: &Taken, outcome: Outcome) -> Settled {
         let Some(Intake { dispatch, .. }) = self.intakes.get_mut(group) else { return Settled::Released };
@@ -276,36 +286,26 @@ impl Engine {
                 self.intakes.insert(config.group.clone(), Intake { dispatch, drained_told: false });
             }
             Output::Deliver { group, batch } => self.hand_out(group, |dispatch| dispatch.deliver(batch) > 0),
-            Output::TellLow { group, epoch, messages, bytes } => self.hand_out(group, |dispatch| {
-                dispatch.tell_low(epoch, messages, bytes);
-                false
-            }),
-            Output::Hidden { group, epoch, id, index, until } => self.hand_out(group, |dispatch| {
-                dispatch.hide(epoch, id, index, until);
-                false
-            }),
-            Output::GiveBack { group, epoch } => self.hand_out(group, |dispatch| {
-                dispatch.give_back(epoch);
-                false
-            }),
+            Output::TellLow { group, epoch, messages, bytes } => {
+                self.change(&group, |dispatch| dispatch.tell_low(epoch, messages, bytes));
+            }
+            Output::Hidden { group, epoch, id, index, until } => {
+                self.change(&group, |dispatch| dispatch.hide(epoch, id, index, until));
+            }
+            Output::GiveBack { group, epoch } => self.change(&group, |dispatch| dispatch.give_back(epoch)),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
+            Output::LookForOverdue { group } => self.change(&group, Dispatch::look_for_overdue),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
-                dispatch.settle(&taken, Outcome::Done);
+                dispatch.returned(&taken);
                 dispatch.is_orderly() && dispatch.has_ready()
             }),
             Output::Lease { group, epoch, until } => self.hand_out(group, |dispatch| dispatch.lease(epoch, until)),
-            Output::StopQueue { group, taken } => self.hand_out(group, |dispatch| {
-                dispatch.stop_queue(&taken);
-                false
-            }),
+            Output::StopQueue { group, taken } => self.change(&group, |dispatch| dispatch.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.intakes.get_mut(&group).and_then(|intake| intake.dispatch.revoke(epoch));
                 self.machine.handle(now, Input::Revoked { group, queue, epoch, last });
             }
-            Output::StopIntake { group } => self.hand_out(group, |dispatch| {
-                dispatch.close();
-                false
-            }),
+            Output::StopIntake { group } => self.change(&group, Dispatch::close),
             Output::CloseDispatch(group) => drop(self.intakes.remove(&group)),
             Output::Load { op, path } => self.events.push_back(EngineEvent::Load { op, path }),
             Output::Save { op, path, bytes } => self.events.push_back(EngineEvent::Save { op, path, bytes }),
@@ -314,6 +314,12 @@ impl Engine {
             Output::Closed => self.end(now),
         }
         self.look_if_urgent(now);
+    }
+
+    fn change(&mut self, group: &Group, change: impl FnOnce(&mut Dispatch)) {
+        if let Some(intake) = self.intakes.get_mut(group) {
+            change(&mut intake.dispatch);
+        }
     }
 
     /// Changes what a consumer has pulled; `change` tells whether there is something new to take.
@@ -334,9 +340,8 @@ impl Engine {
             {
                 self.machine.handle(now, Input::Failed(group.clone(), failure));
             }
-            let popped: Vec<_> = core::iter::from_fn(|| dispatch.poll_popped()).collect();
-            if !popped.is_empty() {
-                self.machine.handle(now, Input::Popped(group.clone(), popped));
+            while let Some(news) = dispatch.poll_popped() {
+                self.machine.handle(now, Input::Popped(group.clone(), alloc::vec![news]));
             }
             while let Some((queue, epoch)) = dispatch.poll_ended() {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
