@@ -5,7 +5,7 @@ pub use super::{
     ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage,
 };
 pub use crate::client::{ClientEvent, Drained, FilterRefusal, StartError, StartReason, StartStep, SubscribeError};
-pub use crate::config::{Allocate, Filter, MachineRoomResolver, StartFrom, Strategy};
+pub use crate::config::{Allocate, Filter, MachineRoomResolver, ReadFrom, StartFrom, Strategy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};
