@@ -7,7 +7,9 @@ pub use super::{
 pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
 };
-pub use crate::config::{Allocate, Filter, MachineRoomResolver, Permission, ServerPolicy, StartFrom, Strategy};
+pub use crate::config::{
+    Allocate, Filter, MachineRoomResolver, Permission, ReadFrom, ServerPolicy, StartFrom, Strategy,
+};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rocketmq_core::time::Instant;
-use serde::{Deserialize, Serialize};
-
 use super::faults::Fault;
-use super::payload;
+pub use super::setup::{GroupSetup, Setup};
+use rocketmq_core::time::Instant;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -16,74 +14,6 @@ pub struct History {
     pub rows: Vec<Row>,
     /// What the run is about.
     pub setup: Setup,
-}
-
-/// What invariants must know of a run beforehand.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    /// Whether no fault can happen.
-    pub calm: bool,
-    /// Whether nothing goes wrong but in the application itself.
-    pub steady: bool,
-    /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
-    pub old_brokers: bool,
-    /// Consumer groups, the topic of each, and the tags it wants (none: all).
-    pub groups: Vec<GroupSetup>,
-}
-
-/// A consumer group.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub struct GroupSetup {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The topic it subscribes.
-    pub topic: Arc<str>,
-    /// The tags it wants, none for all.
-    #[serde(deserialize_with = "payload::known_tags")]
-    pub tags: Vec<&'static str>,
-    /// Messages of a queue above which it is not pulled.
-    pub queue_messages: u32,
-    /// Messages of one pull.
-    pub pull_batch: u32,
-    /// Redeliveries before a message is dead.
-    pub max_reconsume: i32,
-    /// Whether it consumes its queues in order.
-    pub orderly: bool,
-    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
-    /// fails is passed over.
-    pub broadcast: bool,
-}
-
-impl Setup {
-    /// Whether the group consumes its queues in order.
-    #[must_use]
-    pub fn is_orderly(&self, group: &str) -> bool {
-        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
-    }
-}
-
-impl GroupSetup {
-    /// Whether the group wants a message with this tag.
-    #[must_use]
-    pub fn wants(&self, tag: &str) -> bool {
-        self.tags.is_empty() || self.tags.contains(&tag)
-    }
-}
-
-impl Default for GroupSetup {
-    fn default() -> Self {
-        Self {
-            name: "g0".into(),
-            topic: "t0".into(),
-            tags: Vec::new(),
-            queue_messages: 1_000,
-            pull_batch: 32,
-            max_reconsume: 16,
-            orderly: false,
-            broadcast: false,
-        }
-    }
 }
 
 /// One thing that happened.
@@ -354,6 +284,52 @@ pub enum What {
         added: Vec<Queue>,
         /// Queues it gave up.
         revoked: Vec<Queue>,
+    },
+    /// A member is about to subscribe to the topic of its group with this filter, or (`None`) to give it up.
+    Subscribing {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The filter.
+        filter: Option<usize>,
+    },
+    /// That is over.
+    Subscribed {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The filter.
+        filter: Option<usize>,
+        /// Whether it holds.
+        held: bool,
+    },
+    /// A broker told a client that it can filter by an expression.
+    FilterAccepted {
+        /// The index of the host.
+        host: usize,
+        /// The index of the broker.
+        broker: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The topic.
+        topic: Arc<str>,
+        /// The version of the subscription.
+        version: i64,
+    },
+    /// A pull arrived that is to be filtered by SQL.
+    SqlPull {
+        /// The index of the host.
+        host: usize,
+        /// The index of the broker.
+        broker: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The topic.
+        topic: Arc<str>,
+        /// The version of the subscription.
+        version: i64,
     },
     /// A process was made for a member.
     Joined {

@@ -104,7 +104,17 @@ impl Plan {
             let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
             let broadcast = false;
-            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly, broadcast };
+            let setup = GroupSetup {
+                name,
+                topic,
+                tags,
+                queue_messages,
+                pull_batch,
+                max_reconsume,
+                orderly,
+                broadcast,
+                ..GroupSetup::default()
+            };
             Group {
                 consumer: None,
                 setup,
@@ -144,6 +154,17 @@ impl Plan {
                 circle: false,
                 suspend_ms: 1_000,
             });
+        }
+        if upto(0, 4) == 0 {
+            let sql = Some(upto(0, 3));
+            let setup = GroupSetup { name: "s0".into(), topic: plan.topics[0].clone(), sql, ..GroupSetup::default() };
+            plan.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+        }
+        if upto(0, 4) == 0 {
+            let (name, topic) = ("c0".into(), plan.topics[plan.topics.len() - 1].clone());
+            let (tags, orderly) = (vec![TAGS[0]], upto(0, 2) == 0);
+            let setup = GroupSetup { name, topic, tags, changing: true, orderly, ..GroupSetup::default() };
+            plan.groups.push(Group { setup, at_once: upto(1, 4), ..Group::default() });
         }
         plan
     }

@@ -5,6 +5,7 @@ mod local;
 mod lock;
 mod pull;
 mod queue;
+mod replica;
 mod reset;
 mod room;
 mod send_back;

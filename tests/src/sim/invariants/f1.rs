@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::Broken;
 use crate::sim::history::{History, Queue, What};
 
+/// The tag and the number of what is stored.
+type Known = (Arc<str>, Option<u64>);
+
 struct Run {
     start: i64,
     /// Settled, or unreadable and given to the policy.
@@ -15,14 +18,14 @@ struct Run {
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut members = BTreeMap::new();
     let mut newest: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-    let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
+    let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
     let mut runs: BTreeMap<(u32, Arc<str>, Queue), Run> = BTreeMap::new();
     let mut deliveries = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Joined { host, member } => drop(members.insert(*host, *member)),
             What::Stored(copy) => {
-                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, copy.tag.clone());
+                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, (copy.tag.clone(), copy.id));
             }
             What::Trimmed { queue, min } => {
                 let Some(known) = stored.get_mut(queue) else { continue };
@@ -65,7 +68,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let retry = queue.topic.starts_with('%');
                 let cached = known
                     .range(run.start.min(*offset)..*offset)
-                    .filter(|(at, tag)| (retry || setup.wants(tag)) && !run.done.contains(at));
+                    .filter(|(at, (tag, id))| (retry || setup.wants(tag, *id)) && !run.done.contains(at));
                 let cached = cached.count();
                 if cached > usize::try_from(setup.queue_messages).unwrap_or(usize::MAX) {
                     let text = format!("member {member} of {group} pulls {queue:?} at {offset} with {cached} in hand");

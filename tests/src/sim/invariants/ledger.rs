@@ -97,7 +97,7 @@ impl Ledger {
         self.ends.insert(copy.queue.clone(), copy.offset + 1);
         let topic = &*copy.queue.topic;
         let wants = |group: &&GroupSetup| {
-            let wanted = *topic == *group.topic && group.wants(&copy.tag);
+            let wanted = *topic == *group.topic && group.wants(&copy.tag, copy.id);
             wanted || topic.strip_prefix(RETRY) == Some(&*group.name)
         };
         for group in self.setup.groups.iter().filter(wants) {
