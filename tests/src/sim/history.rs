@@ -5,17 +5,11 @@ mod setup;
 use std::sync::Arc;
 use std::time::Duration;
 
-<<<<<<< HEAD
-use super::faults::Fault;
-pub use super::setup::{GroupSetup, Setup};
-use rocketmq_core::time::Instant;
-=======
 use rocketmq_core::time::Instant;
 
 pub use self::setup::{GroupSetup, Setup};
 
 use super::faults::Fault;
->>>>>>> main
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]

@@ -109,7 +109,6 @@ mod quiet;
 pub mod script;
 mod servers;
 mod settle;
-mod setup;
 mod spoil;
 mod state;
 pub mod tape;

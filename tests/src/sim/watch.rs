@@ -45,16 +45,12 @@ impl State {
                     link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
                     link.pulls.insert(opaque, (group.clone(), queue.clone(), written));
                 }
-<<<<<<< HEAD
                 if ext.get("expressionType") == Some(ExpressionType::Sql92.name()) {
                     let (group, topic) = (group.clone(), queue.topic.clone());
                     let version = number("subVersion").unwrap_or(0);
                     self.note(What::SqlPull { host, broker, group, topic, version });
                 }
-                self.note(What::Pull { host, link: id, group, queue, offset });
-=======
                 self.note(What::Pull { host, link: id, group, queue, offset, written });
->>>>>>> main
             }
             _ => {}
         }

@@ -5,11 +5,8 @@ mod local;
 mod lock;
 mod pull;
 mod queue;
-<<<<<<< HEAD
 mod replica;
-=======
 mod report;
->>>>>>> main
 mod reset;
 mod room;
 mod send_back;

@@ -245,14 +245,9 @@ impl Consumer {
             return;
         }
         match result {
-<<<<<<< HEAD
-            Ok(Pulled::Batch { batch, suggested }) => {
-                assigned.replica.suggest(suggested);
-=======
             Ok(Pulled::Batch { batch, suggested, end }) => {
-                assigned.suggested = suggested;
+                assigned.replica.suggest(suggested);
                 assigned.end = end;
->>>>>>> main
                 assigned.quick = 0;
                 assigned.next = batch.to;
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
@@ -269,7 +264,6 @@ impl Consumer {
                     self.pull_on(queue, at, fx);
                 }
             }
-<<<<<<< HEAD
             Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave && !mutant!(105) => {
                 // It lags behind, and may know less of the queue than we do: the master's word counts. One that held the
                 // pull for long has waited already.
@@ -281,13 +275,9 @@ impl Consumer {
                     self.wait(queue, ERROR_PAUSE, fx);
                 }
             }
-            Ok(Pulled::Nothing { suggested }) => {
-                assigned.replica.suggest(suggested);
-=======
             Ok(Pulled::Nothing { suggested, end }) => {
-                assigned.suggested = suggested;
+                assigned.replica.suggest(suggested);
                 assigned.end = end;
->>>>>>> main
                 // A broker holds a pull that finds nothing; one that does not is asked less and less often.
                 let held = fx.now.since(since) >= HELD_AT_LEAST;
                 assigned.quick = if held { 0 } else { assigned.quick.saturating_add(1) };

@@ -11,13 +11,8 @@ use std::panic::AssertUnwindSafe;
 use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery};
-<<<<<<< HEAD
-use crate::client::{Command, CommandResult, Drained, StartError, SubscribeError};
-use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy};
-=======
 use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
-use crate::config::{ConsumeMode, ConsumerConfig, Filter, StartFrom, Strategy};
->>>>>>> main
+use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;

@@ -2,80 +2,6 @@
 //! no more than one answer comes on top.
 
 use super::Broken;
-<<<<<<< HEAD
-use crate::sim::history::{History, Queue, What};
-
-/// The tag and the number of what is stored.
-type Known = (Arc<str>, Option<u64>);
-
-struct Run {
-    start: i64,
-    /// Settled, or unreadable and given to the policy.
-    done: BTreeSet<i64>,
-}
-
-pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let mut members = BTreeMap::new();
-    let mut newest: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-    let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
-    let mut runs: BTreeMap<(u32, Arc<str>, Queue), Run> = BTreeMap::new();
-    let mut deliveries = BTreeMap::new();
-    for row in &history.rows {
-        match &row.what {
-            What::Joined { host, member } => drop(members.insert(*host, *member)),
-            What::Stored(copy) => {
-                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, (copy.tag.clone(), copy.id));
-            }
-            What::Trimmed { queue, min } => {
-                let Some(known) = stored.get_mut(queue) else { continue };
-                *known = known.split_off(min);
-            }
-            What::Lost { broker, .. } => runs.retain(|(_, _, queue), _| queue.broker != *broker),
-            What::Moved { queue, .. } | What::Illegal { queue, .. } => runs.retain(|(_, _, known), _| known != queue),
-            What::Assigned { member, group, revoked, .. } => {
-                revoked.iter().for_each(|queue| drop(runs.remove(&(*member, group.clone(), queue.clone()))));
-            }
-            What::Start { member, group, queue, offset } => {
-                let run = Run { start: *offset, done: BTreeSet::new() };
-                runs.insert((*member, group.clone(), queue.clone()), run);
-            }
-            What::Delivered { delivery, member, group, queue, offset, .. } => {
-                deliveries.insert(*delivery, ((*member, group.clone(), queue.clone()), *offset));
-            }
-            What::Settled { delivery, .. } => {
-                let Some((key, offset)) = deliveries.remove(delivery) else { continue };
-                if let Some(run) = runs.get_mut(&key) {
-                    run.done.insert(offset);
-                }
-            }
-            What::Unreadable { group, queue, offset } => {
-                for (_, run) in runs.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue)) {
-                    run.done.insert(*offset);
-                }
-            }
-            What::Pull { host, link, group, queue, offset } => {
-                // What comes over an older link may be of an earlier assignment.
-                let newest = newest.entry((*host, queue.broker)).or_default();
-                *newest = (*newest).max(*link);
-                if link < newest {
-                    continue;
-                }
-                let Some(member) = members.get(host) else { continue };
-                let Some(run) = runs.get(&(*member, group.clone(), queue.clone())) else { continue };
-                let Some(setup) = history.setup.groups.iter().find(|setup| setup.name == *group) else { continue };
-                let Some(known) = stored.get(queue) else { continue };
-                let retry = queue.topic.starts_with('%');
-                let cached = known
-                    .range(run.start.min(*offset)..*offset)
-                    .filter(|(at, (tag, id))| (retry || setup.wants(tag, *id)) && !run.done.contains(at));
-                let cached = cached.count();
-                if cached > usize::try_from(setup.queue_messages).unwrap_or(usize::MAX) {
-                    let text = format!("member {member} of {group} pulls {queue:?} at {offset} with {cached} in hand");
-                    return Err(Broken::new(row.at, text));
-                }
-            }
-            _ => {}
-=======
 use super::hands::{Hands, Pull};
 use crate::sim::history::History;
 
@@ -91,7 +17,6 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             let (member, group, queue) = owned;
             let text = format!("member {member} of {group} pulls {queue:?} with {messages} of {room} in hand");
             return Err(Broken::new(row.at, text));
->>>>>>> main
         }
     }
     Ok(())
