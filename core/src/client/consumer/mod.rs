@@ -6,6 +6,7 @@ mod lock;
 mod pop;
 mod pull;
 mod queue;
+mod replica;
 mod report;
 mod reset;
 mod room;

@@ -17,6 +17,7 @@ mod pops;
 mod pulls;
 mod random;
 mod rebalances;
+mod replicas;
 mod routes;
 mod send_backs;
 mod servers;

@@ -7,6 +7,7 @@ mod locks;
 mod offsets;
 mod pop;
 mod pull;
+mod replica;
 mod send;
 mod send_back;
 mod topics;
@@ -30,6 +31,7 @@ use self::offsets::Offsets;
 pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
+use self::replica::Replica;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -52,6 +54,7 @@ pub struct Broker {
     holds: Holds,
     pops: Pops,
     modes: Modes,
+    replica: Replica,
 }
 
 /// The time and the request that a step is about.
@@ -101,6 +104,7 @@ impl Broker {
             holds: Holds::new(now, &cfg),
             pops: Pops::default(),
             modes: Modes::default(),
+            replica: Replica::new(now),
             cfg,
         };
         broker.create_system_topics();
@@ -131,6 +135,9 @@ impl Broker {
         }
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE if self.cfg.is_slave() => {
+                Ok(Some(Reply::error(response::SERVICE_NOT_AVAILABLE, "a slave stores no messages")))
+            }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
@@ -171,8 +178,10 @@ impl Broker {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
-        self.deliver_due(now, wall);
-        self.revive_due(now, wall);
+        if !self.cfg.is_slave() {
+            self.deliver_due(now, wall);
+            self.revive_due(now, wall);
+        }
         self.holds.scan(now, &self.store);
         self.pops.expire(now);
         self.answer_woken(now);
@@ -227,7 +236,8 @@ impl Broker {
         if !self.out.is_empty() {
             return Wakeup::Now;
         }
-        let due = self.delays.next_due(&self.store, &self.cfg);
+        let slave = self.cfg.is_slave();
+        let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
         due.min(self.pops.next_due()).min(self.holds.next_scan()).min(self.clients.next_scan())
     }
 

@@ -274,6 +274,7 @@ impl Consumer {
             queue: popping.queue.clone(),
             epoch: popping.epoch,
             from: QueueOffset::ZERO,
+            from_slave: false,
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(pop.batch),
             pop: Some(PopContext { id, group: config.group.clone() }),
