@@ -280,6 +280,13 @@ impl Engine {
                 dispatch.tell_low(epoch, messages, bytes);
                 false
             }),
+            Output::DeliverDirect { group, id, batch } => {
+                self.hand_out(group, |dispatch| dispatch.deliver_direct(id, batch));
+            }
+            Output::CancelDirect { group, id } => self.hand_out(group, |dispatch| {
+                dispatch.cancel_direct(id);
+                false
+            }),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
                 dispatch.settle(&taken, Outcome::Done);
@@ -328,6 +335,9 @@ impl Engine {
             }
             while let Some((queue, epoch)) = dispatch.poll_ended() {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
+            }
+            while let Some(end) = dispatch.poll_direct() {
+                self.machine.handle(now, Input::Direct(group.clone(), end));
             }
             while let Some(event) = dispatch.poll_event() {
                 self.events.push_back(EngineEvent::Client(ClientEvent::of_dispatch(group.clone(), event)));

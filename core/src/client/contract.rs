@@ -11,7 +11,7 @@ use super::signal::LinkRequest;
 use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::ConsumerConfig;
-use crate::dispatch::{Batch, Failure, Progress, Taken};
+use crate::dispatch::{Batch, DirectEnd, Failure, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
@@ -70,6 +70,8 @@ pub enum Input {
     },
     /// A message could not be consumed. At most [`ClientMachine::failure_room`](super::ClientMachine::failure_room) at a time.
     Failed(Group, Failure),
+    /// What came of a message of [`Output::DeliverDirect`].
+    Direct(Group, DirectEnd),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
     /// The answer to [`Output::Load`]: the bytes of the file, `None` when there is none.
@@ -243,6 +245,22 @@ pub enum Output {
         messages: u64,
         /// Bytes that they pin.
         bytes: u64,
+    },
+    /// A message that an operator wants handled, ahead of all others; [`Input::Direct`] follows.
+    DeliverDirect {
+        /// The group.
+        group: Group,
+        /// Its number.
+        id: u64,
+        /// The message.
+        batch: Arc<Batch>,
+    },
+    /// Nobody wants to know any more what came of such a message.
+    CancelDirect {
+        /// The group.
+        group: Group,
+        /// Its number.
+        id: u64,
     },
     /// A failed message is with the broker: settle it.
     Settle {

@@ -134,7 +134,8 @@ impl Queue {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
             self.outstanding = self.outstanding.saturating_add(1);
-            let taken = Taken { batch, index: position.index, local_retries, at, slot, span: position.span };
+            let taken =
+                Taken { batch, index: position.index, local_retries, at, direct: None, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
         }
         self.cursor = self.cursor();
@@ -150,7 +151,8 @@ impl Queue {
             self.cursor.index = cursor.index.saturating_add(1);
             self.outstanding = self.outstanding.saturating_add(1);
             let last_of_batch = self.cursor.index >= len;
-            let taken = Taken { batch, index: cursor.index, local_retries: 0, at, slot, span: cursor.span };
+            let taken =
+                Taken { batch, index: cursor.index, local_retries: 0, at, direct: None, slot, span: cursor.span };
             return Some(Next { taken, last_of_batch });
         }
     }

@@ -157,6 +157,9 @@ impl<R: Runtime> ClientTask<R> {
             for (queue, epoch) in news.ended {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
+            for end in news.directs {
+                self.machine.handle(now, Input::Direct(group.clone(), end));
+            }
             for event in news.events {
                 self.shared.events.emit(&ClientEvent::of_dispatch(group.clone(), event));
             }
@@ -201,6 +204,10 @@ impl<R: Runtime> ClientTask<R> {
                 self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
             }
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
+            Output::DeliverDirect { group, id, batch } => {
+                self.with_intake(&group, |intake| intake.deliver_direct(id, batch));
+            }
+            Output::CancelDirect { group, id } => self.with_intake(&group, |intake| intake.cancel_direct(id)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),
             Output::Revoke { group, queue, epoch } => {

@@ -11,7 +11,7 @@ use super::lock::{Lock, Locks, StdLocks};
 use super::runtime::Clock;
 use crate::config::ConsumerConfig;
 use crate::dispatch::{
-    Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
+    Batch, DirectEnd, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, Progress, Settled, Taken,
 };
 use crate::ids::{Epoch, MessageQueue};
 use crate::time::Instant;
@@ -40,6 +40,7 @@ pub(super) struct News {
     pub(super) progress: Vec<Progress>,
     pub(super) failures: Vec<Failure>,
     pub(super) ended: Vec<(Arc<MessageQueue>, Epoch)>,
+    pub(super) directs: Vec<DirectEnd>,
     pub(super) events: Vec<DispatchEvent>,
     pub(super) drained: bool,
 }
@@ -60,6 +61,19 @@ impl<L: Locks> Intake<L> {
         });
         self.dirty.store(true, Ordering::Release);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes in a message that an operator wants handled.
+    pub(super) fn deliver_direct(&self, id: u64, batch: Arc<Batch>) {
+        let wakers = self.state.with(|state| {
+            let ready = state.dispatch.deliver_direct(id, batch);
+            state.wake(usize::from(ready))
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn cancel_direct(&self, id: u64) {
+        self.state.with(|state| state.dispatch.cancel_direct(id));
     }
 
     /// The next message; `None` when there will be no more.
@@ -105,19 +119,30 @@ impl<L: Locks> Intake<L> {
 
     /// A failed message is with the broker.
     pub(super) fn pass(&self, taken: &Taken) {
-        self.settle_with(taken, Outcome::Done, |_| ());
+        self.settle_by(|dispatch| dispatch.settle(taken, Outcome::Done));
     }
 
     /// A handler is done with a message.
     pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
         let now = self.clock.now();
-        self.settle_with(taken, outcome, |dispatch| dispatch.count(now, taken, outcome))
+        self.settle_by(|dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.settle(taken, outcome)
+        })
     }
 
-    fn settle_with(&self, taken: &Taken, outcome: Outcome, before: impl FnOnce(&mut Dispatch)) -> Settled {
+    /// The handler of a message panicked.
+    pub(super) fn panicked(&self, taken: &Taken) {
+        let (now, outcome) = (self.clock.now(), Outcome::Failed { level: 0 });
+        self.settle_by(|dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.panicked(taken)
+        });
+    }
+
+    fn settle_by(&self, settle: impl FnOnce(&mut Dispatch) -> Settled) -> Settled {
         let (settled, urgent, wakers) = self.state.with(|state| {
-            before(&mut state.dispatch);
-            let settled = state.dispatch.settle(taken, outcome);
+            let settled = settle(&mut state.dispatch);
             // The next of its queue had to wait for it.
             let next = state.dispatch.is_orderly() && state.dispatch.has_ready();
             (settled, state.dispatch.take_urgent(), state.wake(usize::from(next)))
@@ -195,6 +220,7 @@ impl<L: Locks> Intake<L> {
         }
         self.state.with(|state| {
             news.progress.extend(core::iter::from_fn(|| state.dispatch.poll_progress()));
+            news.directs.extend(core::iter::from_fn(|| state.dispatch.poll_direct()));
             news.ended.extend(core::iter::from_fn(|| state.dispatch.poll_ended()));
             news.events.extend(core::iter::from_fn(|| state.dispatch.poll_event()));
             news.failures.extend(core::iter::from_fn(|| state.dispatch.poll_failure()).take(failures));

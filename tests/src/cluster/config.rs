@@ -70,6 +70,8 @@ pub struct BrokerConfig {
     pub retry_queues: i32,
     /// Whether it takes SQL92 filters; the model never evaluates one.
     pub property_filter: bool,
+    /// Whether it moves groups to other offsets by itself and tells with the next pulls (5.x), or has their members do so.
+    pub server_side_reset: bool,
     /// Seed of its choices of queues and keys.
     pub seed: u64,
 }
@@ -78,7 +80,13 @@ impl BrokerConfig {
     /// The settings with which the model is a 4.9.7 broker.
     #[must_use]
     pub fn v4_9_7() -> Self {
-        Self { version: VERSION_4_9_7, reply_codec: ReplyCodec::AsRequest, heartbeat_v2: false, ..Self::default() }
+        Self {
+            version: VERSION_4_9_7,
+            reply_codec: ReplyCodec::AsRequest,
+            heartbeat_v2: false,
+            server_side_reset: false,
+            ..Self::default()
+        }
     }
 
     /// Whether it is a broker of the releases 4.x.
@@ -117,6 +125,7 @@ impl Default for BrokerConfig {
             retry_max_times: 16,
             retry_queues: 1,
             property_filter: false,
+            server_side_reset: true,
             seed: 0,
         }
     }

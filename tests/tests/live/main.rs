@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod admin_view;
 mod broadcast;
 mod checks;
 mod codec;
@@ -68,6 +69,7 @@ fn live(version: &str) -> Result<(), RealError> {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
         java: JavaPeer::start()?,
+        mqadmin: cluster.mqadmin(),
         checks: checks.clone(),
     });
     eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
@@ -132,6 +134,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
             L::block_on(codec::scenario::<L>(world));
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
+        job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
         job("ladder", |world| {

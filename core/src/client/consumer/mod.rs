@@ -1,6 +1,7 @@
 //! One push consumer: its start and stop, its queues, and what failed.
 
 mod commit;
+mod direct;
 mod local;
 mod lock;
 mod pull;
@@ -19,6 +20,7 @@ use core::time::Duration;
 pub(crate) use local::offset_file;
 pub use pull::{PullContext, Pulled, decode as decode_pull};
 
+use super::broker_request::Asker;
 use super::rebalance::{Allocation, Rebalance};
 use super::routes::Routes;
 use super::signal::{Leaving, Signal};
@@ -66,6 +68,8 @@ pub(crate) struct Consumer {
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     commit_rounds: u32,
     send_backs: BTreeMap<u64, SendBack>,
+    /// Who waits for what came of which message.
+    directs: BTreeMap<u64, Asker>,
     stats: Stats,
     /// When it was started.
     begun: UnixMillis,
@@ -154,6 +158,7 @@ impl Consumer {
             lanes: BTreeMap::new(),
             commit_rounds: 0,
             send_backs: BTreeMap::new(),
+            directs: BTreeMap::new(),
             turn,
         }
     }
@@ -192,6 +197,7 @@ impl Consumer {
         self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
         self.end_suspensions(fx);
+        self.end_directs(fx);
     }
 
     /// Everything handed out is settled.

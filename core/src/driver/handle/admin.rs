@@ -153,8 +153,17 @@ impl Admin {
     }
 
     async fn request<Q: Request>(&self, to: &Endpoint, request: &Q) -> Result<Frame, AdminError> {
+        self.request_within(to, request, TIMEOUT).await
+    }
+
+    async fn request_within<Q: Request>(
+        &self,
+        to: &Endpoint,
+        request: &Q,
+        timeout: Duration,
+    ) -> Result<Frame, AdminError> {
         let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, Bytes::new());
-        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout: TIMEOUT };
+        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout };
         let CommandResult::Called(result) = self.client.inner.shared.call(call).await else {
             return Err(AdminError::Closed);
         };

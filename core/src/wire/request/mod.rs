@@ -17,8 +17,8 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{
-    GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged,
-    ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
+    ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
+    NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};

@@ -4,6 +4,7 @@ mod clients;
 mod delay;
 mod locks;
 mod offsets;
+mod operators;
 mod pull;
 mod send;
 mod send_back;
@@ -24,6 +25,7 @@ use self::clients::Clients;
 use self::delay::Delays;
 use self::locks::Locks;
 use self::offsets::Offsets;
+use self::operators::Questions;
 use self::pull::Holds;
 use super::config::BrokerConfig;
 use super::message::Draft;
@@ -44,6 +46,7 @@ pub struct Broker {
     clients: Clients,
     locks: Locks,
     holds: Holds,
+    questions: Questions,
 }
 
 /// The time and the request that a step is about.
@@ -90,6 +93,7 @@ impl Broker {
             clients: Clients::new(now, &cfg),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
+            questions: Questions::default(),
             cfg,
         };
         broker.create_system_topics();
@@ -105,6 +109,7 @@ impl Broker {
     pub fn closed(&mut self, session: SessionId) {
         self.sessions.remove(&session);
         self.holds.forget(session);
+        self.forget_questions(session);
         for group in self.clients.remove_session(session) {
             self.notify_members(&group);
         }
@@ -115,7 +120,7 @@ impl Broker {
         let Some(peer) = self.sessions.get(&session).copied() else { return };
         let Frame { header, body } = frame;
         if header.is_response() {
-            return;
+            return self.client_answered(session, Frame { header, body });
         }
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
@@ -137,6 +142,10 @@ impl Broker {
             request::LOCK_BATCH_MQ => self.lock(&call, &body),
             request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
             request::CHECK_CLIENT_CONFIG => self.check_client(&body),
+            request::INVOKE_BROKER_TO_RESET_OFFSET => self.invoke_reset(&call),
+            request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.invoke_status(&call),
+            request::GET_CONSUMER_RUNNING_INFO => self.ask_member(&call),
+            request::CONSUME_MESSAGE_DIRECTLY => self.have_consumed(&call),
             code => Ok(Some(Reply::error(
                 response::REQUEST_CODE_NOT_SUPPORTED,
                 format!(" request type {code} not supported"),
@@ -155,8 +164,10 @@ impl Broker {
         self.deliver_due(now, wall);
         self.holds.scan(now, &self.store);
         self.answer_woken(now);
+        self.end_questions(now);
         for session in self.clients.expire(now) {
             self.sessions.remove(&session);
+            self.forget_questions(session);
             self.holds.forget(session);
             self.out.close(session);
         }
@@ -169,6 +180,7 @@ impl Broker {
         self.clients = Clients::new(now, &self.cfg);
         self.locks = Locks::default();
         self.holds = Holds::new(now, &self.cfg);
+        self.questions = Questions::default();
     }
 
     /// Forgets who is a member of which group, until the next heartbeats.
@@ -204,7 +216,7 @@ impl Broker {
             return Wakeup::Now;
         }
         let due = self.delays.next_due(&self.store, &self.cfg);
-        due.min(self.holds.next_scan()).min(self.clients.next_scan())
+        due.min(self.holds.next_scan()).min(self.clients.next_scan()).min(self.questions.next_end())
     }
 
     /// Its settings.
