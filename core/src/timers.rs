@@ -30,6 +30,8 @@ pub(crate) enum TimerKey {
     Locks(Group),
     /// Commit the offsets of a group.
     Commit(Group),
+    /// A broker is asked again whether it can filter, or has taken long enough.
+    Filters(Group),
     /// Starting a group has taken long enough.
     StartDeadline(Group),
     /// The drain of a stopping group has taken long enough.

@@ -10,10 +10,10 @@ use super::consumer::{PullContext, Pulled, decode_pull};
 use super::signal::LinkRequest;
 use super::stats::ConsumerStats;
 use super::view::RouteView;
-use crate::config::ConsumerConfig;
+use crate::config::{ConsumerConfig, Filter};
 use crate::dispatch::{Batch, DirectEnd, Failure, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
-use crate::ids::{ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
+use crate::ids::{BrokerName, ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
 use crate::wire::Frame;
 use crate::wire::body::BodyError;
@@ -137,6 +137,26 @@ pub enum Command {
     StopProducer(Group),
     /// Start a consumer; [`CommandResult::Started`].
     StartConsumer(Arc<ConsumerConfig>),
+    /// Subscribe a running consumer to a topic, or change what it wants of it; [`CommandResult::Subscribed`].
+    Subscribe {
+        /// Its group.
+        group: Group,
+        /// The operation that started it.
+        start: OpId,
+        /// The topic.
+        topic: Topic,
+        /// Which of its messages.
+        filter: Filter,
+    },
+    /// Take a topic from a running consumer; [`CommandResult::Subscribed`].
+    Unsubscribe {
+        /// Its group.
+        group: Group,
+        /// The operation that started it.
+        start: OpId,
+        /// The topic.
+        topic: Topic,
+    },
     /// Stop a consumer; [`CommandResult::Stopped`].
     StopConsumer {
         /// Its group.
@@ -181,6 +201,8 @@ pub enum CommandResult {
     Done,
     /// Of [`Command::StartConsumer`].
     Started(Result<(), StartError>),
+    /// Of [`Command::Subscribe`] and [`Command::Unsubscribe`].
+    Subscribed(Result<(), SubscribeError>),
     /// Of [`Command::StopConsumer`].
     Stopped(Drained),
     /// Of [`Command::Stats`].
@@ -379,10 +401,62 @@ pub enum StartError {
     /// This client has a consumer of that group already.
     #[error("this client has a consumer of group {0} already")]
     Duplicate(Group),
+    /// A broker cannot filter the messages of a topic as they are wanted.
+    #[error("topic {topic}, broker {broker}: {why}")]
+    Filter {
+        /// The topic.
+        topic: Topic,
+        /// The broker.
+        broker: BrokerName,
+        /// Why.
+        why: FilterRefusal,
+    },
     /// No broker could be reached, or the system does not give the file of offsets of a broadcasting group.
     #[error("{0}")]
     Unavailable(String),
     /// The client is closed, or the consumer was stopped before it had started.
+    #[error("closed")]
+    Closed,
+}
+
+/// Why a broker does not filter by an SQL expression, with its own words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterRefusal {
+    /// The expression is wrong.
+    #[error("the expression is wrong: {0}")]
+    Expression(String),
+    /// The broker is set not to filter by properties: `enablePropertyFilter` is off.
+    #[error("enablePropertyFilter is off: {0}")]
+    Disabled(String),
+    /// The broker is older than such filters.
+    #[error("the broker is too old: {0}")]
+    TooOld(String),
+}
+
+/// A subscription that did not change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The topic or the expression breaks a rule.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A broker cannot filter so.
+    #[error("broker {broker}: {why}")]
+    Filter {
+        /// The broker.
+        broker: BrokerName,
+        /// Why.
+        why: FilterRefusal,
+    },
+    /// A group has its own retry topic, always.
+    #[error("the retry topic belongs to its group")]
+    RetryTopic,
+    /// The same topic was subscribed to or given up again before brokers had answered.
+    #[error("replaced by a later change")]
+    Replaced,
+    /// No broker said whether it can filter so.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The consumer is stopped, or the client closed.
     #[error("closed")]
     Closed,
 }

@@ -3,10 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::FilterRefusal;
 use super::rebalance::strategy::AllocateError;
 use crate::dispatch::DispatchEvent;
 use crate::error::IoFailure;
-use crate::ids::{Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::body::OffsetFileError;
 
 /// What a client does and meets, for its users to see.
@@ -31,6 +32,35 @@ pub enum ClientEvent {
         revoked: Vec<MessageQueue>,
         /// How many members the group has; 1 in broadcasting, where nobody counts them.
         members: usize,
+    },
+    /// A running group subscribed to a topic, or changed what it wants of it.
+    Subscribed {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// The expression.
+        expression: String,
+    },
+    /// A running group gave a topic up.
+    Unsubscribed {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// The queues that this member had of it.
+        revoked: Vec<MessageQueue>,
+    },
+    /// A broker cannot filter as a group wants: nothing of the topic is pulled from it, and it is asked again.
+    FilterRefused {
+        /// The group.
+        group: Group,
+        /// The topic.
+        topic: Topic,
+        /// The broker.
+        broker: BrokerName,
+        /// Why.
+        why: FilterRefusal,
     },
     /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
     AllocateFailed {

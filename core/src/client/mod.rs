@@ -27,7 +27,8 @@ use core::time::Duration;
 
 pub use consumer::{PullContext, Pulled, decode_pull};
 pub use contract::{
-    CallTarget, Command, CommandResult, Drained, FileOp, Input, Output, Reply, RouteError, StartError, Unavailable,
+    CallTarget, Command, CommandResult, Drained, FileOp, FilterRefusal, Input, Output, Reply, RouteError, StartError,
+    SubscribeError, Unavailable,
 };
 pub use event::{ClientEvent, ServerVerdict, StartReason, StartStep};
 pub use signal::LinkRequest;
@@ -212,6 +213,14 @@ impl ClientMachine {
                 self.fx.complete(op, CommandResult::Done);
             }
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
+            Command::Subscribe { group, start, topic, filter } => {
+                self.on_subscribe(op, &group, start, |consumer, at, fx| {
+                    consumer.on_subscribe(op, &topic, &filter, at, fx);
+                })
+            }
+            Command::Unsubscribe { group, start, topic } => self.on_subscribe(op, &group, start, |consumer, _, fx| {
+                consumer.on_unsubscribe(op, &topic, fx);
+            }),
             Command::StopConsumer { group, start, deadline } => {
                 let fx = &mut self.fx;
                 match self.consumers.get_mut(&group).filter(|known| known.is_started_by(start)) {
@@ -257,6 +266,21 @@ impl ClientMachine {
         }
     }
 
+    /// Changes what a running consumer subscribes to.
+    fn on_subscribe(
+        &mut self,
+        op: OpId,
+        group: &Group,
+        start: OpId,
+        change: impl FnOnce(&mut Consumer, Siblings<'_>, &mut Effects),
+    ) {
+        if self.consumers.get(group).is_some_and(|known| known.is_started_by(start)) {
+            self.with_consumer(group, change);
+        } else {
+            self.fx.complete(op, CommandResult::Subscribed(Err(SubscribeError::Closed)));
+        }
+    }
+
     /// Nobody waits for this start any more, and nobody has a handle of what it started.
     fn on_cancel_start(&mut self, op: OpId) {
         let deadline = self.fx.now.after(CANCEL_GRACE);
@@ -297,15 +321,8 @@ impl ClientMachine {
             }
             TimerKey::Locks(group) => self.with_consumer(&group, Consumer::on_lock_timer),
             TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
-            TimerKey::StartDeadline(group) => {
-                let mut keep = true;
-                self.with_consumer(&group, |consumer, at, fx| keep = consumer.on_start_deadline(at, fx));
-                if !keep {
-                    self.consumers.remove(&group);
-                    self.fx.output(Output::CloseDispatch(group.clone()));
-                    self.fx.raise(Signal::Unregister(Leaving::Consumer(group)));
-                }
-            }
+            TimerKey::Filters(group) => self.with_consumer(&group, Consumer::on_filter_timer),
+            TimerKey::StartDeadline(group) => self.with_consumer(&group, Consumer::on_start_deadline),
             TimerKey::StopDeadline(group) => self.with_consumer(&group, Consumer::on_stop_deadline),
             TimerKey::Redeliver(group, id) => {
                 self.with_consumer(&group, |consumer, _, fx| consumer.on_redeliver(id, fx));
@@ -374,6 +391,7 @@ impl ClientMachine {
                     self.fx.event(ClientEvent::TopicMissing(topic));
                 }
             }
+            Signal::Follow(topic) => self.routes.follow(&topic, &mut self.fx),
             Signal::RefreshRoute(topic) => self.routes.on_refresh(&topic, &mut self.fx),
             Signal::Endpoints => {
                 let (routes, names) = (&self.routes, &self.names);
@@ -390,6 +408,11 @@ impl ClientMachine {
                 consumer.on_heartbeat_done(at, fx);
                 consumer.on_rebalance(at, fx);
             }),
+            Signal::StartFailed(group) => {
+                self.consumers.remove(&group);
+                self.fx.output(Output::CloseDispatch(group.clone()));
+                self.fx.raise(Signal::Unregister(Leaving::Consumer(group)));
+            }
             Signal::MembersChanged(group) => self.with_consumer(&group, Consumer::on_members_changed),
             Signal::Unregister(leaving) => self.leave.on_leave(leaving, &self.routes, &self.links, &mut self.fx),
             Signal::Unregistered(Leaving::Producer(_)) => self.on_maybe_closed(),

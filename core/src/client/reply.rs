@@ -60,14 +60,17 @@ impl ClientMachine {
             ReplyTo::StartOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_start_offset(&queue, epoch, frame(result), at, fx);
             }),
-            ReplyTo::Pull { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+            ReplyTo::CheckClient { group, topic, broker, version } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_check_client(&topic, &broker, version, frame(result), at, fx);
+            }),
+            ReplyTo::Pull { group, queue, epoch, asked } => self.with_consumer(&group, |consumer, at, fx| {
                 let result = result.map(|reply| match reply {
                     Reply::Pulled(pulled) => pulled,
                     Reply::Frame(frame) => {
                         Pulled::Refused { code: frame.header.code, remark: frame.header.remark.unwrap_or_default() }
                     }
                 });
-                consumer.on_pulled(&queue, epoch, result, at, fx);
+                consumer.on_pulled(&queue, epoch, asked, result, at, fx);
             }),
             ReplyTo::Commit { group, queue, epoch, offset } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_commit_reply(&queue, epoch, offset, frame(result), at, fx);

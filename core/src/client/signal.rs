@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::consumer::PullContext;
-use crate::ids::{Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
+use crate::ids::{BrokerName, Endpoint, Epoch, Group, MessageQueue, OpId, QueueOffset, RequestId, Topic};
 use crate::time::Instant;
 use crate::wire::frame::EncodedFrame;
 
@@ -23,6 +23,8 @@ pub(crate) enum Signal {
     RouteChanged(Topic),
     /// The route of a topic was asked for and there is none, for this reason.
     RouteMissing(Topic),
+    /// Learn the route of this topic: a group subscribes to it.
+    Follow(Topic),
     /// Ask for the route of this topic now: something on it failed.
     RefreshRoute(Topic),
     /// The addresses of brokers in use changed.
@@ -31,6 +33,8 @@ pub(crate) enum Signal {
     HeartbeatAll,
     /// A broker took a heartbeat.
     HeartbeatDone,
+    /// A group could not start, and is no more.
+    StartFailed(Group),
     /// The members of a group changed, say the brokers.
     MembersChanged(Group),
     /// Leave this group at every broker, then tell who asked.
@@ -92,8 +96,10 @@ pub(crate) enum ReplyTo {
     Check { group: Group, queue: MessageQueue, asked: u64 },
     /// The start of a queue without stored offset.
     StartOffset { group: Group, queue: MessageQueue, epoch: Epoch },
+    /// Whether a broker can filter by this version of a topic's expression.
+    CheckClient { group: Group, topic: Topic, broker: BrokerName, version: i64 },
     /// A pull.
-    Pull { group: Group, queue: MessageQueue, epoch: Epoch },
+    Pull { group: Group, queue: MessageQueue, epoch: Epoch, asked: u64 },
     /// A commit.
     Commit { group: Group, queue: MessageQueue, epoch: Epoch, offset: QueueOffset },
     /// A message handed back.

@@ -74,20 +74,20 @@ impl Stats {
     }
 
     /// Handlers are done with messages.
-    pub(crate) fn on_handled(&mut self, topic: &Topic, handled: Handled) {
-        if let Some(counter) = self.0.get_mut(topic) {
-            let handled = if mutant!(115) { Handled { failed: 0, ..handled } } else { handled };
-            counter.now.handled = counter.now.handled.plus(handled);
+    pub(crate) fn on_handled(&mut self, topic: &Topic, handled: Handled, now: Instant) {
+        let handled = if mutant!(115) { Handled { failed: 0, ..handled } } else { handled };
+        if handled.count() > 0 {
+            let Counter { now: totals, .. } = self.counter(topic, now);
+            totals.handled = totals.handled.plus(handled);
         }
     }
 
     /// A pull brought messages after this time.
-    pub(crate) fn on_pulled(&mut self, topic: &Topic, messages: u64, took: Duration) {
-        if let Some(Counter { now, .. }) = self.0.get_mut(topic) {
-            now.pulls = now.pulls.saturating_add(1);
-            now.pulled = now.pulled.saturating_add(messages);
-            now.pull_time = now.pull_time.saturating_add(took);
-        }
+    pub(crate) fn on_pulled(&mut self, topic: &Topic, messages: u64, took: Duration, now: Instant) {
+        let Counter { now: totals, .. } = self.counter(topic, now);
+        totals.pulls = totals.pulls.saturating_add(1);
+        totals.pulled = totals.pulled.saturating_add(messages);
+        totals.pull_time = totals.pull_time.saturating_add(took);
     }
 
     /// Remembers how it is now, if it is time to.
@@ -98,9 +98,18 @@ impl Stats {
         }
     }
 
-    /// The figures of each topic.
-    pub(crate) fn topics(&self, now: Instant) -> BTreeMap<Topic, ConsumeStatus> {
-        self.0.iter().map(|(topic, counter)| (topic.clone(), counter.status(now))).collect()
+    /// The figures of these topics.
+    pub(crate) fn of<'t>(
+        &self,
+        topics: impl Iterator<Item = &'t Topic>,
+        now: Instant,
+    ) -> BTreeMap<Topic, ConsumeStatus> {
+        let status = |topic: &Topic| self.0.get(topic).map(|counter| counter.status(now)).unwrap_or_default();
+        topics.map(|topic| (topic.clone(), status(topic))).collect()
+    }
+
+    fn counter(&mut self, topic: &Topic, now: Instant) -> &mut Counter {
+        self.0.entry(topic.clone()).or_insert_with(|| Counter::new(now))
     }
 }
 
@@ -189,6 +198,11 @@ mod tests {
         Handled { ok, failed, time: Duration::from_millis(millis) }
     }
 
+    fn of(stats: &Stats, now: Instant) -> ConsumeStatus {
+        let topic = Topic::from("T");
+        stats.of([&topic].into_iter(), now)[&topic]
+    }
+
     fn stats() -> (Stats, Topic) {
         let topic = Topic::from("T");
         (Stats::new([&topic].into_iter(), at(0)), topic)
@@ -198,13 +212,13 @@ mod tests {
     fn rates_are_over_the_last_minute_and_failures_over_the_last_hour() {
         let (mut stats, topic) = stats();
         for second in 0_u64..=7_200 {
-            stats.on_handled(&topic, handled(3, u64::from(second % 10 == 0), 40));
-            stats.on_pulled(&topic, 4, Duration::from_millis(6));
+            stats.on_handled(&topic, handled(3, u64::from(second % 10 == 0), 40), at(second));
+            stats.on_pulled(&topic, 4, Duration::from_millis(6), at(second));
             if second % 5 == 0 {
                 stats.sample(at(second));
             }
         }
-        let status = stats.topics(at(7_201))[&topic];
+        let status = of(&stats, at(7_201));
         let near = |a: f64, b: f64| (a - b).abs() < 0.1;
         assert!(near(status.consume_ok_tps, 3.0) && near(status.consume_failed_tps, 0.1), "{status:?}");
         assert!(near(status.pull_tps, 4.0) && near(status.pull_rt, 6.0), "{status:?}");
@@ -214,7 +228,7 @@ mod tests {
         for second in 7_201..7_400 {
             stats.sample(at(second));
         }
-        let status = stats.topics(at(7_400))[&topic];
+        let status = of(&stats, at(7_400));
         assert_eq!((status.consume_ok_tps, status.pull_rt, status.consume_failed_msgs), (0.0, 0.0, 360));
         assert!(near(status.consume_rt, 40.0 / 3.1), "{status:?}");
     }
@@ -222,12 +236,15 @@ mod tests {
     #[test]
     fn what_is_young_is_told_at_once() {
         let (mut stats, topic) = stats();
-        stats.on_handled(&topic, handled(1, 1, 30));
-        let status = stats.topics(Instant::from_millis(100))[&topic];
+        stats.on_handled(&topic, handled(1, 1, 30), at(0));
+        let status = of(&stats, Instant::from_millis(100));
         assert_eq!((status.consume_ok_tps, status.consume_failed_tps), (1.0, 1.0), "over a second at least");
         assert_eq!((status.consume_rt, status.consume_failed_msgs, status.pull_rt), (15.0, 1, 0.0));
-        stats.on_handled(&"another".into(), handled(1, 1, 30));
-        assert_eq!(stats.topics(at(1)).len(), 1);
+        // A topic that is subscribed later is counted from then on.
+        let (later, never) = (Topic::from("later"), Topic::from("never"));
+        stats.on_handled(&later, handled(5, 0, 50), at(1_000));
+        let status = stats.of([&later, &never].into_iter(), at(1_010));
+        assert_eq!((status[&later].consume_ok_tps, status[&never]), (0.5, ConsumeStatus::default()));
     }
 
     #[test]

@@ -5,20 +5,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, Strategy, check_group, check_topic};
+use super::{ConfigError, Filter, Strategy, check_group};
 use crate::dispatch::PoisonPolicy;
 use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
 use crate::wire::body::MessageModel;
-use crate::wire::subscription::SubscriptionData;
 
 /// Configuration of one push consumer group.
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
     /// The group.
     pub group: Group,
-    /// Topics and their tag expressions, `*` for all.
-    pub subscriptions: Vec<(Topic, String)>,
+    /// Topics, and which of their messages are wanted.
+    pub subscriptions: Vec<(Topic, Filter)>,
+    /// Whether each pull says again which messages are wanted, instead of leaving it to the last heartbeat. Java
+    /// `postSubscriptionWhenPull`: no.
+    pub filter_in_pulls: bool,
     /// Whether the members share the messages, or each gets all. Java `messageModel`: clustering.
     pub model: MessageModel,
     /// Broadcasting: the file that offsets are kept in, if it is not to be the one in the client's folder.
@@ -96,6 +98,7 @@ impl ConsumerConfig {
         Self {
             group,
             subscriptions: Vec::new(),
+            filter_in_pulls: false,
             model: MessageModel::default(),
             offset_file: None,
             start_from: StartFrom::default(),
@@ -148,10 +151,8 @@ impl ConsumerConfig {
         if self.subscriptions.is_empty() {
             return Err(ConfigError::NoSubscription);
         }
-        for (topic, expression) in &self.subscriptions {
-            check_topic(topic)?;
-            SubscriptionData::tags(topic.clone(), expression, UnixMillis(0))
-                .map_err(|_| ConfigError::Expression { topic: topic.clone(), expression: expression.clone() })?;
+        for (topic, filter) in &self.subscriptions {
+            filter.subscription(topic, UnixMillis(0))?;
         }
         range("queue_messages", self.queue_messages, 1, 65_535)?;
         range("queue_mib", self.queue_mib, 1, 1_024)?;
@@ -219,6 +220,9 @@ mod tests {
         assert_eq!(config(|c| c.subscriptions[0].0 = "a/b".into()), Err(ConfigError::Topic("a/b".into())));
         let expression = ConfigError::Expression { topic: "t".into(), expression: "||".into() };
         assert_eq!(config(|c| c.subscriptions[0].1 = "||".into()), Err(expression));
+        let nothing = ConfigError::Expression { topic: "t".into(), expression: " ".into() };
+        assert_eq!(config(|c| c.subscriptions[0].1 = Filter::sql(" ")), Err(nothing));
+        assert_eq!(config(|c| c.subscriptions[0].1 = Filter::sql("a >")), Ok(()), "only brokers can tell");
         assert_eq!(config(|c| c.queue_messages = 0), range("queue_messages", 1, 65_535));
         assert_eq!(config(|c| c.queue_mib = 1_025), range("queue_mib", 1, 1_024));
         let most = 6_553_500;

@@ -2,6 +2,7 @@
 
 mod client;
 mod consumer;
+mod filter;
 mod host;
 mod link;
 mod producer;
@@ -13,6 +14,7 @@ use alloc::string::String;
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, StartFrom};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
+pub use filter::Filter;
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use producer::ProducerConfig;
@@ -46,7 +48,9 @@ pub enum ConfigError {
     #[error("broadcasting: no home directory is known; say where offsets are to be kept")]
     NoOffsetFile,
     /// A filter expression cannot be parsed.
-    #[error("subscription of topic {topic}: '{expression}' is not a tag expression such as \"*\" or \"a || b\"")]
+    #[error(
+        "subscription of topic {topic}: '{expression}' is no expression such as \"*\", \"a || b\" or, in SQL, \"a > 3\""
+    )]
     Expression {
         /// The topic.
         topic: Topic,

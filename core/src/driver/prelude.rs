@@ -4,8 +4,10 @@ pub use super::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, EventStream, Producer,
     ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
 };
-pub use crate::client::{ClientEvent, Drained, ServerVerdict, StartError, StartReason, StartStep};
-pub use crate::config::{Allocate, MachineRoomResolver, Permission, ServerPolicy, StartFrom, Strategy};
+pub use crate::client::{
+    ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
+};
+pub use crate::config::{Allocate, Filter, MachineRoomResolver, Permission, ServerPolicy, StartFrom, Strategy};
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};
 pub use crate::send::{Receipt, SendError, StoreStatus};

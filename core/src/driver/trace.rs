@@ -9,6 +9,15 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::Rebalanced { group, topic, added, revoked, members } => {
             tracing::info!(%group, %topic, added = added.len(), revoked = revoked.len(), members, "rebalanced");
         }
+        ClientEvent::Subscribed { group, topic, expression } => {
+            tracing::info!(%group, %topic, expression = ?clip(expression), "subscribed");
+        }
+        ClientEvent::Unsubscribed { group, topic, revoked } => {
+            tracing::info!(%group, %topic, revoked = revoked.len(), "unsubscribed");
+        }
+        ClientEvent::FilterRefused { group, topic, broker, why } => {
+            tracing::warn!(%group, %topic, %broker, why = ?clip(&alloc::format!("{why}")), "filter refused");
+        }
         ClientEvent::AllocateFailed { group, topic, why } => {
             tracing::warn!(%group, %topic, why = ?clip(&alloc::format!("{why}")), "queues not shared out");
         }

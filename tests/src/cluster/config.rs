@@ -68,7 +68,7 @@ pub struct BrokerConfig {
     pub retry_max_times: i32,
     /// Queues of a retry topic; with 0 messages handed back are forgotten.
     pub retry_queues: i32,
-    /// Whether it takes SQL92 filters; the model never evaluates one.
+    /// Whether it filters by SQL92 expressions over properties.
     pub property_filter: bool,
     /// Whether it moves groups to other offsets by itself and tells with the next pulls (5.x), or has their members do so.
     pub server_side_reset: bool,

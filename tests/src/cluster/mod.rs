@@ -13,6 +13,7 @@ mod message;
 mod name_server;
 mod oracle;
 mod output;
+mod sql;
 mod store;
 pub mod tcp;
 

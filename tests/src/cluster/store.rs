@@ -8,7 +8,7 @@ use rocketmq_core::time::{Instant, UnixMillis};
 use rocketmq_core::wire::java::java_hash;
 use rocketmq_core::wire::message::EncodeError;
 
-use super::message::{Draft, Place};
+use super::message::{Draft, Place, Properties};
 
 /// The configuration of a topic on one broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,6 +197,11 @@ impl Store {
 
     pub(crate) fn record(&self, entry: &Entry) -> &Bytes {
         &self.log[entry.index].1
+    }
+
+    /// The properties of a message.
+    pub(crate) fn properties(&self, entry: &Entry) -> Properties {
+        Draft::read(self.record(entry)).map(|(draft, _)| draft.properties).unwrap_or_default()
     }
 
     /// The record that starts at this physical offset.

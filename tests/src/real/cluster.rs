@@ -159,6 +159,11 @@ impl RealCluster {
         )
     }
 
+    /// Changes a setting of the running broker, until its next start.
+    pub fn set_broker_config(&self, key: &str, value: &str) -> Result<(), RealError> {
+        probe::configure(self.ports.broker(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
+    }
+
     /// Stops the broker: with SIGKILL, or with SIGTERM and waiting for its orderly end.
     pub fn stop_broker(&mut self, kill9: bool) {
         if let Some(mut broker) = self.broker.take() {

@@ -22,7 +22,12 @@ pub(super) fn registered(namesrv: u16, broker_name: &str, broker_addr: &str) -> 
 
 /// Makes a broker register at once: setting its permission, even to the old value, does that.
 pub(super) fn ask_to_register(broker: u16, permission: &str) -> std::io::Result<()> {
-    call(broker, UPDATE_BROKER_CONFIG, format!("brokerPermission={permission}\n").as_bytes()).map(drop)
+    configure(broker, "brokerPermission", permission)
+}
+
+/// Changes a setting of a running broker.
+pub(super) fn configure(broker: u16, key: &str, value: &str) -> std::io::Result<()> {
+    call(broker, UPDATE_BROKER_CONFIG, format!("{key}={value}\n").as_bytes()).map(drop)
 }
 
 fn call(port: u16, code: u32, body: &[u8]) -> std::io::Result<Vec<u8>> {

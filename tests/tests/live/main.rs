@@ -75,7 +75,11 @@ fn live(version: &str) -> Result<(), RealError> {
     eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
 
     let mut failures = side_by_side(&world);
-    if failures.is_empty() {
+    if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
+        admin_view::pushed::<OnSmol>(&world);
+        admin_view::pushed::<OnTokio>(&world);
+    }
+    if failures.is_empty() && only().is_none_or(|only| !only.contains("admin")) {
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }

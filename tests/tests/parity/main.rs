@@ -45,7 +45,7 @@ fn v4_parity() -> Result<(), RealError> {
 
 #[test]
 fn every_script_is_a_cell_of_its_own() {
-    let cells: Vec<_> = cells::alone().into_iter().chain(cells::together()).collect();
+    let cells: Vec<_> = cells::alone().into_iter().chain(cells::together()).chain(cells::filtering()).collect();
     let distinct: BTreeSet<_> = cells.iter().map(|cell| (cell.code, cell.situation)).collect();
     assert_eq!(distinct.len(), cells.len());
     assert!(distinct.len() >= LEAST_CELLS, "only {} cells", distinct.len());
@@ -82,17 +82,22 @@ fn parity(version: &str, model: BrokerConfig, known: &[Known]) -> Result<(), Rea
     let model = side(&models);
     eprintln!("{version}: clusters up after {:.1?}", begun.elapsed());
 
-    let (alone, together) = (cells::alone(), cells::together());
+    let (alone, together, filtering) = (cells::alone(), cells::together(), cells::filtering());
     let only = std::env::var("ROCKETMQ_PARITY_ONLY").ok();
     let wanted = |cell: &&Cell| only.as_ref().is_none_or(|text| cell.to_string().contains(text));
     let (alone, together): (Vec<_>, Vec<_>) =
         (alone.iter().filter(wanted).collect(), together.iter().filter(wanted).collect());
+    let filtering: Vec<_> = filtering.iter().filter(wanted).collect();
     let mut failures = run(&alone, 1, model, real, known);
     failures.extend(run(&together, AT_ONCE, model, real, known));
-    let count = alone.len() + together.len();
+    broker.set_broker_config("enablePropertyFilter", "true")?;
+    models.with(|cluster| cluster.broker_mut(0).set_property_filter(true));
+    failures.extend(run(&filtering, AT_ONCE, model, real, known));
+    let count = alone.len() + together.len() + filtering.len();
     eprintln!("{version}: {count} cells in {:.1?}", begun.elapsed());
     if only.is_none() {
-        let cells: BTreeSet<_> = alone.iter().chain(&together).map(|cell| (cell.code, cell.situation)).collect();
+        let cells: BTreeSet<_> =
+            alone.iter().chain(&together).chain(&filtering).map(|cell| (cell.code, cell.situation)).collect();
         let missing = known.iter().flat_map(|entry| entry.cells).filter(|about| !cells.contains(about));
         failures.extend(missing.map(|about| format!("there is no cell {about:?} that could differ")));
     }
@@ -176,7 +181,7 @@ fn play(cell: &Cell, side: Side) -> Result<Transcript, String> {
 }
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-/// As the models are: no filters by property, no timer wheel, no transactions. A machine that is busy is no reason to
+/// As the models are: no filters by property until they are switched on, no timer wheel, no transactions. A machine that is busy is no reason to
 /// refuse messages.
 const BROKER_CONF: [(&str, &str); 5] = [
     ("enablePropertyFilter", "false"),

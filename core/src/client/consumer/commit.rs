@@ -91,7 +91,7 @@ impl Consumer {
         fx: &mut Effects,
     ) {
         if let Some(last) = last {
-            self.stats.on_handled(&queue.topic, last.handled);
+            self.stats.on_handled(&queue.topic, last.handled, fx.now);
         }
         if self.local.is_some() {
             return self.keep_last(queue, epoch, last);

@@ -10,6 +10,7 @@ mod report;
 mod reset;
 mod room;
 mod send_back;
+mod subscription;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -26,7 +27,7 @@ use super::routes::Routes;
 use super::signal::{Leaving, Signal};
 use super::stats::Stats;
 use super::{ClientEvent, CommandResult, Drained, Output, StartError, StartStep};
-use crate::config::{ClientConfig, ConsumerConfig, StartFrom};
+use crate::config::{ClientConfig, ConsumerConfig, Filter, StartFrom};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -42,6 +43,7 @@ use local::LocalOffsets;
 use lock::Locks;
 use queue::Assigned;
 use send_back::SendBack;
+use subscription::Subscriptions;
 
 /// The control plane of one push consumer.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub(crate) struct Consumer {
     start: OpId,
     client: Arc<ClientConfig>,
     config: Arc<ConsumerConfig>,
-    subscriptions: BTreeMap<Topic, Arc<SubscriptionData>>,
+    subscriptions: Subscriptions,
     retry_topic: Topic,
     state: State,
     /// The operations that stop it: each of them is told the end.
@@ -111,17 +113,13 @@ impl Consumer {
         let step = |step, fx: &mut Effects| fx.event(ClientEvent::Start { group: group.clone(), step });
         step(StartStep::CheckConfig, fx);
         let retry_topic = Topic::from(alloc::format!("%RETRY%{group}"));
-        let parse = |(topic, expression): &(Topic, String)| {
-            // `checkConfig` refused expressions that cannot be parsed.
-            let data = SubscriptionData::tags(topic.clone(), expression, fx.wall);
-            data.unwrap_or_else(|_| SubscriptionData::all(topic.clone(), fx.wall))
-        };
-        let mut parsed: Vec<_> = config.subscriptions.iter().map(parse).collect();
+        // `checkConfig` refused expressions that cannot be parsed.
+        let parse = |(topic, filter): &(Topic, Filter)| filter.subscription(topic, fx.wall).ok();
+        let mut parsed: Vec<_> = config.subscriptions.iter().filter_map(parse).collect();
         if config.model == MessageModel::Clustering {
             parsed.push(SubscriptionData::all(retry_topic.clone(), fx.wall));
         }
-        let subscriptions: BTreeMap<_, _> =
-            parsed.into_iter().map(|data| (data.topic.clone(), Arc::new(data))).collect();
+        let subscriptions = Subscriptions::new(parsed.into_iter());
         step(StartStep::CopySubscription, fx);
         step(StartStep::InstanceName, fx);
         step(StartStep::ClientInstance, fx);
@@ -140,7 +138,7 @@ impl Consumer {
         step(StartStep::ConsumeService, fx);
         fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
         Self {
-            stats: Stats::new(subscriptions.keys(), fx.now),
+            stats: Stats::new(subscriptions.topics(), fx.now),
             begun: fx.wall,
             start: op,
             client: client.clone(),
@@ -189,6 +187,7 @@ impl Consumer {
             State::Committing { .. } | State::Unlocking { .. } | State::Leaving { .. } => return,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
+        self.end_proposals(fx);
         self.rebalance.stop(fx);
         for (queue, assigned) in &mut self.queues {
             assigned.stop(&group, queue, fx);
@@ -243,27 +242,48 @@ impl Consumer {
 
     /// A route is known, or known to be missing: start goes on when all are.
     pub(crate) fn on_route_settled(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
-        if self.subscriptions.contains_key(topic) {
+        if self.subscriptions.has(topic) {
             self.announce(at, fx);
         }
+        self.go_on_with_proposals(at, fx);
     }
 
     /// Tells brokers of the group when it can go on from there.
     fn announce(&mut self, at: Siblings<'_>, fx: &mut Effects) {
-        if let State::Starting { heartbeat_sent, .. } = &mut self.state
-            && self.local.as_ref().is_none_or(LocalOffsets::is_loaded)
-        {
-            let settled = self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
-            let reachable = !at.routes.broker_endpoints(true).is_empty();
-            if settled && reachable && !core::mem::replace(heartbeat_sent, true) {
+        let loaded = self.local.as_ref().is_none_or(LocalOffsets::is_loaded);
+        let settled = self.subscriptions.topics().all(|topic| at.routes.is_settled(topic));
+        let reachable = !at.routes.broker_endpoints(true).is_empty();
+        let State::Starting { op, heartbeat_sent: false, .. } = self.state else {
+            return;
+        };
+        if !(loaded && settled && reachable) {
+            return;
+        }
+        match self.filters_accepted(at, fx) {
+            None => {}
+            Some(Err(error)) => self.start_failed(op, error, fx),
+            Some(Ok(())) => {
+                if let State::Starting { heartbeat_sent, .. } = &mut self.state {
+                    *heartbeat_sent = true;
+                }
                 fx.raise(Signal::HeartbeatAll);
             }
         }
     }
 
+    /// It does not start, and is no more.
+    fn start_failed(&mut self, op: OpId, error: StartError, fx: &mut Effects) {
+        let group = self.config.group.clone();
+        fx.disarm(&TimerKey::StartDeadline(group.clone()));
+        fx.disarm(&TimerKey::Filters(group.clone()));
+        self.state = State::Leaving { unsettled: 0 };
+        fx.complete(op, CommandResult::Started(Err(error)));
+        fx.raise(Signal::StartFailed(group));
+    }
+
     /// A route is not what it was: a running group rebalances.
     pub(crate) fn on_route_changed(&mut self, topic: &Topic, at: Siblings<'_>, fx: &mut Effects) {
-        if self.subscriptions.contains_key(topic) {
+        if self.subscriptions.has(topic) {
             self.on_rebalance(at, fx);
         }
     }
@@ -276,24 +296,20 @@ impl Consumer {
     }
 
     /// Start has taken long enough: without a broker it fails, unless the topics are merely missing.
-    ///
-    /// Returns `false` when the consumer is to be dropped.
-    pub(crate) fn on_start_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) -> bool {
+    pub(crate) fn on_start_deadline(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         let State::Starting { op, heartbeat_sent, trouble } = &mut self.state else {
-            return true;
+            return;
         };
         let (op, reached) = (*op, *heartbeat_sent);
         let loaded = self.local.as_ref().is_none_or(LocalOffsets::is_loaded);
-        let known = loaded && self.subscriptions.keys().all(|topic| at.routes.is_settled(topic));
+        let known = loaded && self.subscriptions.topics().all(|topic| at.routes.is_settled(topic));
         if known && !reached && trouble.is_none() {
-            self.run(op, at, fx);
-            return true;
+            return self.run(op, at, fx);
         }
         let silent =
             if loaded { "no broker took a heartbeat" } else { "the file of offsets could not be read in time" };
         let why = trouble.take().unwrap_or_else(|| String::from(silent));
-        fx.complete(op, CommandResult::Started(Err(StartError::Unavailable(why))));
-        false
+        self.start_failed(op, StartError::Unavailable(why), fx);
     }
 
     /// Something about the start failed; it may still succeed.
@@ -317,9 +333,9 @@ impl Consumer {
             return;
         }
         if self.local.is_none() {
-            return self.rebalance.on_due(self.subscriptions.keys(), at.routes.view(), fx);
+            return self.rebalance.on_due(self.subscriptions.topics(), at.routes.view(), fx);
         }
-        for allocation in self.rebalance.all(self.subscriptions.keys(), at.routes.view(), fx) {
+        for allocation in self.rebalance.all(self.subscriptions.topics(), at.routes.view(), fx) {
             self.apply(allocation, at, fx);
         }
     }
@@ -340,7 +356,7 @@ impl Consumer {
 
     /// How far a queue is settled.
     pub(crate) fn on_progress(&mut self, progress: &Progress, at: Siblings<'_>, fx: &mut Effects) {
-        self.stats.on_handled(&progress.queue.topic, progress.handled);
+        self.stats.on_handled(&progress.queue.topic, progress.handled, fx.now);
         let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
             return;
         };
@@ -363,13 +379,13 @@ impl Consumer {
             consume_type: ConsumeType::Passively,
             group: self.config.group.clone(),
             message_model: self.config.model,
-            subscriptions: self.subscriptions.values().map(|data| (**data).clone()).collect(),
+            subscriptions: self.subscriptions.data(),
             unit_mode: false,
         })
     }
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.subscriptions.keys()
+        self.subscriptions.topics()
     }
 
     fn run(&mut self, op: OpId, at: Siblings<'_>, fx: &mut Effects) {
@@ -384,6 +400,10 @@ impl Consumer {
 
     /// Drops queues that are no longer ours, takes on new ones.
     fn apply(&mut self, allocation: Allocation, at: Siblings<'_>, fx: &mut Effects) {
+        // It may have been given up since its members were asked for.
+        if !self.subscriptions.has(&allocation.topic) {
+            return;
+        }
         let owned = self.queues.keys().filter(|queue| queue.topic == allocation.topic);
         let revoked: Vec<_> = owned.filter(|queue| !allocation.queues.contains(queue)).cloned().collect();
         let added: Vec<_> =

@@ -22,7 +22,7 @@ use crate::client::{ClientEvent, Output};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Endpoint, Epoch, Group, MessageQueue, QueueOffset};
+use crate::ids::{BrokerName, Endpoint, Epoch, Group, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
@@ -62,8 +62,8 @@ enum Phase {
     Locking,
     /// The broker is being asked where to start.
     Locating,
-    /// A pull is under way since then, at the master or a slave.
-    Pulling { since: Instant, from_slave: bool },
+    /// This pull is under way since then, at the master or a slave.
+    Pulling { asked: u64, since: Instant, from_slave: bool },
     /// A timer pulls, or asks again where to start.
     Waiting,
     /// Enough is cached: progress pulls on.
@@ -214,6 +214,7 @@ impl Consumer {
         &mut self,
         queue: &MessageQueue,
         epoch: Epoch,
+        asked: u64,
         result: Result<Pulled, RequestError>,
         at: Siblings<'_>,
         fx: &mut Effects,
@@ -222,7 +223,9 @@ impl Consumer {
             return;
         };
         let (since, from_slave) = match assigned.phase {
-            Phase::Pulling { since, from_slave } => (since, from_slave),
+            // By an expression that has changed since: it may lack what is wanted now.
+            Phase::Pulling { asked: known, .. } if known != asked && !mutant!(3) => return,
+            Phase::Pulling { since, from_slave, .. } => (since, from_slave),
             _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
             Phase::Locking | Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
         };
@@ -237,7 +240,7 @@ impl Consumer {
                 assigned.next = batch.to;
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
                 if count > 0 {
-                    self.stats.on_pulled(&queue.topic, count, fx.now.since(since));
+                    self.stats.on_pulled(&queue.topic, count, fx.now.since(since), fx.now);
                 }
                 assigned.delivered = assigned.delivered.saturating_add(count);
                 assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
@@ -299,6 +302,7 @@ impl Consumer {
             return;
         }
         let open = self.is_open(queue, fx.now);
+        let filterable = self.is_filterable(queue, at, fx);
         let config = &self.config;
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
@@ -321,12 +325,16 @@ impl Consumer {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
         let (Some((id, to)), Some(subscription)) =
-            (readable(queue, assigned.suggested, at), self.subscriptions.get(&queue.topic))
+            (readable(&queue.broker, assigned.suggested, at), self.subscriptions.get(&queue.topic))
         else {
             fx.raise(Signal::RefreshRoute(queue.topic.clone()));
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
-        let from_slave = id != MASTER_ID;
+        if !filterable {
+            return self.wait(queue, NO_FILTER_PAUSE, fx);
+        }
+        let (asked, from_slave) = (fx.fresh_id(), id != MASTER_ID);
+        let in_header = config.filter_in_pulls;
         let request = PullMessage {
             group: config.group.clone(),
             topic: queue.topic.clone(),
@@ -335,10 +343,10 @@ impl Consumer {
             max_messages: i32::try_from(config.pull_batch).unwrap_or(i32::MAX),
             // Java lets pulls carry the offset to commit. A broker handles pulls and commits on different threads and
             // stores whatever comes last, so such an offset can undo a later commit: ours go one at a time instead.
-            sys_flag: PullMessage::SUSPEND,
+            sys_flag: PullMessage::SUSPEND | if in_header { PullMessage::SUBSCRIPTION } else { 0 },
             commit_offset: 0,
             suspend_millis: SUSPEND_MILLIS,
-            subscription: None,
+            subscription: in_header.then(|| subscription.sub_string.clone()),
             sub_version: subscription.sub_version,
             expression_type: Some(subscription.expression_type.name().into()),
             max_bytes: Some(i32::try_from(config.pull_batch_bytes).unwrap_or(i32::MAX)),
@@ -351,11 +359,20 @@ impl Consumer {
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(config.pull_batch),
         };
-        let reply_to = ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch };
-        assigned.phase = Phase::Pulling { since: fx.now, from_slave };
+        let reply_to =
+            ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch, asked };
+        assigned.phase = Phase::Pulling { asked, since: fx.now, from_slave };
         assigned.pulled_at = Some(fx.now);
         let frame = request.encode(self.client.codec, Bytes::new());
         fx.request_by(to, frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
+    }
+
+    /// What is wanted of the queue has changed: a pull under way counts for nothing, and another takes its place.
+    pub(super) fn pull_anew(&mut self, queue: &MessageQueue, at: Siblings<'_>, fx: &mut Effects) {
+        let pulling = |assigned: &Assigned| matches!(assigned.phase, Phase::Pulling { .. });
+        if self.queues.get(queue).is_some_and(pulling) {
+            self.pull_on(queue, at, fx);
+        }
     }
 
     /// Gives up a queue: nothing of it is handed out any more, its offset is committed once it is known.
@@ -437,9 +454,12 @@ impl Consumer {
         let group = &self.config.group;
         for (queue, assigned) in &self.queues {
             let of_queue = |reply: &&ReplyTo| match reply {
-                ReplyTo::Offset { group: g, queue: q, epoch }
-                | ReplyTo::StartOffset { group: g, queue: q, epoch }
-                | ReplyTo::Pull { group: g, queue: q, epoch } => (g, q, *epoch) == (group, queue, assigned.epoch),
+                ReplyTo::Offset { group: g, queue: q, epoch } | ReplyTo::StartOffset { group: g, queue: q, epoch } => {
+                    (g, q, *epoch) == (group, queue, assigned.epoch)
+                }
+                ReplyTo::Pull { asked, .. } => {
+                    matches!(assigned.phase, Phase::Pulling { asked: current, .. } if current == *asked)
+                }
                 _ => false,
             };
             let requests = fx.replies().filter(of_queue).count();
@@ -464,9 +484,9 @@ impl Consumer {
     }
 }
 
-/// The address to read a queue from.
-fn readable(queue: &MessageQueue, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
-    let broker = at.routes.view().brokers.get(&queue.broker)?;
+/// The address to read from at a broker.
+pub(super) fn readable(broker: &BrokerName, wanted: i64, at: Siblings<'_>) -> Option<(i64, Endpoint)> {
+    let broker = at.routes.view().brokers.get(broker)?;
     broker.readable(wanted).map(|(id, endpoint)| (id, endpoint.clone()))
 }
 
@@ -484,6 +504,8 @@ const FLOW_CONTROL_PAUSE: Duration = Duration::from_millis(20);
 /// While too wide a span is unsettled, or the client's cache is full. Java
 /// `PULL_TIME_DELAY_MILLS_WHEN_CACHE_FLOW_CONTROL`.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
+/// While the broker has not said that it can filter as wanted.
+const NO_FILTER_PAUSE: Duration = Duration::from_millis(200);
 /// While no address of the broker is known.
 const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
 /// A pull answered with nothing sooner than this was not held.

@@ -28,7 +28,7 @@ impl Consumer {
     /// Its figures.
     pub(crate) fn stats(&self, now: Instant) -> ConsumerStats {
         let queues = self.queues.iter().map(|(queue, assigned)| (queue.clone(), assigned.stats()));
-        ConsumerStats { topics: self.stats.topics(now), queues: queues.collect() }
+        ConsumerStats { topics: self.stats.of(self.subscriptions.topics(), now), queues: queues.collect() }
     }
 
     /// All that tools are told: no stacks, and no secrets.
@@ -39,8 +39,8 @@ impl Consumer {
             pop_queues: QueueTable::default(),
             queues: QueueTable(queues.collect()),
             properties: self.properties(),
-            status: self.stats.topics(fx.now),
-            subscriptions: self.subscriptions.values().map(|data| (**data).clone()).collect(),
+            status: self.stats.of(self.subscriptions.topics(), fx.now),
+            subscriptions: self.subscriptions.data(),
             user_info: BTreeMap::new(),
         }
     }

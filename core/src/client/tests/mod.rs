@@ -21,6 +21,7 @@ mod send_backs;
 mod servers;
 mod shutdowns;
 mod starts;
+mod subscriptions;
 
 use alloc::string::ToString;
 use core::net::SocketAddr;

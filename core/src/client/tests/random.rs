@@ -2,7 +2,7 @@
 //! gives the same outputs.
 
 use super::*;
-use crate::config::ConsumeMode;
+use crate::config::{ConsumeMode, Filter};
 use crate::rng::Rng;
 use proptest::prelude::*;
 
@@ -14,8 +14,12 @@ fn script(seed: u64, steps: usize) -> World {
     world.topic("T", 3, &["a", "b"]);
     world.topic("%RETRY%g", 1, &["a"]);
     ops.push(world.start(configure(seed)));
+    let mut changes = Rng::new(!seed);
     for _ in 0..steps {
         step(&mut world, &mut rng, &mut ops, seed);
+        if seed % 3 == 1 && changes.below(8) == 0 {
+            change_subscriptions(&mut world, &mut changes, &mut ops);
+        }
     }
     // Everything heals, and the client ends.
     world.dead.clear();
@@ -101,6 +105,21 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
     world.news();
 }
 
+/// Every third script is one of a group whose subscriptions change.
+fn change_subscriptions(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>) {
+    let (group, start) = (Group::from("g"), world.started);
+    let topic = Topic::from(["T", "U", "%RETRY%g"][rng.below(3)]);
+    if rng.below(6) == 0 {
+        world.topic("U", i32::try_from(rng.below(3)).unwrap(), &["b"]);
+    }
+    let filters = [Filter::all(), "x || y".into(), Filter::sql("a > 3"), Filter::sql("b > 3")];
+    let command = match rng.below(5) {
+        0 | 1 => Command::Unsubscribe { group, start, topic },
+        at => Command::Subscribe { group, start, topic, filter: filters[at - 1].clone() },
+    };
+    ops.push(world.command(command));
+}
+
 fn random_answer(world: &mut World, rng: &mut Rng, asked: Asked) {
     let sent = [Sent::Never, Sent::Maybe][rng.below(2)];
     if rng.below(6) == 0 {
@@ -167,6 +186,9 @@ fn the_scripts_reach_what_they_are_for() {
         "Lease {",
         "Redeliver {",
         "LockLost",
+        "Event(Subscribed",
+        "Event(Unsubscribed",
+        "Subscribed(Err",
     ];
     for mark in marks {
         assert!(logs.iter().any(|line| line.contains(mark)), "{mark}");

@@ -11,8 +11,8 @@ use std::panic::AssertUnwindSafe;
 use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery};
-use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError};
-use crate::config::{ConsumeMode, ConsumerConfig, StartFrom, Strategy};
+use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
+use crate::config::{ConsumeMode, ConsumerConfig, Filter, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
@@ -49,12 +49,20 @@ impl PushConsumerBuilder {
         Self { client, config: ConsumerConfig::new(group) }
     }
 
-    /// Subscribes to a topic with a tag expression: `*` for all, or `a || b`.
+    /// Subscribes to a topic, of which it wants all (`*`), some tags (`a || b`), or what [`Filter::sql`] selects.
     #[must_use]
-    pub fn subscribe(mut self, topic: impl Into<Topic>, expression: impl Into<String>) -> Self {
+    pub fn subscribe(mut self, topic: impl Into<Topic>, filter: impl Into<Filter>) -> Self {
         let topic = topic.into();
         self.config.subscriptions.retain(|(known, _)| *known != topic);
-        self.config.subscriptions.push((topic, expression.into()));
+        self.config.subscriptions.push((topic, filter.into()));
+        self
+    }
+
+    /// Says with each pull which messages are wanted, so that it does not matter which member of the group the broker
+    /// has heard from last. Default: no.
+    #[must_use]
+    pub const fn filter_in_pulls(mut self, in_pulls: bool) -> Self {
+        self.config.filter_in_pulls = in_pulls;
         self
     }
 
@@ -195,7 +203,8 @@ impl PushConsumerBuilder {
     /// Starts the consumer; done when a broker knows the group.
     ///
     /// # Errors
-    /// The configuration breaks a rule, this client has a consumer of the group, or no broker can be reached.
+    /// The configuration breaks a rule, this client has a consumer of the group, a broker cannot filter as is wanted, or
+    /// no broker can be reached.
     pub async fn start(self) -> Result<PushConsumer, StartError> {
         let group = self.config.group.clone();
         let shared = self.client.inner.shared.clone();
@@ -241,6 +250,30 @@ impl PushConsumer {
         Workers::new((0..at_once.max(1)).map(|_| worker())).await;
     }
 
+    /// Subscribes to another topic while the group runs, or changes what is wanted of one; brokers are told at once.
+    ///
+    /// A changed filter counts from the next pull of each queue on: what was pulled before, and is not handed out yet,
+    /// was selected by the one before. Messages that were passed over do not come back. All members of the group must
+    /// make the same change.
+    ///
+    /// # Errors
+    /// The filter breaks a rule, a broker cannot filter so, none says whether it can, or the consumer is stopped.
+    pub async fn subscribe(&self, topic: impl Into<Topic>, filter: impl Into<Filter>) -> Result<(), SubscribeError> {
+        let (group, start) = (self.inner.group.clone(), self.inner.start);
+        self.change(Command::Subscribe { group, start, topic: topic.into(), filter: filter.into() }).await
+    }
+
+    /// Gives a topic up while the group runs: of its queues nothing is handed out any more once this has returned, and
+    /// how far they are settled is committed. What was handed out before and is settled later counts for nothing. Its
+    /// messages that failed before still come again, by the retry topic.
+    ///
+    /// # Errors
+    /// The topic is the group's own retry topic, or the consumer is stopped.
+    pub async fn unsubscribe(&self, topic: impl Into<Topic>) -> Result<(), SubscribeError> {
+        let (group, start) = (self.inner.group.clone(), self.inner.start);
+        self.change(Command::Unsubscribe { group, start, topic: topic.into() }).await
+    }
+
     /// Stops: every `next` gives `None` at once, messages handed out may still be settled for up to 30 s, offsets are
     /// committed, the group is left. Called again meanwhile, it waits for the same end.
     pub async fn shutdown(&self) -> Drained {
@@ -269,6 +302,13 @@ impl PushConsumer {
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.inner.group
+    }
+
+    async fn change(&self, command: Command) -> Result<(), SubscribeError> {
+        let CommandResult::Subscribed(result) = self.inner.client.inner.shared.call(command).await else {
+            return Err(SubscribeError::Closed);
+        };
+        result
     }
 }
 

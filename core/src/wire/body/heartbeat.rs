@@ -105,6 +105,37 @@ pub struct ConsumerData {
     pub unit_mode: bool,
 }
 
+/// Whether a broker can filter as a subscription says (request 46).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClientCheck {
+    /// Who asks.
+    #[serde(deserialize_with = "lenient")]
+    pub client_id: ClientId,
+    /// For this group.
+    #[serde(deserialize_with = "lenient")]
+    pub group: Group,
+    /// The subscription.
+    #[serde(deserialize_with = "lenient")]
+    pub subscription_data: SubscriptionData,
+}
+
+impl ClientCheck {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// It is no such body.
+    pub fn decode(body: &[u8]) -> Result<Self, BodyError> {
+        read(body)
+    }
+
+    /// Writes the body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        write(self)
+    }
+}
+
 /// How a group gets messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsumeType {

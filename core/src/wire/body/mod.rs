@@ -14,7 +14,9 @@ mod running;
 
 pub use direct::{ConsumeResult, DirectResult};
 pub use group::{ConsumerList, LockQueues, LockedQueues};
-pub use heartbeat::{ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData};
+pub use heartbeat::{
+    ClientCheck, ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData,
+};
 pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};

@@ -5,9 +5,9 @@ use alloc::string::String;
 use super::fields;
 use crate::ids::{BrokerName, ClientId, Group, Topic};
 use crate::wire::codes::request::{
-    CONSUME_MESSAGE_DIRECTLY, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_RUNNING_INFO, GET_CONSUMER_STATUS_FROM_CLIENT,
-    HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ,
-    UNREGISTER_CLIENT,
+    CHECK_CLIENT_CONFIG, CONSUME_MESSAGE_DIRECTLY, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_RUNNING_INFO,
+    GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED,
+    RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ, UNREGISTER_CLIENT,
 };
 
 fields! {
@@ -25,6 +25,11 @@ fields! {
         /// As a consumer of this group.
         consumer_group: Option<Group> = "consumerGroup",
     }
+}
+
+fields! {
+    /// Ask whether the broker can filter by an expression; the body is [`ClientCheck`](crate::wire::body::ClientCheck).
+    pub struct CheckClientConfig = CHECK_CLIENT_CONFIG {}
 }
 
 fields! {

@@ -17,7 +17,7 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{
-    ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
+    CheckClientConfig, ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use route::GetRouteInfo;

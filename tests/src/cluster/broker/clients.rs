@@ -8,11 +8,10 @@ use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::ExtWriter;
 use rocketmq_core::wire::body::{ConsumerList, HeartbeatData, MessageModel};
 use rocketmq_core::wire::codes::{request, response};
-use rocketmq_core::wire::subscription::{ExpressionType, SubscriptionData};
-use serde::Deserialize;
+use rocketmq_core::wire::subscription::SubscriptionData;
 
 use super::topics::retry_topic;
-use super::{Answer, Broker, Call, Failure};
+use super::{Answer, Broker, Call};
 use crate::cluster::config::BrokerConfig;
 use crate::cluster::output::{Reply, SessionId};
 
@@ -148,6 +147,7 @@ impl Broker {
             self.ensure_group_topic(&retry_topic(&group), self.cfg.retry_queues);
             let light = second && beat.without_sub;
             let topics = (!light).then(|| stamped(consumer.subscriptions, call.wall));
+            topics.iter().flatten().for_each(|data| self.filters.register(&group, data));
             if self.clients.join((&group, consumer.message_model), (session, client()), topics) {
                 self.notify_members(&group);
             }
@@ -189,20 +189,6 @@ impl Broker {
         Ok(Some(Reply::ok().body(ConsumerList { ids }.encode())))
     }
 
-    pub(super) fn check_client(&mut self, body: &[u8]) -> Answer {
-        if body.is_empty() && !self.cfg.is_v4() {
-            return Ok(Some(Reply::ok()));
-        }
-        let check: CheckClient =
-            serde_json::from_slice(body).map_err(|_| Failure::from("the body cannot be parsed"))?;
-        Ok(Some(match check.subscription_data.expression_type {
-            kind @ ExpressionType::Sql92 if !self.cfg.property_filter => {
-                Reply::error(response::SYSTEM_ERROR, no_filter(kind.name()))
-            }
-            ExpressionType::Sql92 | ExpressionType::Tag => Reply::ok(),
-        }))
-    }
-
     /// Tells all members of a group that it changed, unless each gets all messages anyhow.
     pub(super) fn notify_members(&mut self, group: &str) {
         if !self.cfg.notify_members {
@@ -227,16 +213,4 @@ fn stamped(mut topics: Vec<SubscriptionData>, wall: UnixMillis) -> Vec<Subscript
         }
     }
     topics
-}
-
-/// Body of a check of a client's configuration.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct CheckClient {
-    subscription_data: SubscriptionData,
-}
-
-/// What the broker says of filters it does not have.
-pub(super) fn no_filter(kind: &str) -> String {
-    format!("The broker does not support consumer to filter message by {kind}")
 }

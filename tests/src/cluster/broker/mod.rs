@@ -2,6 +2,7 @@
 
 mod clients;
 mod delay;
+mod filters;
 mod locks;
 mod offsets;
 mod operators;
@@ -23,6 +24,7 @@ use rocketmq_core::wire::{Frame, Header};
 pub(crate) use self::clients::Client;
 use self::clients::Clients;
 use self::delay::Delays;
+use self::filters::Filters;
 use self::locks::Locks;
 use self::offsets::Offsets;
 use self::operators::Questions;
@@ -44,6 +46,7 @@ pub struct Broker {
     delays: Delays,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
+    filters: Filters,
     locks: Locks,
     holds: Holds,
     questions: Questions,
@@ -91,6 +94,7 @@ impl Broker {
             delays: Delays::new(cfg.delay_levels.len()),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
+            filters: Filters::default(),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
             questions: Questions::default(),
@@ -249,7 +253,7 @@ impl Broker {
         if !draft.is_visible() {
             return Ok(appended);
         }
-        self.holds.arrived(&draft.topic, draft.queue_id, appended.tags_code);
+        self.holds.arrived(draft, appended.tags_code);
         Ok(appended)
     }
 

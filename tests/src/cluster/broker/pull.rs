@@ -1,6 +1,6 @@
 //! Pulls, those that are answered at once and those that are held: 11 and 361.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use rocketmq_core::wire::codes::response;
 use rocketmq_core::wire::header::FieldError;
 use rocketmq_core::wire::java::java_hash;
 use rocketmq_core::wire::request::PullMessage;
+use rocketmq_core::wire::subscription::ExpressionType;
 
-use super::clients::no_filter;
+use super::filters::{Wanted, no_filter};
 use super::{Answer, Broker, Call, FAQ};
 use crate::cluster::config::BrokerConfig;
+use crate::cluster::message::Draft;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
 use crate::cluster::store::{Queue, Store};
 
@@ -52,9 +54,6 @@ impl Pull {
     }
 }
 
-/// Which tags a pull wants: `None` all.
-type Tags = Option<Arc<BTreeSet<i32>>>;
-
 /// Pulls that wait for a message, by queue.
 #[derive(Debug)]
 pub(super) struct Holds {
@@ -68,7 +67,7 @@ pub(super) struct Holds {
 struct Hold {
     to: ReplyTo,
     pull: Pull,
-    tags: Tags,
+    wanted: Wanted,
     until: Instant,
 }
 
@@ -86,13 +85,13 @@ impl Holds {
     }
 
     /// A message was stored: pulls that want it wake. (Expiry is left to the scan.)
-    pub(super) fn arrived(&mut self, topic: &str, queue_id: i32, tags_code: i32) {
+    pub(super) fn arrived(&mut self, draft: &Draft, tags_code: i32) {
         if self.held.is_empty() {
             return;
         }
-        let key = (topic.to_owned(), queue_id);
+        let key = (draft.topic.clone(), draft.queue_id);
         let Some(holds) = self.held.get_mut(&key) else { return };
-        self.woken.extend(holds.extract_if(.., |hold| wants(&hold.tags, tags_code)));
+        self.woken.extend(holds.extract_if(.., |hold| hold.wanted.new_one(tags_code, &draft.properties)));
         if holds.is_empty() {
             self.held.remove(&key);
         }
@@ -142,8 +141,8 @@ impl Broker {
     }
 
     fn pull(&mut self, now: Instant, to: ReplyTo, pull: Pull, first: bool) -> Option<Reply> {
-        let tags = match self.check_pull(to, &pull) {
-            Ok(tags) => tags,
+        let wanted = match self.check_pull(to, &pull) {
+            Ok(wanted) => wanted,
             Err(error) => return Some(error),
         };
         if first && pull.flags & PullMessage::COMMIT != 0 {
@@ -152,11 +151,11 @@ impl Broker {
         let reset = self.offsets.take_reset(&pull.group, &pull.topic, pull.queue_id);
         let found = match reset {
             Some(target) => Found::nothing(response::PULL_OFFSET_MOVED, "OFFSET_RESET", target),
-            None => self.read_queue(&pull, &tags),
+            None => self.read_queue(&pull, &wanted),
         };
         if first && found.code == response::PULL_NOT_FOUND && pull.flags & PullMessage::SUSPEND != 0 {
             let wait = if self.cfg.long_polling { pull.suspend } else { SHORT_POLLING };
-            self.holds.hold(now, Hold { to, pull, tags, until: now.after(wait) });
+            self.holds.hold(now, Hold { to, pull, wanted, until: now.after(wait) });
             return None;
         }
         let queue = self.store.queue(&pull.topic, pull.queue_id);
@@ -170,7 +169,7 @@ impl Broker {
         Some(if self.cfg.is_v4() { reply } else { reply.field("topicSysFlag", 0).field("groupSysFlag", 0) })
     }
 
-    fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Tags, Reply> {
+    fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Wanted, Reply> {
         let (group, topic, queue_id) = (&pull.group, &pull.topic, pull.queue_id);
         if !self.find_group(group) {
             let error = format!("subscription group [{group}] does not exist, {FAQ}");
@@ -193,19 +192,24 @@ impl Broker {
             );
             return Err(Reply::error(self.invalid_parameter(), error));
         }
-        let (kind, tags) = if pull.flags & PullMessage::SUBSCRIPTION != 0 {
-            (pull.expression_type.as_deref(), parse_tags(pull.subscription.as_deref())?)
+        let (kind, wanted) = if pull.flags & PullMessage::SUBSCRIPTION != 0 {
+            let expression = pull.subscription.as_deref();
+            match pull.expression_type.as_deref() {
+                Some(SQL) => (Some(SQL), Wanted::sql(expression.unwrap_or_default())),
+                kind => (kind, parse_tags(expression)?),
+            }
         } else {
             self.known_subscription(pull)?
         };
         match kind {
-            None | Some("" | "TAG") => Ok(tags),
+            None | Some("" | "TAG") => Ok(wanted),
+            Some(SQL) if self.cfg.property_filter => Ok(wanted),
             Some(kind) => Err(Reply::error(response::SYSTEM_ERROR, no_filter(kind))),
         }
     }
 
     /// The subscription that the group's heartbeats announced.
-    fn known_subscription(&self, pull: &Pull) -> Result<(Option<&'static str>, Tags), Reply> {
+    fn known_subscription(&self, pull: &Pull) -> Result<(Option<&'static str>, Wanted), Reply> {
         let missing = |what: &str| Reply::error(response::SUBSCRIPTION_NOT_EXIST, format!("{what} not exist{FAQ}"));
         let info = self.clients.group(&pull.group).ok_or_else(|| missing("the consumer's group info"))?;
         let known = info.subscriptions.get(&pull.topic).ok_or_else(|| missing("the consumer's subscription"))?;
@@ -213,12 +217,15 @@ impl Broker {
             let error = "the consumer's subscription not latest";
             return Err(Reply::error(response::SUBSCRIPTION_NOT_LATEST, error));
         }
-        let all = known.class_filter_mode || known.sub_string == "*";
-        let tags = (!all).then(|| Arc::new(known.code_set.clone()));
-        Ok((Some(known.expression_type.name()), tags))
+        let wanted = match known.expression_type {
+            ExpressionType::Sql92 => self.filters.find(&pull.group, &pull.topic, pull.sub_version)?,
+            ExpressionType::Tag if known.class_filter_mode || known.sub_string == "*" => Wanted::All,
+            ExpressionType::Tag => Wanted::Tags(Arc::new(known.code_set.clone())),
+        };
+        Ok((Some(known.expression_type.name()), wanted))
     }
 
-    fn read_queue(&self, pull: &Pull, tags: &Tags) -> Found {
+    fn read_queue(&self, pull: &Pull, wants: &Wanted) -> Found {
         let offset = pull.offset;
         let Some(queue) = self.store.queue(&pull.topic, pull.queue_id) else {
             let code = if offset == 0 { response::PULL_NOT_FOUND } else { response::PULL_OFFSET_MOVED };
@@ -237,7 +244,7 @@ impl Broker {
         let wanted = usize::try_from(pull.max_messages).unwrap_or(0).clamp(1, self.cfg.max_pull_messages);
         let (mut records, mut bytes, mut next) = (Vec::new(), 0, offset);
         for entry in queue.from(offset).iter().take(self.cfg.max_filter_entries.max(wanted)) {
-            if wants(tags, entry.tags_code) {
+            if wants.stored(entry, &self.store) {
                 let record = self.store.record(entry);
                 if !records.is_empty() && bytes + record.len() > self.cfg.max_pull_bytes {
                     break;
@@ -276,24 +283,22 @@ impl Found {
     }
 }
 
-fn wants(tags: &Tags, tags_code: i32) -> bool {
-    tags.as_ref().is_none_or(|codes| codes.contains(&tags_code))
-}
-
 /// The tags of an expression such as `TagA || TagB`.
-fn parse_tags(expression: Option<&str>) -> Result<Tags, Reply> {
+fn parse_tags(expression: Option<&str>) -> Result<Wanted, Reply> {
     let expression = expression.unwrap_or("*");
     if expression.is_empty() || expression == "*" {
-        return Ok(None);
+        return Ok(Wanted::All);
     }
     if expression.split("||").all(str::is_empty) {
         let error = "parse the consumer's subscription failed";
         return Err(Reply::error(response::SUBSCRIPTION_PARSE_FAILED, error));
     }
     let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
-    Ok(Some(Arc::new(tags.map(java_hash).collect())))
+    Ok(Wanted::Tags(Arc::new(tags.map(java_hash).collect())))
 }
 
+/// The name of the type of expressions in SQL.
+const SQL: &str = ExpressionType::Sql92.name();
 /// Why a pull is forbidden: its topic cannot be read.
 const TOPIC_FORBIDDEN: i32 = 3;
 /// How long an empty pull is held when long polling is off.

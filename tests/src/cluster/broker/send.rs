@@ -207,7 +207,7 @@ impl Broker {
             let Ok(appended) = self.store.append_with(call.now, call.wall, host, &draft, encoded) else {
                 return Ok(self.illegal());
             };
-            self.holds.arrived(&header.topic, queue_id, appended.tags_code);
+            self.holds.arrived(&draft, appended.tags_code);
             ids.push(self.msg_id(appended.place.physical));
             first.get_or_insert(appended.place.queue_offset);
         }

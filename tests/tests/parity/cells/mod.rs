@@ -1,5 +1,6 @@
 //! The scripts: one for each request in each situation.
 
+mod filters;
 mod frames;
 mod locks;
 mod members;
@@ -59,6 +60,11 @@ pub(crate) fn together() -> Vec<Cell> {
         frames::cells(),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// Those that run on brokers that filter by properties.
+pub(crate) fn filtering() -> Vec<Cell> {
+    filters::cells()
 }
 
 fn cell(code: i32, situation: &'static str, script: fn(&mut Lab)) -> Cell {

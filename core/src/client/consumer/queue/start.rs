@@ -31,6 +31,10 @@ impl Consumer {
         if !open {
             return;
         }
+        if self.leaves(queue) {
+            // Its last offset of the assignment before is on its way to where it would be asked for.
+            return self.wait(queue, LEAVING_PAUSE, fx);
+        }
         if let Some(offset) = self.start_at.remove(queue) {
             return self.open(queue, offset, StartReason::Chosen, at, fx);
         }
@@ -65,7 +69,7 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) -> bool {
-        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+        let Some((_, to)) = readable(&queue.broker, MASTER_ID, at) else {
             return false;
         };
         let request = QueryConsumerOffset {
@@ -149,7 +153,7 @@ impl Consumer {
                 SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
             }
         };
-        let Some((_, to)) = readable(queue, MASTER_ID, at) else {
+        let Some((_, to)) = readable(&queue.broker, MASTER_ID, at) else {
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
         let reply_to = ReplyTo::StartOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };
@@ -177,8 +181,17 @@ impl Consumer {
         self.pull_on(queue, at, fx);
     }
 
+    /// Whether an earlier assignment of the queue has its last offset still under way.
+    fn leaves(&self, queue: &MessageQueue) -> bool {
+        let from = (queue.clone(), Epoch(0));
+        self.leaving.range(from..).next().is_some_and(|((known, _), _)| known == queue)
+    }
+
     fn is_locating(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
         let known = self.queues.get(queue);
         known.is_some_and(|assigned| assigned.epoch == epoch && assigned.phase == Phase::Locating)
     }
 }
+
+/// While the last offset of an earlier assignment is under way.
+const LEAVING_PAUSE: core::time::Duration = core::time::Duration::from_millis(100);
