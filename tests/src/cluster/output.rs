@@ -170,6 +170,10 @@ impl Outbox {
         opaque
     }
 
+    pub(crate) fn has_asked(&self, opaque: i32) -> bool {
+        (0..self.next_opaque).contains(&opaque)
+    }
+
     pub(crate) fn close(&mut self, session: SessionId) {
         self.queue.push_back(Output::Close(session));
     }

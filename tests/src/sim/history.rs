@@ -1,8 +1,13 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
+mod act;
+mod leftover;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::act::Act;
+pub use self::leftover::Leftover;
 use rocketmq_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +32,8 @@ pub struct Setup {
     pub steady: bool,
     /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
     pub old_brokers: bool,
+    /// Whether an operator moves groups, asks, and has messages handled.
+    pub operator: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }
@@ -533,6 +540,8 @@ pub enum What {
         /// KiB that are allowed.
         allowed: u64,
     },
+    /// An operator did something, or something came of it.
+    Act(Act),
     /// No fault happens any more.
     Healed,
     /// Everything that could be consumed was.
@@ -565,19 +574,6 @@ pub enum What {
         /// What happened.
         after: &'static str,
     },
-}
-
-/// What is left of a client in its process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftover {
-    /// Links still open.
-    pub links: usize,
-    /// Timers still set.
-    pub timers: usize,
-    /// Tasks still there.
-    pub tasks: usize,
-    /// Locks that brokers still keep for it.
-    pub locks: usize,
 }
 
 /// What a member did.

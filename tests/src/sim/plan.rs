@@ -41,6 +41,8 @@ pub struct Plan {
     pub narrow: Option<(usize, usize)>,
     /// What changes in the end, when all is quiet.
     pub last_change: LastChange,
+    /// Whether an operator moves groups, asks members, and has them handle messages.
+    pub operator: bool,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -130,6 +132,7 @@ impl Plan {
             long,
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
+            operator: false,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -145,13 +148,20 @@ impl Plan {
                 suspend_ms: 1_000,
             });
         }
+        plan.operator = upto(0, 4) == 0;
         plan
     }
 
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers: self.old_brokers, groups }
+        Setup {
+            calm: swarm.is_calm(),
+            steady: swarm.is_steady(),
+            old_brokers: self.old_brokers,
+            operator: self.operator,
+            groups,
+        }
     }
 }
 
@@ -170,6 +180,7 @@ impl Default for Plan {
             long: false,
             narrow: None,
             last_change: LastChange::Join,
+            operator: false,
         }
     }
 }

@@ -49,6 +49,12 @@ impl Questions {
 }
 
 impl Broker {
+    /// Whether it ever asked a client something under this opaque.
+    #[must_use]
+    pub fn has_asked(&self, opaque: i32) -> bool {
+        self.out.has_asked(opaque)
+    }
+
     /// Code 222.
     pub(super) fn invoke_reset(&mut self, call: &Call<'_>) -> Answer {
         let reset = if self.cfg.is_v4() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Broken;
-use crate::sim::history::{History, Queue, What};
+use crate::sim::history::{Act, History, Queue, What};
 
 type Owned = (u32, Arc<str>, Queue);
 
@@ -42,7 +42,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Illegal { group, queue, .. } | What::Moved { group, queue, .. } => {
                 runs.retain(|(_, of, known), _| (of, known) != (group, queue));
             }
-            What::Start { member, group, queue, offset } => {
+            What::Start { member, group, queue, offset } | What::Act(Act::Reset { member, group, queue, offset }) => {
                 let run = Run { start: *offset, got: BTreeSet::new() };
                 runs.insert((*member, group.clone(), queue.clone()), run);
             }

@@ -34,6 +34,7 @@ mod q3;
 mod r1;
 mod r2;
 mod r4;
+mod s1;
 mod x2;
 mod x3;
 mod x4;
@@ -105,6 +106,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q1", says: "a shutdown leaves nothing behind and nothing uncommitted", check: q1::check },
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
+    Invariant { id: "S1", says: "what operators are told is so, and what they move stays moved", check: s1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
     Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },
@@ -142,7 +144,7 @@ pub(crate) mod synthetic {
             orderly: false,
             broadcast: false,
         };
-        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
+        History { rows, setup: Setup { groups: vec![group], ..Setup::default() } }
     }
 
     /// The same of a group that consumes in order.
