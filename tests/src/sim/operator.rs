@@ -109,7 +109,11 @@ async fn have_handled(run: &Run, client: &Client, at: usize) {
     }
 }
 
+/// What members of a broadcasting group tell is not told apart.
 fn note_offsets(world: &World, group: &Group, rows: impl Iterator<Item = (MessageQueue, QueueOffset)>) {
+    if group.setup.broadcast {
+        return;
+    }
     for (queue, offset) in rows {
         let (group, queue, offset) = (group.setup.name.clone(), queue_of(world, &queue), offset.to_wire());
         world.note(What::Act(Act::Status { group, queue, offset }));

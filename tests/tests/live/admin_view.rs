@@ -213,7 +213,11 @@ impl Shown {
             check.that("auto-commit", shown.contains("autoCommit=true"), &shown);
         }
         let handler = async {
-            self.consumer.run(1, |_delivery| async { panic!("a handler that panics") }).await;
+            let handler = |delivery: Delivery| async move {
+                let _in_hand = delivery;
+                panic!("a handler that panics")
+            };
+            self.consumer.run(1, handler).await;
             String::new()
         };
         let shown = mqadmin(world, &args).or(handler).await;

@@ -24,8 +24,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     // Of a group that it does not have, or by somebody who may not.
                     request::RESET_CONSUMER_CLIENT_OFFSET if *code == response::SYSTEM_ERROR => (*code, false),
                     request::RESET_CONSUMER_CLIENT_OFFSET => (response::NO_PERMISSION, false),
-                    // Without a message.
-                    request::CONSUME_MESSAGE_DIRECTLY if history.setup.operator => (response::SYSTEM_ERROR, false),
+                    // Without a message, where a group would handle one.
+                    request::CONSUME_MESSAGE_DIRECTLY if *code == response::SYSTEM_ERROR => {
+                        (if history.setup.operator { *code } else { response::NO_PERMISSION }, false)
+                    }
                     request::CONSUME_MESSAGE_DIRECTLY => (response::NO_PERMISSION, false),
                     _ => (response::REQUEST_CODE_NOT_SUPPORTED, false),
                 };
