@@ -237,9 +237,8 @@ impl State {
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
         let locks = self.locks_of(node, &frame);
-        if code == request::INVOKE_BROKER_TO_RESET_OFFSET {
-            self.reset_group = frame.header.ext.get("group").map(Arc::from);
-        }
+        let moved = frame.header.ext.get("group").filter(|_| code == request::INVOKE_BROKER_TO_RESET_OFFSET);
+        self.moving = moved.map(|group| (Arc::from(group), id));
         let topic = frame.header.ext.get("topic").map(str::to_owned);
         let wall = self.server_wall();
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
@@ -252,6 +251,7 @@ impl State {
         }
         self.note_locks(host, locks);
         self.serve_asked(Some((&asked, topic)));
+        self.moving = None;
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
         }
@@ -284,14 +284,11 @@ impl State {
     fn serve_asked(&mut self, asked: Option<(&Asked, Option<String>)>) {
         self.observe();
         while let Some((node, output)) = self.servers.cluster.poll_output() {
+            if let (Node::Broker(broker), Output::Frame(SessionId(id), bytes)) = (node, &output) {
+                self.note_move(broker, *id, bytes);
+            }
             match output {
                 Output::Frame(SessionId(id), bytes) => match &asked {
-                    Some((asked, _)) if asked.code == request::INVOKE_BROKER_TO_RESET_OFFSET => {
-                        if let Node::Broker(broker) = node {
-                            self.note_reset(broker, asked.link, id, &bytes);
-                        }
-                        self.later(node, id, bytes);
-                    }
                     Some((asked, topic)) if asked.link == id => self.answer(node, asked, topic.as_deref(), bytes),
                     _ => self.later(node, id, bytes),
                 },
