@@ -2,17 +2,18 @@
 
 mod act;
 mod leftover;
+mod setup;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use rocketmq_core::time::Instant;
+
 pub use self::act::Act;
 pub use self::leftover::Leftover;
-use rocketmq_core::time::Instant;
-use serde::{Deserialize, Serialize};
+pub use self::setup::{GroupSetup, Setup};
 
 use super::faults::Fault;
-use super::payload;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -21,76 +22,6 @@ pub struct History {
     pub rows: Vec<Row>,
     /// What the run is about.
     pub setup: Setup,
-}
-
-/// What invariants must know of a run beforehand.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    /// Whether no fault can happen.
-    pub calm: bool,
-    /// Whether nothing goes wrong but in the application itself.
-    pub steady: bool,
-    /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
-    pub old_brokers: bool,
-    /// Whether an operator moves groups, asks, and has messages handled.
-    pub operator: bool,
-    /// Consumer groups, the topic of each, and the tags it wants (none: all).
-    pub groups: Vec<GroupSetup>,
-}
-
-/// A consumer group.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub struct GroupSetup {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The topic it subscribes.
-    pub topic: Arc<str>,
-    /// The tags it wants, none for all.
-    #[serde(deserialize_with = "payload::known_tags")]
-    pub tags: Vec<&'static str>,
-    /// Messages of a queue above which it is not pulled.
-    pub queue_messages: u32,
-    /// Messages of one pull.
-    pub pull_batch: u32,
-    /// Redeliveries before a message is dead.
-    pub max_reconsume: i32,
-    /// Whether it consumes its queues in order.
-    pub orderly: bool,
-    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
-    /// fails is passed over.
-    pub broadcast: bool,
-}
-
-impl Setup {
-    /// Whether the group consumes its queues in order.
-    #[must_use]
-    pub fn is_orderly(&self, group: &str) -> bool {
-        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
-    }
-}
-
-impl GroupSetup {
-    /// Whether the group wants a message with this tag.
-    #[must_use]
-    pub fn wants(&self, tag: &str) -> bool {
-        self.tags.is_empty() || self.tags.contains(&tag)
-    }
-}
-
-impl Default for GroupSetup {
-    fn default() -> Self {
-        Self {
-            name: "g0".into(),
-            topic: "t0".into(),
-            tags: Vec::new(),
-            queue_messages: 1_000,
-            pull_batch: 32,
-            max_reconsume: 16,
-            orderly: false,
-            broadcast: false,
-        }
-    }
 }
 
 /// One thing that happened.
@@ -128,6 +59,8 @@ pub struct Copy {
     pub unique: Arc<str>,
     /// Its tag.
     pub tag: Arc<str>,
+    /// How many bytes it has at least.
+    pub bytes: u64,
     /// Whether body, tag, keys and properties are those that were sent.
     pub intact: bool,
     /// How often it was handed back.
@@ -440,6 +373,8 @@ pub enum What {
         queue: Queue,
         /// The offset asked for.
         offset: i64,
+        /// When the client wrote it.
+        written: Instant,
     },
     /// A client says that a pull failed.
     PullFailed {

@@ -1,7 +1,6 @@
 //! An operator: a process that moves groups to other offsets, asks members how they are, and has them handle messages.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_core::driver::{Client, ResetTo};
@@ -137,8 +136,9 @@ fn draw(world: &World, least: u64, most: u64) -> u64 {
 }
 
 impl State {
-    /// Notes where a broker has clients go on.
-    pub(super) fn note_reset(&mut self, broker: usize, asker: u64, to: u64, bytes: &[u8]) {
+    /// Notes where a broker that is asked to move a group has its members go on.
+    pub(super) fn note_move(&mut self, broker: usize, to: u64, bytes: &[u8]) {
+        let Some((group, asker)) = self.moving.clone() else { return };
         let Ok(Frame { header, body }) = frame::decode(bytes, &HeaderLimits::default()) else { return };
         let answer = to == asker && header.is_response() && header.code == response::SUCCESS;
         let told = header.code == request::RESET_CONSUMER_CLIENT_OFFSET && !header.is_response();
@@ -147,13 +147,12 @@ impl State {
             (Queue { broker, topic: queue.topic.as_str().into(), id: queue.id }, offset)
         };
         let offsets: BTreeMap<_, _> = table.offset_table.0.into_iter().map(place).collect();
-        if told && let (Some(group), Some(link)) = (header.ext.get("group"), self.net.links.get(&to)) {
-            let (host, group) = (link.host, Arc::from(group));
-            self.note(What::Act(Act::Told { host, group, offsets: offsets.into_iter().collect() }));
-        } else if let Some(group) = self.reset_group.take() {
+        if answer {
             for (queue, offset) in offsets {
                 self.note(What::Moved { group: group.clone(), queue, offset });
             }
+        } else if let Some(host) = self.net.links.get(&to).map(|link| link.host) {
+            self.note(What::Act(Act::Told { host, group, offsets: offsets.into_iter().collect() }));
         }
     }
 }

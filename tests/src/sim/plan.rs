@@ -39,6 +39,8 @@ pub struct Plan {
     pub long: bool,
     /// Requests and bytes that producers may have under way on a link, when that is little.
     pub narrow: Option<(usize, usize)>,
+    /// Bytes that each member may have in hand, when that is little.
+    pub cache_bytes: Option<u64>,
     /// What changes in the end, when all is quiet.
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
@@ -105,8 +107,16 @@ impl Plan {
             let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
             let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
-            let broadcast = false;
-            let setup = GroupSetup { name, topic, tags, queue_messages, pull_batch, max_reconsume, orderly, broadcast };
+            let setup = GroupSetup {
+                name,
+                topic,
+                tags,
+                queue_messages,
+                pull_batch,
+                max_reconsume,
+                orderly,
+                ..GroupSetup::default()
+            };
             Group {
                 consumer: None,
                 setup,
@@ -131,6 +141,7 @@ impl Plan {
             old_brokers: upto(0, 4) == 0,
             long,
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
+            cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
         };
@@ -148,20 +159,34 @@ impl Plan {
                 suspend_ms: 1_000,
             });
         }
+        if upto(0, 4) == 0 {
+            plan.add_tight(&mut upto);
+        }
         plan.operator = upto(0, 4) == 0;
         plan
+    }
+
+    /// Adds a group that has little room, and a small cache for everybody.
+    fn add_tight(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let number = |number: usize| u32::try_from(number).unwrap_or(1);
+        self.cache_bytes = (upto(0, 1) == 0).then(|| upto(500, 8_000) as u64);
+        let setup = GroupSetup {
+            name: "f0".into(),
+            topic: self.topics[0].clone(),
+            topic_messages: (upto(0, 2) > 0).then(|| number(upto(1, 12))),
+            pull_batch: number(upto(1, 16)),
+            max_reconsume: 2,
+            orderly: upto(0, 2) == 0,
+            ..GroupSetup::default()
+        };
+        self.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
     }
 
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup {
-            calm: swarm.is_calm(),
-            steady: swarm.is_steady(),
-            old_brokers: self.old_brokers,
-            operator: self.operator,
-            groups,
-        }
+        let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
     }
 }
 
@@ -179,6 +204,7 @@ impl Default for Plan {
             old_brokers: false,
             long: false,
             narrow: None,
+            cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
         }

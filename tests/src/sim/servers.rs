@@ -237,9 +237,8 @@ impl State {
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
         let locks = self.locks_of(node, &frame);
-        if code == request::INVOKE_BROKER_TO_RESET_OFFSET {
-            self.reset_group = frame.header.ext.get("group").map(Arc::from);
-        }
+        let moved = frame.header.ext.get("group").filter(|_| code == request::INVOKE_BROKER_TO_RESET_OFFSET);
+        self.moving = moved.map(|group| (Arc::from(group), id));
         let topic = frame.header.ext.get("topic").map(str::to_owned);
         let wall = self.server_wall();
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
@@ -252,6 +251,7 @@ impl State {
         }
         self.note_locks(host, locks);
         self.serve_asked(Some((&asked, topic)));
+        self.moving = None;
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
         }
@@ -284,14 +284,11 @@ impl State {
     fn serve_asked(&mut self, asked: Option<(&Asked, Option<String>)>) {
         self.observe();
         while let Some((node, output)) = self.servers.cluster.poll_output() {
+            if let (Node::Broker(broker), Output::Frame(SessionId(id), bytes)) = (node, &output) {
+                self.note_move(broker, *id, bytes);
+            }
             match output {
                 Output::Frame(SessionId(id), bytes) => match &asked {
-                    Some((asked, _)) if asked.code == request::INVOKE_BROKER_TO_RESET_OFFSET => {
-                        if let Node::Broker(broker) = node {
-                            self.note_reset(broker, asked.link, id, &bytes);
-                        }
-                        self.later(node, id, bytes);
-                    }
                     Some((asked, topic)) if asked.link == id => self.answer(node, asked, topic.as_deref(), bytes),
                     _ => self.later(node, id, bytes),
                 },
@@ -500,6 +497,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
         id,
         unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
         tag: tag.into(),
+        bytes: stored.body.len() as u64 + LEAST_RECORD,
         intact: id.is_none_or(|id| payload::is_stored_intact(id, stored)),
         reconsume: stored.reconsume_times,
         real_topic: get(name::REAL_TOPIC).map(Into::into),
@@ -531,6 +529,8 @@ pub(crate) fn broker_address(index: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 200, last)), 10_911)
 }
 
+/// What a record has besides its body, topic and properties.
+const LEAST_RECORD: u64 = 91;
 /// Codes with which a server refuses before it has done anything.
 const CODES: [i32; 25] =
     [1, 2, 3, 13, 14, 15, 16, 17, 23, 24, 25, 26, 27, 29, 204, 205, 206, 207, 208, 209, 210, 215, 501, 1500, 31_337];

@@ -22,8 +22,8 @@ use super::trace::Trace;
 /// Everything but the tasks.
 pub(crate) struct State {
     pub(crate) now: Instant,
-    /// The group that an operator asks a broker to move now.
-    pub(crate) reset_group: Option<Arc<str>>,
+    /// The group that a broker is asked to move now, and the link over which.
+    pub(crate) moving: Option<(Arc<str>, u64)>,
     seq: u64,
     events: BTreeMap<(Instant, u64), Event>,
     pub(crate) tape: Tape,
@@ -101,7 +101,7 @@ impl State {
         let mut history = History::default();
         (history.setup.calm, history.setup.steady) = (swarm.is_calm(), swarm.is_steady());
         Self {
-            reset_group: None,
+            moving: None,
             now: Instant::ZERO,
             seq: 0,
             events: BTreeMap::new(),

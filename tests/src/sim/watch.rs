@@ -45,7 +45,7 @@ impl State {
                     link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
                     link.pulls.insert(opaque, (group.clone(), queue.clone(), written));
                 }
-                self.note(What::Pull { host, link: id, group, queue, offset });
+                self.note(What::Pull { host, link: id, group, queue, offset, written });
             }
             _ => {}
         }

@@ -41,7 +41,7 @@ use runtimes::{Live, OnSmol, OnTokio};
 /// Two clusters at once are too much for two cores: what must happen in time would not.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Named assertions that each version has at least.
-const LEAST_ASSERTIONS: usize = 150;
+const LEAST_ASSERTIONS: usize = 440;
 
 #[test]
 fn v5_live() -> Result<(), RealError> {

@@ -205,6 +205,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 28, what: "a message that is republished does not count one more", by: &["C1"] },
     Mutant { number: 31, what: "a consumer that stops does not commit", by: &["Q1"] },
     Mutant { number: 32, what: "every member takes all queues", by: &["R1"] },
+    Mutant { number: 33, what: "whoever asks may move a queue to another offset", by: &["X4"] },
     Mutant { number: 34, what: "the size of a body is looked at when it is inflated", by: &["X3"] },
     Mutant { number: 35, what: "a listener that panics is not called again", by: &["L1"] },
     Mutant { number: 37, what: "the bytes under way on a link are not bounded", by: &["F3"] },
@@ -212,7 +213,13 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 41, what: "requests that are not supported are told what the client is", by: &["X4"] },
     Mutant { number: 42, what: "bytes that cannot be read end every link", by: &["X2"] },
     Mutant { number: 43, what: "a message that failed lets the next of its queue pass", by: &["O4", "O3"] },
+    Mutant { number: 80, what: "each queue may have in hand what its topic may", by: &["F1"] },
+    Mutant { number: 81, what: "the cache of a client is not bounded", by: &["F4"] },
     Mutant { number: 45, what: "only offsets that moved are committed", by: &["Q1"] },
+    Mutant { number: 111, what: "of a queue that is moved, what was in handlers goes on counting", by: &["S1"] },
+    Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["S1"] },
+    Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["S1"] },
+    Mutant { number: 114, what: "a queue in order that is moved does not wait for its handler", by: &["O2"] },
 ];
 
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.

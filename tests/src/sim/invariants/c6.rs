@@ -19,7 +19,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
     let mut runs: BTreeMap<Owned, Run> = BTreeMap::new();
     let over = |run: Run, (member, group, queue): &Owned, stored: &BTreeMap<Queue, BTreeMap<i64, Arc<str>>>| {
-        let last = *run.got.last()?;
+        // What was in a queue before it was moved forward may still have come after that.
+        let last = run.got.last().copied().filter(|last| *last >= run.start)?;
         let setup = history.setup.groups.iter().find(|setup| setup.name == *group)?;
         let retry = queue.topic.starts_with('%');
         let wanted = stored.get(queue)?.range(run.start..last).filter(|(_, tag)| retry || setup.wants(tag));

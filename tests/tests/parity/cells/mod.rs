@@ -5,6 +5,7 @@ mod frames;
 mod locks;
 mod members;
 mod offsets;
+mod operators;
 mod pulls;
 mod routes;
 mod send_backs;
@@ -55,6 +56,7 @@ pub(crate) fn together() -> Vec<Cell> {
         pulls::read(),
         pulls::refused(),
         offsets::cells(),
+        operators::cells(),
         topics::cells(),
         locks::cells(),
         frames::cells(),

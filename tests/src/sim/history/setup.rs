@@ -1,0 +1,82 @@
+//! What invariants must know of a run beforehand.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::payload;
+
+/// What invariants must know of a run beforehand.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Whether no fault can happen.
+    pub calm: bool,
+    /// Whether nothing goes wrong but in the application itself.
+    pub steady: bool,
+    /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
+    pub old_brokers: bool,
+    /// Bytes that a member may have in hand, if that is little.
+    pub cache_bytes: Option<u64>,
+    /// Whether an operator moves groups, asks, and has messages handled.
+    pub operator: bool,
+    /// Consumer groups, the topic of each, and the tags it wants (none: all).
+    pub groups: Vec<GroupSetup>,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct GroupSetup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The topic it subscribes.
+    pub topic: Arc<str>,
+    /// The tags it wants, none for all.
+    #[serde(deserialize_with = "payload::known_tags")]
+    pub tags: Vec<&'static str>,
+    /// Messages of a queue above which it is not pulled.
+    pub queue_messages: u32,
+    /// The same of a topic, to be shared by the queues of a member.
+    pub topic_messages: Option<u32>,
+    /// Messages of one pull.
+    pub pull_batch: u32,
+    /// Redeliveries before a message is dead.
+    pub max_reconsume: i32,
+    /// Whether it consumes its queues in order.
+    pub orderly: bool,
+    /// Whether it stands for one member of a broadcasting group: each has to handle everything by itself, and what
+    /// fails is passed over.
+    pub broadcast: bool,
+}
+
+impl Setup {
+    /// Whether the group consumes its queues in order.
+    #[must_use]
+    pub fn is_orderly(&self, group: &str) -> bool {
+        self.groups.iter().any(|setup| setup.orderly && *setup.name == *group)
+    }
+}
+
+impl GroupSetup {
+    /// Whether the group wants a message with this tag.
+    #[must_use]
+    pub fn wants(&self, tag: &str) -> bool {
+        self.tags.is_empty() || self.tags.contains(&tag)
+    }
+}
+
+impl Default for GroupSetup {
+    fn default() -> Self {
+        Self {
+            name: "g0".into(),
+            topic: "t0".into(),
+            tags: Vec::new(),
+            queue_messages: 1_000,
+            topic_messages: None,
+            pull_batch: 32,
+            max_reconsume: 16,
+            orderly: false,
+            broadcast: false,
+        }
+    }
+}
