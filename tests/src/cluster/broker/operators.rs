@@ -14,6 +14,7 @@ use rocketmq_core::wire::request::{Fields, InvokeConsumerStatus, InvokeResetOffs
 use rocketmq_core::wire::{ExtFields, Frame};
 
 use super::{Answer, Broker, Call};
+use crate::cluster::fields::flag;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
 
 /// What was asked of clients, and is not answered yet.
@@ -64,8 +65,8 @@ impl Broker {
                 group: ext.field("group")?,
                 queue_id: -1,
                 offset: -1,
-                timestamp: ext.field("timestamp")?,
-                force: ext.field("isForce")?,
+                timestamp: ext.field::<Option<i64>>("timestamp")?.unwrap_or(0),
+                force: flag(ext, "isForce").unwrap_or(false),
             }
         } else {
             read_reset(&call.header.ext)?
@@ -277,8 +278,8 @@ fn read_reset(ext: &ExtFields) -> Result<InvokeResetOffset, FieldError> {
         group: ext.field("group")?,
         queue_id: ext.field::<Option<i32>>("queueId")?.unwrap_or(-1),
         offset: ext.field::<Option<i64>>("offset")?.unwrap_or(-1),
-        timestamp: ext.field("timestamp")?,
-        force: ext.field("isForce")?,
+        timestamp: ext.field::<Option<i64>>("timestamp")?.unwrap_or(0),
+        force: flag(ext, "isForce").unwrap_or(false),
     })
 }
 

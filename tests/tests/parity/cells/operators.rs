@@ -47,6 +47,10 @@ fn resets() -> Vec<Cell> {
         cell(RESET, "without what is new", |lab| {
             moved(lab, |call| call.with("timestamp", 0).without("queueId").without("offset"));
         }),
+        cell(RESET, "one queue", |lab| moved(lab, |call| call.with("queueId", 0).with("offset", 2))),
+        cell(RESET, "one queue, to where it does not reach", |lab| {
+            moved(lab, |call| call.with("queueId", 0).with("offset", 9));
+        }),
         cell(RESET, "no time", |lab| {
             let (topic, group) = member(lab);
             lab.ask(reset(&group, &topic, 0).without("timestamp"));
@@ -56,14 +60,15 @@ fn resets() -> Vec<Cell> {
 
 fn statuses() -> Vec<Cell> {
     vec![
-        cell(STATUS, "two members", |lab| {
-            let (topic, group) = member(lab);
-            lab.join(1, &[(&topic, "*")]);
-            forget(lab);
-            let asked = lab.tell_as(2, status(&group, &topic, None));
-            lab.serve(0, TOLD_STATUS, 0, &table(&topic, 0, 5));
-            lab.serve(1, TOLD_STATUS, 0, &table(&topic, 1, 6));
-            lab.answer(asked);
+        cell(STATUS, "group without members", |lab| {
+            let topic = lab.topic_with(&["A"]);
+            lab.ask(status(&lab.group(), &topic, None));
+        }),
+        cell(STATUS, "unknown topic", |lab| {
+            let (_, group) = member(lab);
+            lab.forget_pushes(0);
+            let topic = lab.name("nowhere");
+            lab.ask_as(1, status(&group, &topic, None));
         }),
         cell(STATUS, "one of two members", |lab| {
             let (topic, group) = member(lab);
