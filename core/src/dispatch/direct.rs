@@ -88,6 +88,12 @@ impl Dispatch {
         self.directs.ended.pop_front()
     }
 
+    pub(super) fn put_back_direct(&mut self, id: u64, taken: &Taken) {
+        if self.directs.out.remove(&id).is_some() {
+            self.directs.waiting.push_front((id, taken.batch.clone()));
+        }
+    }
+
     pub(super) fn count_direct(&mut self, id: u64, spent: Duration) {
         if let Some(known) = self.directs.out.get_mut(&id) {
             *known = spent;
@@ -123,6 +129,7 @@ mod tests {
     use super::super::tests::{batch, offset};
     use super::super::*;
     use super::*;
+    use crate::config::ConsumerConfig;
     use crate::wire::message::LostReason;
 
     fn dispatch(orderly: bool, auto_commit: bool) -> Dispatch {

@@ -199,10 +199,11 @@ impl<R: Runtime> ClientTask<R> {
                 self.intakes.insert(config.group.clone(), intake);
             }
             Output::Deliver { group, batch } => self.with_intake(&group, |intake| intake.deliver(batch)),
-            Output::Settle { group, taken } => self.with_intake(&group, |intake| intake.pass(&taken)),
+            Output::Settle { group, taken } => self.with_intake(&group, |intake| intake.returned(&taken)),
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
             }
+            Output::LookForOverdue { group } => self.with_intake(&group, Intake::look_for_overdue),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::DeliverDirect { group, id, batch } => {
                 self.with_intake(&group, |intake| intake.deliver_direct(id, batch));
