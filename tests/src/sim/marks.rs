@@ -3,6 +3,8 @@
 /// The marks that a sweep must meet, in order.
 pub const ALL: &[&str] = &[
     "a broker closes a silent session",
+    "a broker is asked whether it filters so",
+    "a broker refuses to filter",
     "a broker tells its version",
     "a client answers a server",
     "a client leaves a group",
@@ -13,6 +15,7 @@ pub const ALL: &[&str] = &[
     "a file of offsets cannot be used",
     "a group has one member",
     "a group has several members",
+    "a group subscribes while it runs",
     "a heartbeat arrives",
     "a link is down",
     "a link is up",
@@ -55,8 +58,11 @@ pub const ALL: &[&str] = &[
     "a server's request is done",
     "a server's request is not done",
     "a step of a start",
+    "a subscription changes",
+    "a subscription does not change",
     "a topic got a queue",
     "a topic has no route",
+    "a topic is given up",
     "an offset is asked for",
     "an offset is committed",
     "an offset is outside its queue",

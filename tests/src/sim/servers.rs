@@ -237,6 +237,7 @@ impl State {
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
         let locks = self.locks_of(node, &frame);
+        let filter = self.filter_accepted(node, host, &frame);
         let moved = frame.header.ext.get("group").filter(|_| code == request::INVOKE_BROKER_TO_RESET_OFFSET);
         self.moving = moved.map(|group| (Arc::from(group), id));
         let topic = frame.header.ext.get("topic").map(str::to_owned);
@@ -250,6 +251,7 @@ impl State {
             self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
         self.note_locks(host, locks);
+        filter.into_iter().for_each(|accepted| self.note(accepted));
         self.serve_asked(Some((&asked, topic)));
         self.moving = None;
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
@@ -482,6 +484,7 @@ const fn mark_of(code: i32) -> &'static str {
         request::GET_ROUTEINFO_BY_TOPIC => "a route is asked for",
         request::LOCK_BATCH_MQ => "locks are asked for",
         request::UNLOCK_BATCH_MQ => "locks are given back",
+        request::CHECK_CLIENT_CONFIG => "a broker is asked whether it filters so",
         _ => "another request arrives",
     }
 }

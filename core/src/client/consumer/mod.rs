@@ -6,6 +6,7 @@ mod local;
 mod lock;
 mod pull;
 mod queue;
+mod replica;
 mod report;
 mod reset;
 mod room;

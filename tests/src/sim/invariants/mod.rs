@@ -1,5 +1,6 @@
 //! What must hold, one file each. To add one: a file with `check` and its tests, and a line in [`ALL`].
 
+mod a1;
 mod c1;
 mod c2;
 mod c3;
@@ -37,6 +38,8 @@ mod r1;
 mod r2;
 mod r4;
 mod s1;
+mod s2;
+mod s3;
 mod x2;
 mod x3;
 mod x4;
@@ -99,6 +102,9 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
     Invariant { id: "R2", says: "queues are shared out again in a bounded time", check: r2::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
+    Invariant { id: "S1", says: "of a topic that was given up nothing is handed out", check: s1::check },
+    Invariant { id: "S2", says: "what is wanted all the time is consumed, whatever else changes", check: s2::check },
+    Invariant { id: "S3", says: "nothing is pulled by SQL from a broker that was not asked", check: s3::check },
     Invariant { id: "F1", says: "a full queue is not pulled", check: f1::check },
     Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
     Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
@@ -109,7 +115,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q1", says: "a shutdown leaves nothing behind and nothing uncommitted", check: q1::check },
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
-    Invariant { id: "S1", says: "what operators are told is so, and what they move stays moved", check: s1::check },
+    Invariant { id: "A1", says: "what operators are told is so, and what they move stays moved", check: a1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
     Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },
@@ -141,6 +147,8 @@ pub(crate) mod synthetic {
             name: "g0".into(),
             topic: "t0".into(),
             tags: vec!["new"],
+            sql: None,
+            changing: false,
             queue_messages: 2,
             pull_batch: 2,
             max_reconsume: 2,
@@ -252,6 +260,14 @@ pub(crate) mod synthetic {
 
     pub(crate) fn member(member: u32, change: Change) -> What {
         What::Member { member, group: "g0".into(), change }
+    }
+
+    pub(crate) fn subscribing(filter: Option<usize>) -> What {
+        What::Subscribing { member: 0, group: "g0".into(), filter }
+    }
+
+    pub(crate) fn subscribed(filter: Option<usize>, held: bool) -> What {
+        What::Subscribed { member: 0, group: "g0".into(), filter, held }
     }
 
     pub(crate) fn start(offset: i64) -> What {
