@@ -34,6 +34,7 @@
 //! ```
 
 mod event;
+mod intakes;
 mod links;
 mod sends;
 
@@ -41,9 +42,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::client::{
-    ClientEvent, ClientMachine, Command, CommandResult, FileOp, Input, LinkRequest, Output, RouteView,
-};
+use crate::client::{ClientMachine, Command, CommandResult, FileOp, Input, LinkRequest, Output, RouteView};
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig, HostInfo, ProducerConfig};
 use crate::conn::{Connection, Lane};
 use crate::dispatch::{Dispatch, DispatchConfig, Outcome, PoisonCause, Settled, Taken};
@@ -293,6 +292,10 @@ impl Engine {
                 self.change(&group, |dispatch| dispatch.hide(epoch, id, index, until));
             }
             Output::GiveBack { group, epoch } => self.change(&group, |dispatch| dispatch.give_back(epoch)),
+            Output::DeliverDirect { group, id, batch } => {
+                self.hand_out(group, |dispatch| dispatch.deliver_direct(id, batch));
+            }
+            Output::CancelDirect { group, id } => self.change(&group, |dispatch| dispatch.cancel_direct(id)),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
             Output::LookForOverdue { group } => self.change(&group, Dispatch::look_for_overdue),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
@@ -314,52 +317,6 @@ impl Engine {
             Output::Closed => self.end(now),
         }
         self.look_if_urgent(now);
-    }
-
-    fn change(&mut self, group: &Group, change: impl FnOnce(&mut Dispatch)) {
-        if let Some(intake) = self.intakes.get_mut(group) {
-            change(&mut intake.dispatch);
-        }
-    }
-
-    /// Changes what a consumer has pulled; `change` tells whether there is something new to take.
-    fn hand_out(&mut self, group: Group, change: impl FnOnce(&mut Dispatch) -> bool) {
-        if self.intakes.get_mut(&group).is_some_and(|intake| change(&mut intake.dispatch)) {
-            self.events.push_back(EngineEvent::Ready(group));
-        }
-    }
-
-    /// Tells the machine what consumers settled and what failed.
-    fn look(&mut self, now: Instant) {
-        for (group, Intake { dispatch, drained_told }) in &mut self.intakes {
-            while let Some(progress) = dispatch.poll_progress() {
-                self.machine.handle(now, Input::Progress(group.clone(), progress));
-            }
-            while self.machine.failure_room(group) > 0
-                && let Some(failure) = dispatch.poll_failure()
-            {
-                self.machine.handle(now, Input::Failed(group.clone(), failure));
-            }
-            while let Some(news) = dispatch.poll_popped() {
-                self.machine.handle(now, Input::Popped(group.clone(), alloc::vec![news]));
-            }
-            while let Some((queue, epoch)) = dispatch.poll_ended() {
-                self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
-            }
-            while let Some(event) = dispatch.poll_event() {
-                self.events.push_back(EngineEvent::Client(ClientEvent::of_dispatch(group.clone(), event)));
-            }
-            let drained = !dispatch.is_open() && dispatch.outstanding() == 0;
-            if drained && !core::mem::replace(drained_told, true) {
-                self.machine.handle(now, Input::Drained(group.clone()));
-            }
-        }
-    }
-
-    fn look_if_urgent(&mut self, now: Instant) {
-        if self.intakes.values_mut().any(|intake| intake.dispatch.take_urgent()) {
-            self.look(now);
-        }
     }
 
     fn on_done(&mut self, now: Instant, op: OpId, result: CommandResult) {

@@ -46,6 +46,8 @@ pub(crate) enum TimerKey {
     Redeliver(Group, u64),
     /// A message's republication waits.
     Republish(Group, u64),
+    /// A message that an operator wants handled has taken long enough.
+    Direct(Group, u64),
     /// Shutdown has taken long enough.
     Shutdown,
 }

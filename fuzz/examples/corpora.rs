@@ -91,7 +91,7 @@ impl Corpora {
             self.put("command_structured", header.iter().rev().copied().collect::<Vec<_>>());
             if body.starts_with(b"{") {
                 self.put("route_json", body);
-                (0..11).for_each(|selector| self.put("bodies", [&[selector], body].concat()));
+                (0..12).for_each(|selector| self.put("bodies", [&[selector], body].concat()));
             }
             if body.starts_with(&[0, 0]) && body.get(4..8) == Some(&[0; 4]) {
                 self.batch(body);
@@ -377,7 +377,7 @@ impl Corpora {
             "}",
         ] {
             self.keep("route_json", text);
-            (0..6).for_each(|selector| self.keep("bodies", [&[selector], text.as_bytes()].concat()));
+            (0..8).for_each(|selector| self.keep("bodies", [&[selector], text.as_bytes()].concat()));
         }
         let queues: Vec<_> = (0..17).map(|_| r#"{"brokerName":"b","readQueueNums":4096}"#).collect();
         self.keep("route_json", format!(r#"{{"queueDatas":[{}]}}"#, queues.join(",")));

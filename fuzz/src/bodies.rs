@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use rocketmq_core::wire::body::{
-    Assignments, BatchAck, BodyError, ClusterInfo, ConsumerList, ConsumerRunningInfo, ConsumerStatus, HeartbeatData,
-    JsonForm, LockQueues, LockedQueues, QueryAssignment, RequestMode, ResetOffsets, TopicRoute,
+    Assignments, BatchAck, BodyError, ClusterInfo, ConsumerList, ConsumerRunningInfo, ConsumerStatus, DirectResult,
+    HeartbeatData, JsonForm, LockQueues, LockedQueues, QueryAssignment, RequestMode, ResetOffsets, TopicRoute,
 };
 use rocketmq_core::wire::dialect::{self, DialectLimits};
 
@@ -32,7 +32,7 @@ pub fn route_json(data: &[u8]) {
 /// The first byte says which body: what is read can be written, and is then read as the same.
 pub fn bodies(data: &[u8]) {
     let Some((selector, body)) = data.split_first() else { return };
-    match selector % 11 {
+    match selector % 12 {
         0 => comes_back(body, ConsumerList::decode, ConsumerList::encode),
         1 => comes_back(body, LockQueues::decode, LockQueues::encode),
         2 => comes_back(body, LockedQueues::decode, LockedQueues::encode),
@@ -50,7 +50,8 @@ pub fn bodies(data: &[u8]) {
         7 => comes_back(body, Assignments::decode, Assignments::encode),
         8 => comes_back(body, RequestMode::decode, RequestMode::encode),
         9 => comes_back(body, BatchAck::decode, BatchAck::encode),
-        _ => comes_back(body, ConsumerRunningInfo::decode, ConsumerRunningInfo::encode),
+        10 => comes_back(body, ConsumerRunningInfo::decode, ConsumerRunningInfo::encode),
+        _ => comes_back(body, DirectResult::decode, DirectResult::encode),
     }
 }
 

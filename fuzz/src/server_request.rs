@@ -18,12 +18,28 @@ use rocketmq_core::wire::{Codec, ExtWriter, Frame};
 use crate::world::World;
 
 /// Up to `MOST` requests, each at some step of a consumer's work: every one that wants an answer gets one, which
-/// tells nothing, and the consumer gets the same messages, pulls and commits the same offsets as without them.
+/// tells no more than it may, and the consumer gets the same messages, pulls and commits the same offsets as without
+/// them. A consumer that does whatever it is asked works to its end all the same, and answers each once at most.
 pub fn server_request(data: &[u8]) {
     static CALM: OnceLock<Work> = OnceLock::new();
-    let calm = CALM.get_or_init(|| work(&[]));
-    assert_eq!(work(&requests(data)), *calm);
+    let calm = CALM.get_or_init(|| work(&[], REFUSING));
+    let asked = requests(data);
+    assert_eq!(work(&asked, REFUSING), *calm);
+    let two_way = asked.iter().filter(|asked| !asked.oneway).count();
+    let willing = work(&asked, WILLING);
+    assert!(willing.answers <= two_way, "{} answers to {two_way} requests", willing.answers);
 }
+
+/// Whoever moves a consumer, or has it handle messages, changes what it does.
+const REFUSING: ServerPolicy = ServerPolicy {
+    notify_members: Permission::Allow,
+    tell_offsets: Permission::Allow,
+    tell_state: Permission::Allow,
+    ..ServerPolicy::STRICT
+};
+/// It does what it is asked.
+const WILLING: ServerPolicy =
+    ServerPolicy { reset_offsets: Permission::Allow, consume_directly: Permission::Allow, ..REFUSING };
 
 /// A request and the step before which it comes.
 struct Unsolicited {
@@ -46,14 +62,15 @@ struct Work {
     pulls: BTreeMap<(String, String), Vec<String>>,
     /// The commits of each queue.
     commits: BTreeMap<(String, String), Vec<String>>,
+    /// Answers to what was asked of a consumer that does what it is asked.
+    answers: usize,
     /// What the broker has in the end.
     committed: BTreeMap<(String, String, i32), i64>,
 }
 
 /// A consumer takes, settles and fails messages, and commits.
-fn work(unsolicited: &[Unsolicited]) -> Work {
-    // Whoever moves a consumer changes what it does.
-    let policy = ServerPolicy { reset_offsets: Permission::Deny, ..ServerPolicy::default() };
+fn work(unsolicited: &[Unsolicited], policy: ServerPolicy) -> Work {
+    let willing = policy == WILLING;
     let mut world = World::with(|config| config.server_policy = policy);
     let mut work = Work::default();
     world.engine.start_producer(world.now, ProducerConfig::new("p".into())).expect("a configuration that holds");
@@ -70,7 +87,7 @@ fn work(unsolicited: &[Unsolicited]) -> Work {
     let mut held = Vec::new();
     for step in 0..STEPS {
         for asked in unsolicited.iter().filter(|asked| asked.step % STEPS == step) {
-            work.ask(&mut world, asked);
+            work.ask(&mut world, asked, willing);
         }
         for _ in 0..2 {
             if let Some(taken) = world.engine.take(world.now, &group) {
@@ -107,7 +124,8 @@ impl Work {
         let field = |key: &str| frame.header.ext.get(key).unwrap_or_default().to_owned();
         let queue = || (field("topic"), field("queueId"));
         match frame.header.code {
-            _ if frame.header.is_response() => panic!("nobody asked for {:?}", frame.header),
+            // What is handled for an operator is answered when it is settled.
+            _ if frame.header.is_response() => self.answers += 1,
             request::PULL_MESSAGE => self.pulls.entry(queue()).or_default().push(field("queueOffset")),
             request::UPDATE_CONSUMER_OFFSET => self.commits.entry(queue()).or_default().push(field("commitOffset")),
             _ => {}
@@ -115,7 +133,7 @@ impl Work {
     }
 
     /// Sends a request and looks at what is said to it.
-    fn ask(&mut self, world: &mut World, asked: &Unsolicited) {
+    fn ask(&mut self, world: &mut World, asked: &Unsolicited, willing: bool) {
         let links = world.links();
         let broker = |conn: &&ConnId| {
             matches!(world.node(**conn), Some(rocketmq_testkit::cluster::Node::Broker(_))) == asked.to_broker
@@ -134,6 +152,10 @@ impl Work {
                 self.note(frame);
             }
         });
+        if willing {
+            self.answers += answers.len();
+            return;
+        }
         assert_eq!(answers.len(), usize::from(!asked.oneway), "{answers:?}");
         for Frame { header, body } in answers {
             assert_eq!(header.opaque, Opaque(asked.opaque));
@@ -141,7 +163,10 @@ impl Work {
                 request::NOTIFY_CONSUMER_IDS_CHANGED
                 | request::GET_CONSUMER_STATUS_FROM_CLIENT
                 | request::GET_CONSUMER_RUNNING_INFO => &[response::SUCCESS, response::SYSTEM_ERROR],
-                request::RESET_CONSUMER_CLIENT_OFFSET | request::CONSUME_MESSAGE_DIRECTLY => &[response::NO_PERMISSION],
+                request::RESET_CONSUMER_CLIENT_OFFSET
+                | request::CONSUME_MESSAGE_DIRECTLY
+                | request::CHECK_TRANSACTION_STATE
+                | request::PUSH_REPLY_MESSAGE_TO_CLIENT => &[response::NO_PERMISSION],
                 _ => &[response::REQUEST_CODE_NOT_SUPPORTED],
             };
             assert!(expected.contains(&header.code), "{header:?}");

@@ -10,12 +10,15 @@ use super::event::ServerVerdict;
 use super::signal::Signal;
 use super::{ClientEvent, ClientMachine, Output};
 use crate::config::Permission;
+use crate::effects::Effects;
 use crate::ids::{ConnId, Endpoint, Group, Opaque};
 use crate::mutants::mutant;
 use crate::wire::body::{BodyError, ConsumerStatus, QueueTable, ResetOffsets};
 use crate::wire::codes::{request, response};
 use crate::wire::header::{FieldError, Preamble};
-use crate::wire::request::{Fields, GetConsumerStatus, GetRunningInfo, NotifyConsumerIdsChanged, ResetConsumerOffset};
+use crate::wire::request::{
+    ConsumeDirectly, Fields, GetConsumerStatus, GetRunningInfo, NotifyConsumerIdsChanged, ResetConsumerOffset,
+};
 use crate::wire::{Codec, Frame};
 
 /// How often each request was met, by its code and whether it was done.
@@ -23,27 +26,28 @@ pub(super) type Counts = BTreeMap<(i32, bool), u64>;
 
 /// Who asks, and where an answer goes.
 #[derive(Clone, Debug)]
-struct Asker {
+pub(crate) struct Asker {
     conn: ConnId,
     opaque: Opaque,
     from: Endpoint,
     oneway: bool,
 }
 
-/// What comes of a request: the group it is about, and the body of the answer.
+/// What comes of a request: the group it is about, and the body of the answer, if that is not to come later.
 struct Done {
     group: Option<Group>,
-    body: Bytes,
+    body: Option<Bytes>,
 }
 
 /// Why nothing comes of it.
 #[derive(Debug)]
-enum Refusal {
+pub(crate) enum Refusal {
     Unknown,
     Policy,
     Malformed(String),
     NoGroup(Group),
     NotOurs(Group),
+    Busy(Group),
 }
 
 impl ClientMachine {
@@ -61,15 +65,17 @@ impl ClientMachine {
                 request::RESET_CONSUMER_CLIENT_OFFSET => self.on_reset_offsets(&asker.from, frame),
                 request::GET_CONSUMER_STATUS_FROM_CLIENT => self.on_ask_offsets(frame),
                 request::GET_CONSUMER_RUNNING_INFO => self.on_ask_state(frame),
+                request::CONSUME_MESSAGE_DIRECTLY => self.on_consume_directly(&asker, frame),
                 _ => Err(Refusal::Unknown),
             },
         };
         self.tell_of(code, &asker.from, &result);
         match result {
-            Ok(Done { body, .. }) => self.answer(&asker, response::SUCCESS, None, body),
+            Ok(Done { body: Some(body), .. }) => asker.answer(response::SUCCESS, None, body, &mut self.fx),
+            Ok(Done { body: None, .. }) => {}
             Err(refusal) => {
                 let body = if mutant!(41) { self.heartbeat_data().encode().into() } else { Bytes::new() };
-                self.answer(&asker, refusal.code(), Some(&refusal.remark(code)), body);
+                asker.answer(refusal.code(), Some(&refusal.remark(code)), body, &mut self.fx);
             }
         }
     }
@@ -77,7 +83,7 @@ impl ClientMachine {
     fn on_members_notice(&mut self, frame: &Frame) -> Result<Done, Refusal> {
         let NotifyConsumerIdsChanged { group } = NotifyConsumerIdsChanged::read(&frame.header.ext)?;
         self.fx.raise(Signal::MembersChanged(group.clone()));
-        Ok(Done { group: Some(group), body: Bytes::new() })
+        Ok(Done { group: Some(group), body: Some(Bytes::new()) })
     }
 
     /// An operator moves a group.
@@ -92,7 +98,7 @@ impl ClientMachine {
         if moved == 0 {
             return Err(Refusal::NotOurs(group));
         }
-        Ok(Done { group: Some(group), body: Bytes::new() })
+        Ok(Done { group: Some(group), body: Some(Bytes::new()) })
     }
 
     /// An operator asks how far a topic is consumed. Java tells nothing of a group that it does not have.
@@ -100,7 +106,7 @@ impl ClientMachine {
         let GetConsumerStatus { topic, group } = GetConsumerStatus::read(&frame.header.ext)?;
         let offsets = self.consumers.get(&group).map(|consumer| consumer.offsets_of(&topic)).unwrap_or_default();
         let status = ConsumerStatus { message_queue_table: QueueTable(offsets), ..ConsumerStatus::default() };
-        Ok(Done { group: Some(group), body: status.encode().into() })
+        Ok(Done { group: Some(group), body: Some(status.encode().into()) })
     }
 
     /// An operator asks how a consumer is. Whether stacks are wanted too does not matter: there are none to tell.
@@ -109,8 +115,18 @@ impl ClientMachine {
         let Some(consumer) = self.consumers.get(&group) else {
             return Err(Refusal::NoGroup(group));
         };
-        let body = consumer.running_info(&self.fx).encode().into();
+        let body = Some(consumer.running_info(&self.fx).encode().into());
         Ok(Done { group: Some(group), body })
+    }
+
+    /// An operator has a consumer handle a message.
+    fn on_consume_directly(&mut self, asker: &Asker, frame: &Frame) -> Result<Done, Refusal> {
+        let ConsumeDirectly { group, broker, .. } = ConsumeDirectly::read(&frame.header.ext)?;
+        let Some(consumer) = self.consumers.get_mut(&group) else {
+            return Err(Refusal::NoGroup(group));
+        };
+        consumer.on_consume_directly(asker, broker, &frame.body, &mut self.fx)?;
+        Ok(Done { group: Some(group), body: None })
     }
 
     fn tell_of(&mut self, code: i32, from: &Endpoint, result: &Result<Done, Refusal>) {
@@ -125,12 +141,15 @@ impl ClientMachine {
         let times = *times;
         self.fx.event(ClientEvent::ServerRequest { from: from.clone(), code, group, verdict, times });
     }
+}
 
-    fn answer(&mut self, asker: &Asker, code: i32, remark: Option<&str>, body: Bytes) {
-        if !asker.oneway {
+impl Asker {
+    /// Answers, unless nobody waits for that.
+    pub(crate) fn answer(&self, code: i32, remark: Option<&str>, body: Bytes, fx: &mut Effects) {
+        if !self.oneway {
             let preamble = Preamble { remark, ..Preamble::response(code, Codec::Json) };
             let frame = preamble.encode(|_| (), body);
-            self.fx.output(Output::Answer { conn: asker.conn, opaque: asker.opaque, frame });
+            fx.output(Output::Answer { conn: self.conn, opaque: self.opaque, frame });
         }
     }
 }
@@ -140,7 +159,7 @@ impl Refusal {
         match self {
             Self::Unknown => response::REQUEST_CODE_NOT_SUPPORTED,
             Self::Policy | Self::NotOurs(_) => response::NO_PERMISSION,
-            Self::Malformed(_) | Self::NoGroup(_) => response::SYSTEM_ERROR,
+            Self::Malformed(_) | Self::NoGroup(_) | Self::Busy(_) => response::SYSTEM_ERROR,
         }
     }
 
@@ -150,6 +169,7 @@ impl Refusal {
             Self::Policy => alloc::format!("request type {code} is refused by this client"),
             Self::Malformed(why) => why.clone(),
             Self::NoGroup(group) => alloc::format!("The Consumer Group <{group}> not exist in this consumer"),
+            Self::Busy(group) => alloc::format!("the consumer of {group} stops, or is asked for too much at once"),
             Self::NotOurs(group) => {
                 alloc::format!("none of these queues is consumed by this member of {group} from this broker")
             }
@@ -162,6 +182,7 @@ impl Refusal {
             Self::Policy => (None, ServerVerdict::Refused),
             Self::Malformed(_) => (None, ServerVerdict::Malformed),
             Self::NoGroup(group) => (Some(group.clone()), ServerVerdict::NoGroup),
+            Self::Busy(group) => (Some(group.clone()), ServerVerdict::Busy),
             Self::NotOurs(group) => (Some(group.clone()), ServerVerdict::NotOurs),
         }
     }

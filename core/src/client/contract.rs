@@ -11,7 +11,7 @@ use super::signal::LinkRequest;
 use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::{ConsumerConfig, Filter};
-use crate::dispatch::{Batch, Failure, PopNews, Progress, Taken};
+use crate::dispatch::{Batch, DirectEnd, Failure, PopNews, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{BrokerName, ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
@@ -72,6 +72,8 @@ pub enum Input {
     Failed(Group, Failure),
     /// What became of popped messages.
     Popped(Group, Vec<PopNews>),
+    /// What came of a message of [`Output::DeliverDirect`].
+    Direct(Group, DirectEnd),
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
     /// The answer to [`Output::Load`]: the bytes of the file, `None` when there is none.
@@ -296,6 +298,22 @@ pub enum Output {
         group: Group,
         /// The assignment.
         epoch: Epoch,
+    },
+    /// A message that an operator wants handled, ahead of all others; [`Input::Direct`] follows.
+    DeliverDirect {
+        /// The group.
+        group: Group,
+        /// Its number.
+        id: u64,
+        /// The message.
+        batch: Arc<Batch>,
+    },
+    /// Nobody wants to know any more what came of such a message.
+    CancelDirect {
+        /// The group.
+        group: Group,
+        /// Its number.
+        id: u64,
     },
     /// A failed message is with the broker: settle it.
     Settle {

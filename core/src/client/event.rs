@@ -328,6 +328,8 @@ pub enum ServerVerdict {
     NotOurs,
     /// It is about a group that this client does not have.
     NoGroup,
+    /// The group stops, or too much is asked for at once.
+    Busy,
     /// Its fields or body cannot be read.
     Malformed,
     /// There is no such request.

@@ -182,6 +182,9 @@ impl ClientMachine {
             Input::Popped(group, news) => {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_popped_news(&news, at, fx));
             }
+            Input::Direct(group, end) => {
+                self.with_consumer(&group, |consumer, _, fx| consumer.on_direct_end(end, fx));
+            }
             Input::Drained(group) => self.with_consumer(&group, Consumer::on_drained),
             Input::Loaded { op, result } => {
                 self.with_consumer(&op.group, |consumer, at, fx| consumer.on_loaded(&op, result, at, fx));
@@ -341,6 +344,9 @@ impl ClientMachine {
             }
             TimerKey::Republish(group, id) => {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_republish(id, at, fx));
+            }
+            TimerKey::Direct(group, id) => {
+                self.with_consumer(&group, |consumer, _, fx| consumer.on_direct_deadline(id, fx));
             }
             TimerKey::Shutdown => self.close_links(Duration::ZERO),
         }

@@ -47,6 +47,10 @@ impl Dispatch {
     /// again, as if they never had.
     pub fn put_back(&mut self, many: &[Taken]) {
         for taken in many {
+            if let Some(id) = taken.direct {
+                self.put_back_direct(id, taken);
+                continue;
+            }
             let Some(queue) = queue_of(&mut self.queues, taken) else {
                 self.end_of(taken);
                 continue;

@@ -7,6 +7,7 @@
 
 mod batch;
 mod config;
+mod direct;
 mod many;
 mod news;
 mod overdue;
@@ -20,6 +21,7 @@ use core::time::Duration;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
 pub use config::{DispatchConfig, PoisonPolicy};
+pub use direct::DirectEnd;
 pub use news::{DispatchEvent, Failure, Handled, Progress};
 pub use overdue::OVERDUE_TICKS;
 pub use pop::{PopBatch, PopItem, PopNews, PopOutcome};
@@ -30,6 +32,7 @@ use crate::ids::{Epoch, MessageQueue};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::wire::compress::{InflateError, inflate};
+use direct::Directs;
 use queue::Queue;
 
 /// The messages of one consumer between pull and settlement.
@@ -48,6 +51,7 @@ pub struct Dispatch {
     ended: VecDeque<(Arc<MessageQueue>, Epoch)>,
     failed: VecDeque<Failure>,
     popped: VecDeque<PopNews>,
+    directs: Directs,
     events: VecDeque<DispatchEvent>,
     dirty: VecDeque<usize>,
     open: bool,
@@ -67,6 +71,8 @@ pub struct Taken {
     pub local_retries: i32,
     /// When it was handed out.
     pub at: Instant,
+    /// Its number, if an operator has it handled: it is no part of a queue then.
+    pub direct: Option<u64>,
     pub(crate) slot: usize,
     pub(crate) span: u64,
 }
@@ -170,6 +176,7 @@ impl Dispatch {
             ended: VecDeque::new(),
             failed: VecDeque::new(),
             popped: VecDeque::new(),
+            directs: Directs::default(),
             events: VecDeque::new(),
             dirty: VecDeque::new(),
             open: true,
@@ -241,6 +248,9 @@ impl Dispatch {
         if !self.open {
             return None;
         }
+        if let Some(taken) = self.directs.take(now) {
+            return Some(taken);
+        }
         while let Some(&slot) = self.ring.front() {
             let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut) else {
                 self.ring.pop_front();
@@ -275,6 +285,10 @@ impl Dispatch {
     /// Applies the poison policy to a message handed out by [`Dispatch::take`] whose body turned out unreadable;
     /// gives it back when the policy is to deliver it all the same.
     pub fn poisoned(&mut self, taken: Taken, reason: PoisonCause) -> Option<Taken> {
+        if let Some(id) = taken.direct {
+            self.poison_direct(id, &reason);
+            return None;
+        }
         let policy = self.config.on_poison;
         let Some(queue) = queue_of(&mut self.queues, &taken) else {
             // Of a queue that is no longer ours nothing is sent, and nothing passed.
@@ -306,6 +320,9 @@ impl Dispatch {
 
     /// Counts a message that its handler is done with: to be called before [`Dispatch::settle`] with the same outcome.
     pub fn count(&mut self, now: Instant, taken: &Taken, outcome: Outcome) {
+        if let Some(id) = taken.direct {
+            return self.count_direct(id, now.since(taken.at));
+        }
         if let Some(queue) = queue_of(&mut self.queues, taken) {
             queue.count(matches!(outcome, Outcome::Done | Outcome::Committed), now.since(taken.at));
             queue.mark_dirty(taken.slot, &mut self.dirty);
@@ -314,6 +331,9 @@ impl Dispatch {
 
     /// Settles a message handed out.
     pub fn settle(&mut self, taken: &Taken, outcome: Outcome) -> Settled {
+        if let Some(id) = taken.direct {
+            return self.settle_direct(taken, id, outcome);
+        }
         let config = self.config;
         let Some(queue) = queue_of(&mut self.queues, taken) else {
             self.end_of(taken);
@@ -427,6 +447,7 @@ impl Dispatch {
     /// Hands out nothing more; messages already handed out may still be settled.
     pub fn close(&mut self) {
         self.open = false;
+        self.directs.clear();
         self.urgent = true;
         for (slot, queue) in self.queues.iter_mut().enumerate() {
             if let Some(queue) = queue {
@@ -479,7 +500,7 @@ impl Dispatch {
     /// Messages that could be handed out now, for waking as many takers.
     #[must_use]
     pub fn has_ready(&self) -> bool {
-        self.open && !self.ring.is_empty()
+        self.open && (!self.ring.is_empty() || self.directs.is_waiting())
     }
 
     /// Whether queues are consumed in order.

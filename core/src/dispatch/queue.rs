@@ -171,7 +171,8 @@ impl Queue {
         while let Some((position, local_retries)) = self.redeliver.pop_front() {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
-            let taken = Taken { batch, index: position.index, local_retries, at, slot, span: position.span };
+            let taken =
+                Taken { batch, index: position.index, local_retries, at, direct: None, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
         }
         self.cursor = self.cursor();
@@ -186,7 +187,8 @@ impl Queue {
             let batch = span.batch.clone()?;
             self.cursor.index = cursor.index.saturating_add(1);
             let last_of_batch = self.cursor.index >= len;
-            let taken = Taken { batch, index: cursor.index, local_retries: 0, at, slot, span: cursor.span };
+            let taken =
+                Taken { batch, index: cursor.index, local_retries: 0, at, direct: None, slot, span: cursor.span };
             return Some(Next { taken, last_of_batch });
         }
     }
@@ -216,7 +218,7 @@ impl Queue {
                     self.voided.insert((position, local_retries));
                 }
                 let at = Instant::ZERO;
-                found.push(Taken { batch: batch.clone(), index, local_retries, at, slot, span });
+                found.push(Taken { batch: batch.clone(), index, local_retries, at, direct: None, slot, span });
                 if found.len() >= MOST_OVERDUE {
                     return found;
                 }

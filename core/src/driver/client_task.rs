@@ -160,6 +160,9 @@ impl<R: Runtime> ClientTask<R> {
             for (queue, epoch) in news.ended {
                 self.machine.handle(now, Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
             }
+            for end in news.directs {
+                self.machine.handle(now, Input::Direct(group.clone(), end));
+            }
             for event in news.events {
                 self.shared.events.emit(&ClientEvent::of_dispatch(group.clone(), event));
             }
@@ -209,6 +212,10 @@ impl<R: Runtime> ClientTask<R> {
             Output::GiveBack { group, epoch } => self.with_intake(&group, |intake| intake.give_back(epoch)),
             Output::LookForOverdue { group } => self.with_intake(&group, Intake::look_for_overdue),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
+            Output::DeliverDirect { group, id, batch } => {
+                self.with_intake(&group, |intake| intake.deliver_direct(id, batch));
+            }
+            Output::CancelDirect { group, id } => self.with_intake(&group, |intake| intake.cancel_direct(id)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),
             Output::Revoke { group, queue, epoch } => {

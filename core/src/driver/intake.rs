@@ -12,7 +12,8 @@ use super::lock::{Lock, Locks, StdLocks};
 use super::runtime::Clock;
 use crate::config::ConsumerConfig;
 use crate::dispatch::{
-    Batch, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, PopNews, Progress, Settled, Taken,
+    Batch, DirectEnd, Dispatch, DispatchConfig, DispatchEvent, Failure, Outcome, PoisonCause, PopNews, Progress,
+    Settled, Taken,
 };
 use crate::ids::{Epoch, MessageQueue};
 use crate::time::Instant;
@@ -42,6 +43,7 @@ pub(super) struct News {
     pub(super) failures: Vec<Failure>,
     pub(super) popped: Vec<PopNews>,
     pub(super) ended: Vec<(Arc<MessageQueue>, Epoch)>,
+    pub(super) directs: Vec<DirectEnd>,
     pub(super) events: Vec<DispatchEvent>,
     pub(super) drained: bool,
 }
@@ -62,6 +64,19 @@ impl<L: Locks> Intake<L> {
         });
         self.dirty.store(true, Ordering::Release);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes in a message that an operator wants handled.
+    pub(super) fn deliver_direct(&self, id: u64, batch: Arc<Batch>) {
+        let wakers = self.state.with(|state| {
+            let ready = state.dispatch.deliver_direct(id, batch);
+            state.wake(usize::from(ready))
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn cancel_direct(&self, id: u64) {
+        self.state.with(|state| state.dispatch.cancel_direct(id));
     }
 
     /// The next message; `None` when there will be no more.
@@ -134,6 +149,15 @@ impl<L: Locks> Intake<L> {
             dispatch.count(now, taken, outcome);
             dispatch.settle(taken, outcome)
         })
+    }
+
+    /// The handler of a message panicked.
+    pub(super) fn panicked(&self, taken: &Taken) {
+        let (now, outcome) = (self.clock.now(), Outcome::Failed { level: 0 });
+        self.change(|dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.panicked(taken)
+        });
     }
 
     /// Settles messages handed out together: so many from the first on as `done`, the others as `rest`.
@@ -273,6 +297,7 @@ impl<L: Locks> Intake<L> {
         self.state.with(|state| {
             news.progress.extend(core::iter::from_fn(|| state.dispatch.poll_progress()));
             news.popped.extend(core::iter::from_fn(|| state.dispatch.poll_popped()));
+            news.directs.extend(core::iter::from_fn(|| state.dispatch.poll_direct()));
             news.ended.extend(core::iter::from_fn(|| state.dispatch.poll_ended()));
             news.events.extend(core::iter::from_fn(|| state.dispatch.poll_event()));
             news.failures.extend(core::iter::from_fn(|| state.dispatch.poll_failure()).take(failures));

@@ -80,6 +80,8 @@ pub struct BrokerConfig {
     pub replica_period: Duration,
     /// Whether it filters by SQL92 expressions over properties.
     pub property_filter: bool,
+    /// Whether it moves groups to other offsets by itself and tells with the next pulls (5.x), or has their members do so.
+    pub server_side_reset: bool,
     /// Seed of its choices of queues and keys.
     pub seed: u64,
 }
@@ -92,6 +94,7 @@ impl BrokerConfig {
             version: VERSION_4_9_7,
             reply_codec: ReplyCodec::AsRequest,
             heartbeat_v2: false,
+            server_side_reset: false,
             replica_period: Duration::from_secs(10),
             ..Self::default()
         }
@@ -143,6 +146,7 @@ impl Default for BrokerConfig {
             replica_delay: Duration::from_millis(5),
             replica_period: Duration::from_secs(60),
             property_filter: false,
+            server_side_reset: true,
             seed: 0,
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
 use rocketmq_core::wire::header::{FLAG_ONEWAY, FLAG_RESPONSE, Language, Preamble};
-use rocketmq_core::wire::{Codec, ExtFields, ExtWriter, Header};
+use rocketmq_core::wire::{Codec, ExtFields, ExtWriter, Frame, Header};
 
 use super::config::ReplyCodec;
 
@@ -113,19 +113,65 @@ impl Outbox {
         self.queue.push_back(Output::Frame(to.session, frame.to_bytes(to.opaque)));
     }
 
-    /// Sends a request of the server's own that nobody answers.
-    pub(crate) fn oneway(&mut self, session: SessionId, code: i32, fields: impl FnOnce(&mut ExtWriter<'_>)) {
+    /// Passes on what a client answered, as it said it.
+    pub(crate) fn relay(&mut self, to: ReplyTo, frame: &Frame) {
+        if to.oneway {
+            return;
+        }
+        let Header { code, language, version, remark, ext, .. } = &frame.header;
         let preamble = Preamble {
-            code,
-            flags: FLAG_ONEWAY,
-            language: Language::JAVA,
-            version: self.version,
-            remark: None,
+            code: *code,
+            flags: FLAG_RESPONSE,
+            language: *language,
+            version: *version,
+            remark: remark.as_deref(),
             codec: Codec::Json,
         };
-        let opaque = Opaque(self.next_opaque);
+        let fields = |out: &mut ExtWriter<'_>| ext.iter().for_each(|(key, value)| out.text(key, value));
+        let frame = preamble.encode(fields, frame.body.clone());
+        self.queue.push_back(Output::Frame(to.session, frame.to_bytes(to.opaque)));
+    }
+
+    /// Sends a request of the server's own that nobody answers.
+    pub(crate) fn oneway(
+        &mut self,
+        session: SessionId,
+        code: i32,
+        body: Bytes,
+        fields: impl FnOnce(&mut ExtWriter<'_>),
+    ) {
+        self.ask(session, code, FLAG_ONEWAY, body, fields);
+    }
+
+    /// Sends a request of the server's own; the answer has this opaque.
+    pub(crate) fn request(
+        &mut self,
+        session: SessionId,
+        code: i32,
+        body: Bytes,
+        fields: impl FnOnce(&mut ExtWriter<'_>),
+    ) -> i32 {
+        self.ask(session, code, 0, body, fields)
+    }
+
+    fn ask(
+        &mut self,
+        session: SessionId,
+        code: i32,
+        flags: i32,
+        body: Bytes,
+        fields: impl FnOnce(&mut ExtWriter<'_>),
+    ) -> i32 {
+        let (language, version) = (Language::JAVA, self.version);
+        let preamble = Preamble { code, flags, language, version, remark: None, codec: Codec::Json };
+        let opaque = self.next_opaque;
         self.next_opaque = self.next_opaque.wrapping_add(1);
-        self.queue.push_back(Output::Frame(session, preamble.encode(fields, Bytes::new()).to_bytes(opaque)));
+        self.queue.push_back(Output::Frame(session, preamble.encode(fields, body).to_bytes(Opaque(opaque))));
+        opaque
+    }
+
+    pub(crate) fn has_asked(&self, opaque: i32) -> bool {
+        (0..self.next_opaque).contains(&opaque)
     }
 
     pub(crate) fn close(&mut self, session: SessionId) {

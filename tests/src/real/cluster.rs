@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::ports::PortBlock;
 use super::process::{RunDir, Watched};
-use super::{RealError, cache, probe, tools};
+use super::{MqAdmin, RealError, cache, probe, tools};
 
 /// The supported 5.x version.
 pub const V5: &str = "5.4.0";
@@ -115,6 +115,11 @@ impl RealCluster {
     /// Version of the broker.
     pub fn version(&self) -> &str {
         &self.options.version
+    }
+
+    /// The administration tool of this version, for this cluster.
+    pub fn mqadmin(&self) -> MqAdmin {
+        MqAdmin::new(&self.lib, self.namesrv(), self.dir.path())
     }
 
     /// Process id of the broker, if it runs.

@@ -30,6 +30,7 @@ pub mod golden;
 mod java;
 mod java_api;
 mod java_types;
+mod mqadmin;
 mod ports;
 mod probe;
 mod process;
@@ -42,4 +43,5 @@ pub use java_types::{
     BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
     ProducerSpec, QueueOffset, SendSpec, Sent, StartFrom, StoredMessage,
 };
+pub use mqadmin::MqAdmin;
 pub use tools::available;

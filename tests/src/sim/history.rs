@@ -1,5 +1,7 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
+mod act;
+mod leftover;
 mod setup;
 
 use std::sync::Arc;
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use rocketmq_core::time::Instant;
 
+pub use self::act::Act;
+pub use self::leftover::Leftover;
 pub use self::setup::{GroupSetup, Setup};
 
 use super::faults::Fault;
@@ -517,6 +521,8 @@ pub enum What {
         /// KiB that are allowed.
         allowed: u64,
     },
+    /// An operator did something, or something came of it.
+    Act(Act),
     /// No fault happens any more.
     Healed,
     /// Everything that could be consumed was.
@@ -549,19 +555,6 @@ pub enum What {
         /// What happened.
         after: &'static str,
     },
-}
-
-/// What is left of a client in its process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftover {
-    /// Links still open.
-    pub links: usize,
-    /// Timers still set.
-    pub timers: usize,
-    /// Tasks still there.
-    pub tasks: usize,
-    /// Locks that brokers still keep for it.
-    pub locks: usize,
 }
 
 /// What a member did.

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
-use rocketmq_core::config::StartFrom;
+use rocketmq_core::config::{Permission, ServerPolicy, StartFrom};
 use rocketmq_core::dispatch::DispatchEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
-use super::history::{Change, Leftover, Queue, Settled, What};
+use super::history::{Act, Change, Leftover, Queue, Settled, What};
 use super::payload;
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
@@ -33,7 +33,8 @@ async fn consume(run: Run, member: Member) {
             return run.over(&member);
         }
         let before = run.world.with(|state| state.left_on(member.host.index));
-        let builder = Client::builder().codec(plan.codec);
+        let policy = if run.plan.operator { open() } else { ServerPolicy::default() };
+        let builder = Client::builder().codec(plan.codec).server_policy(policy);
         let builder = run.plan.cache_bytes.into_iter().fold(builder, ClientBuilder::cache_bytes);
         match builder.connect_on(&member.host).await {
             Ok(client) => break client,
@@ -80,7 +81,32 @@ async fn consume(run: Run, member: Member) {
     consumer.run(at_once, handler).await;
 }
 
+/// What an operator wants is done.
+fn open() -> ServerPolicy {
+    ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() }
+}
+
+/// Handles a message that an operator wants handled, well or badly, and sometimes for longer than anybody waits.
+async fn handle_directly(run: Run, member: Member, delivery: Delivery) {
+    run.world.note(What::Act(Act::Direct { member: member.id, group: member.name.clone() }));
+    let time = draw_of(&run, 0, 12_000);
+    run.world.sleep(Duration::from_millis(if time < 9_000 { time / 10 } else { time })).await;
+    match draw_of(&run, 0, 4) {
+        0 => delivery.retry(),
+        1 => drop(delivery),
+        2 => panic!("a listener that panics"),
+        _ => delivery.ack(),
+    }
+}
+
+fn draw_of(run: &Run, least: u64, most: u64) -> u64 {
+    run.world.with(|state| state.tape.range(Stream::Operator, least, most))
+}
+
 async fn handle(run: Run, member: Member, delivery: Delivery) {
+    if delivery.is_direct() {
+        return handle_directly(run, member, delivery).await;
+    }
     let number = run.next_delivery();
     let world = &run.world;
     let message = delivery.message();
@@ -179,6 +205,12 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let (added, revoked) = (queues(&added), queues(&revoked));
                 world.note(What::Assigned { member: member.id, group: name(), added, revoked });
             }
+            ClientEvent::StartPosition { queue, offset, reason: StartReason::Reset, .. } => {
+                world.reach("a member goes on where an operator says");
+                let (queue, offset) = (queue_of(&world, &queue), offset.to_wire());
+                world.note(What::Moved { group: name(), queue: queue.clone(), offset });
+                world.note(What::Act(Act::Reset { member: member.id, group: name(), queue, offset }));
+            }
             ClientEvent::Unsubscribed { revoked, .. } => {
                 let revoked = revoked.iter().map(|queue| queue_of(&world, queue)).collect();
                 world.note(What::Assigned { member: member.id, group: name(), added: Vec::new(), revoked });
@@ -188,7 +220,6 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                     StartReason::Stored => "a queue starts at its stored offset",
                     StartReason::File => "a queue starts where a file says",
                     StartReason::First => "a queue starts at its beginning",
-                    StartReason::Reset => "an operator moves a queue",
                     _ => "a queue starts elsewhere",
                 });
                 let queue = queue_of(&world, &queue);
@@ -244,7 +275,7 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
     }
 }
 
-fn queue_of(world: &World, queue: &MessageQueue) -> Queue {
+pub(crate) fn queue_of(world: &World, queue: &MessageQueue) -> Queue {
     let broker = world.with(|state| state.servers.broker_named(queue.broker.as_str()).unwrap_or(usize::MAX));
     Queue { broker, topic: queue.topic.as_str().into(), id: queue.id }
 }

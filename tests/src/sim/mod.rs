@@ -102,6 +102,7 @@ mod member;
 mod membership;
 mod memory;
 mod net;
+mod operator;
 mod payload;
 pub mod plan;
 mod producer;

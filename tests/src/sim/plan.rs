@@ -43,6 +43,8 @@ pub struct Plan {
     pub cache_bytes: Option<u64>,
     /// What changes in the end, when all is quiet.
     pub last_change: LastChange,
+    /// Whether an operator moves groups, asks members, and has them handle messages.
+    pub operator: bool,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -141,6 +143,7 @@ impl Plan {
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
+            operator: false,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -165,6 +168,7 @@ impl Plan {
         if upto(0, 4) == 0 {
             plan.add_changing(&mut upto);
         }
+        plan.operator = upto(0, 4) == 0;
         plan
     }
 
@@ -202,8 +206,8 @@ impl Plan {
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        let (old_brokers, cache_bytes) = (self.old_brokers, self.cache_bytes);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, groups }
+        let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
     }
 }
 
@@ -223,6 +227,7 @@ impl Default for Plan {
             narrow: None,
             cache_bytes: None,
             last_change: LastChange::Join,
+            operator: false,
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rocketmq_core::ids::Opaque;
+use rocketmq_core::ids::{MessageQueue, Opaque};
 use rocketmq_core::time::Instant;
+use rocketmq_core::wire::body::{QueueTable, ResetOffsets};
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::frame;
 use rocketmq_core::wire::header::{FLAG_ONEWAY, FLAG_RESPONSE, HeaderLimits, Language, Preamble};
@@ -215,7 +216,14 @@ impl State {
         let (at, code) = (self.now, header.code);
         self.trace.frame(|| Line { at, host, node, up: true, text: label::of_frame(&frame) });
         if header.is_response() {
-            return self.watch_answer(id, host, &frame);
+            let asked =
+                matches!(node, Node::Broker(index) if self.servers.cluster.broker(index).has_asked(header.opaque.0));
+            if !asked {
+                return self.watch_answer(id, host, &frame);
+            }
+            let wall = self.server_wall();
+            self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
+            return self.serve();
         }
         self.reach(mark_of(code));
         if asked.codec == Codec::Rocketmq {
@@ -230,6 +238,8 @@ impl State {
         let commit = commit_of(node, &frame);
         let locks = self.locks_of(node, &frame);
         let filter = self.filter_accepted(node, host, &frame);
+        let moved = frame.header.ext.get("group").filter(|_| code == request::INVOKE_BROKER_TO_RESET_OFFSET);
+        self.moving = moved.map(|group| (Arc::from(group), id));
         let topic = frame.header.ext.get("topic").map(str::to_owned);
         let wall = self.server_wall();
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
@@ -243,6 +253,7 @@ impl State {
         self.note_locks(host, locks);
         filter.into_iter().for_each(|accepted| self.note(accepted));
         self.serve_asked(Some((&asked, topic)));
+        self.moving = None;
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
         }
@@ -275,6 +286,9 @@ impl State {
     fn serve_asked(&mut self, asked: Option<(&Asked, Option<String>)>) {
         self.observe();
         while let Some((node, output)) = self.servers.cluster.poll_output() {
+            if let (Node::Broker(broker), Output::Frame(SessionId(id), bytes)) = (node, &output) {
+                self.note_move(broker, *id, bytes);
+            }
             match output {
                 Output::Frame(SessionId(id), bytes) => match &asked {
                     Some((asked, topic)) if asked.link == id => self.answer(node, asked, topic.as_deref(), bytes),
@@ -361,16 +375,29 @@ impl State {
                     out.int("timestamp", 0);
                     out.bool("isForce", true);
                 };
-                let opaque = self.net.next_asked;
+                let opaque = UNSOLICITED + self.net.next_asked;
                 self.net.next_asked += 1;
                 if let Some(link) = self.net.links.get_mut(&id) {
                     link.asked.insert(opaque, code);
                 }
                 let flags = if oneway { FLAG_ONEWAY } else { 0 };
-                plain(code, flags, Codec::Json, fields).to_bytes(Opaque(opaque))
+                let body =
+                    if code == request::RESET_CONSUMER_CLIENT_OFFSET { self.foreign_reset(id) } else { Bytes::new() };
+                preamble(code, flags, Codec::Json).encode(fields, body).to_bytes(Opaque(opaque))
             };
             self.say(id, bytes);
         }
+    }
+
+    /// Other offsets for queues that the server at the other end of a link is not the master of.
+    fn foreign_reset(&self, link: u64) -> Bytes {
+        let node = self.net.links.get(&link).map(|link| link.node);
+        let brokers = self.servers.cluster.brokers().enumerate();
+        let others = brokers.filter(|(index, _)| node != Some(Node::Broker(*index)));
+        let queue = |(_, broker): (usize, &crate::cluster::Broker)| {
+            (MessageQueue { topic: "t0".into(), broker: broker.config().name.as_str().into(), id: 0 }, 0)
+        };
+        ResetOffsets { offset_table: QueueTable(others.map(queue).collect()) }.encode().into()
     }
 
     /// How often a request is refused: what is rare is refused more often.
@@ -510,3 +537,6 @@ const LEAST_RECORD: u64 = 91;
 /// Codes with which a server refuses before it has done anything.
 const CODES: [i32; 25] =
     [1, 2, 3, 13, 14, 15, 16, 17, 23, 24, 25, 26, 27, 29, 204, 205, 206, 207, 208, 209, 210, 215, 501, 1500, 31_337];
+
+/// Opaques of what nobody asked for: models begin at 0.
+const UNSOLICITED: i32 = 1_000_000;

@@ -22,6 +22,8 @@ use super::trace::Trace;
 /// Everything but the tasks.
 pub(crate) struct State {
     pub(crate) now: Instant,
+    /// The group that a broker is asked to move now, and the link over which.
+    pub(crate) moving: Option<(Arc<str>, u64)>,
     seq: u64,
     events: BTreeMap<(Instant, u64), Event>,
     pub(crate) tape: Tape,
@@ -99,6 +101,7 @@ impl State {
         let mut history = History::default();
         (history.setup.calm, history.setup.steady) = (swarm.is_calm(), swarm.is_steady());
         Self {
+            moving: None,
             now: Instant::ZERO,
             seq: 0,
             events: BTreeMap::new(),

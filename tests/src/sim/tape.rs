@@ -24,6 +24,8 @@ pub enum Stream {
     Swarm,
     /// Which planned faults happen, and when.
     Plan,
+    /// Operators: what they do, and when.
+    Operator,
 }
 
 /// Choices made of a seed, or of bytes first and of a seed when those are used up.
@@ -137,7 +139,7 @@ fn number_of(name: &str) -> u64 {
     name.bytes().fold(SALT, |number, byte| (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const STREAMS: usize = 7;
+const STREAMS: usize = 8;
 /// Seeds of neighbouring numbers are to have nothing in common.
 const SALT: u64 = 0x726f_636b_6574_6d71;
 

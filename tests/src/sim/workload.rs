@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use rocketmq_core::config::{LinkConfig, Strategy};
 use rocketmq_core::driver::{Client, PushConsumer};
+use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
 
 use super::history::{Change, Outcome, Queue, Row, What};
 use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::memory::Memory;
+use super::operator;
 use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
@@ -78,6 +80,8 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         let reply_codec = crate::cluster::ReplyCodec::AsRequest;
         sim.config = BrokerConfig { version: 401, reply_codec, heartbeat_v2: false, ..config };
     }
+    // A broker that moves groups by itself does so between the client's words: only ends of a queue can be checked then.
+    sim.config.server_side_reset = false;
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
@@ -143,6 +147,11 @@ pub(crate) struct MemberState {
 }
 
 impl Member {
+    /// The id it goes by at brokers, once it is up.
+    pub(crate) fn client_id(&self) -> Option<ClientId> {
+        lock(&self.state.handles).as_ref().map(|(client, _)| client.client_id())
+    }
+
     pub(crate) fn note(&self, world: &World, change: Change) {
         world.note(What::Member { member: self.id, group: self.name.clone(), change });
     }
@@ -179,6 +188,7 @@ impl Run {
             world.sleep(Duration::from_secs(30)).await;
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
+        let operator = operator::start(&self);
         let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
         world.heal();
@@ -187,6 +197,9 @@ impl Run {
         }
         for chaos in chaos {
             chaos.await;
+        }
+        if let Some(operator) = operator {
+            operator.await;
         }
         self.mend().await;
         wishes::settle(&self).await;

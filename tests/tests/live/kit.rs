@@ -12,7 +12,7 @@ use rocketmq_core::client::ClientEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, Delivery, EventStream, Producer, PushConsumer, ReceivedMessage};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::{Receipt, SendError};
-use rocketmq_testkit::real::{ConnectionInfo, JavaPeer};
+use rocketmq_testkit::real::{ConnectionInfo, JavaPeer, MqAdmin};
 use smol::{LocalExecutor, Timer};
 
 use super::checks::{Checks, Scope};
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) namesrv: String,
     pub(crate) broker_name: String,
     pub(crate) java: JavaPeer,
+    pub(crate) mqadmin: MqAdmin,
     pub(crate) checks: Arc<Checks>,
 }
 

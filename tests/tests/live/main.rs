@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod admin_view;
 mod broadcast;
 mod checks;
 mod codec;
@@ -43,7 +44,7 @@ use runtimes::{Live, OnSmol, OnTokio};
 /// Two clusters at once are too much for two cores: what must happen in time would not.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Named assertions that each version has at least.
-const LEAST_ASSERTIONS: usize = 250;
+const LEAST_ASSERTIONS: usize = 540;
 
 #[test]
 fn v5_live() -> Result<(), RealError> {
@@ -71,12 +72,17 @@ fn live(version: &str) -> Result<(), RealError> {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
         java: JavaPeer::start()?,
+        mqadmin: cluster.mqadmin(),
         checks: checks.clone(),
     });
     eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
 
     let mut failures = side_by_side(&world);
-    if failures.is_empty() {
+    if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
+        admin_view::pushed::<OnSmol>(&world);
+        admin_view::pushed::<OnTokio>(&world);
+    }
+    if failures.is_empty() && only().is_none_or(|only| !only.contains("admin")) {
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }
@@ -137,6 +143,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
             L::block_on(codec::scenario::<L>(world));
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
+        job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),

@@ -234,7 +234,9 @@ async fn slow_handlers<L: Live>(world: &World, client: &Client) {
 async fn deaths<L: Live>(world: &World, client: &Client) {
     let check = world.scope::<L>("pop").step("death");
     let (topic, group) = popping::<L>(world, client, "death").await;
-    let (doomed, kill) = L::connect_mortal(world.builder());
+    // Its runtime is one of its own.
+    let mortal = std::thread::scope(|scope| scope.spawn(|| L::connect_mortal(world.builder())).join());
+    let (doomed, kill) = mortal.expect("a client that can be killed");
     let victim = start(&doomed, &group, &topic).await;
     let producer = producer(client, "pop_producer").await;
     receipts(send_all(&producer, 1, numbered(&topic, "left", 4)).await);
@@ -252,7 +254,7 @@ async fn deaths<L: Live>(world: &World, client: &Client) {
     let consumer = start(client, &group, &topic).await;
     let got = collect(&consumer, 4).await;
     check.eq("they-come-elsewhere", texts(&got), expected("left", 4));
-    check.that("as-redeliveries", got.iter().all(|got| got.times == 1), &got);
+    check.that("as-redeliveries", got.iter().all(|got| got.times >= 1), &got);
     check.below("soon-after-they-are-hidden-no-longer", begun.elapsed(), INVISIBLE + REVIVED_IN);
 
     receipts(send_all(&producer, 1, numbered(&topic, "kept", 8)).await);

@@ -23,6 +23,7 @@ pub(crate) const V5: &[Known] = &[
         field: "remark",
         reason: EXCEPTION,
         cells: &[
+            (223, "group without members"),
             (310, "empty body"),
             (36, "dead, without the topic of the message"),
             (200_050, "without its topic"),
@@ -39,7 +40,13 @@ pub(crate) const V4: &[Known] = &[
     Known {
         field: "remark",
         reason: EXCEPTION,
-        cells: &[(11, "fewer than none"), (15, "garbage for the offset"), (15, "no offset"), (46, "no body")],
+        cells: &[
+            (223, "group without members"),
+            (11, "fewer than none"),
+            (15, "garbage for the offset"),
+            (15, "no offset"),
+            (46, "no body"),
+        ],
     },
     Known {
         field: "body brokerDatas",

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use rocketmq_core::ids::Opaque;
 use rocketmq_core::time::UnixMillis;
-use rocketmq_core::wire::Frame;
 use rocketmq_core::wire::body::{ConsumerData, HeartbeatData, ProducerData, SubscriptionData};
 use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::header::Preamble;
 use rocketmq_core::wire::message::{Entry, OffsetMsgId, Record, RecordLimits, walk};
 use rocketmq_core::wire::request::{Fields, QueueOffsetResponse, SendMessageResponse};
+use rocketmq_core::wire::{Codec, Frame};
 
 use crate::call::{BORN, Call, create, max_offset, message, pull, route};
 use crate::essence::{Roles, Transcript};
@@ -218,6 +219,22 @@ impl Lab {
         }
     }
 
+    /// The broker asks a client this, which is noted, and is answered so.
+    pub(crate) fn serve(&mut self, client: usize, code: i32, answer: i32, body: &str) {
+        let link = self.link(At::Client(client));
+        let asked = link.pushes(1, PATIENCE).pop().expect("the broker asks");
+        assert_eq!(asked.header.code, code, "{asked:?}");
+        let preamble = Preamble::response(answer, Codec::Json);
+        let frame = preamble.encode(|_| (), Bytes::copy_from_slice(body.as_bytes()));
+        self.link(At::Client(client)).write(&frame.to_bytes(asked.header.opaque));
+        self.note_frame(&asked, code);
+    }
+
+    /// Where the broker is.
+    pub(crate) fn broker(&self) -> SocketAddr {
+        self.side.broker
+    }
+
     /// Forgets what the broker said unasked.
     pub(crate) fn forget_pushes(&mut self, client: usize) {
         self.link(At::Client(client)).pushes(usize::MAX, QUIET);
@@ -366,7 +383,8 @@ impl Lab {
     }
 
     fn note_frame(&mut self, frame: &Frame, code: i32) {
-        let records = MESSAGES.contains(&code) && frame.header.code == 0;
+        let with_message = frame.header.code == request::CONSUME_MESSAGE_DIRECTLY;
+        let records = (MESSAGES.contains(&code) && frame.header.code == 0) || with_message;
         let lines = self.roles.read(frame, records);
         let step = self.step();
         self.codes.insert(code);

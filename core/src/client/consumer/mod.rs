@@ -1,6 +1,7 @@
 //! One push consumer: its start and stop, its queues, and what failed.
 
 mod commit;
+mod direct;
 mod local;
 mod lock;
 mod pop;
@@ -24,6 +25,7 @@ pub(crate) use local::offset_file;
 pub use pop::PopContext;
 pub use pull::{PullContext, Pulled, decode as decode_pull};
 
+use super::broker_request::Asker;
 use super::rebalance::{Allocation, Rebalance};
 use super::routes::Routes;
 use super::signal::{Leaving, Signal};
@@ -75,6 +77,8 @@ pub(crate) struct Consumer {
     commit_rounds: u32,
     suspended: bool,
     send_backs: BTreeMap<u64, SendBack>,
+    /// Who waits for what came of which message.
+    directs: BTreeMap<u64, Asker>,
     stats: Stats,
     /// When it was started.
     begun: UnixMillis,
@@ -161,6 +165,7 @@ impl Consumer {
             commit_rounds: 0,
             suspended: false,
             send_backs: BTreeMap::new(),
+            directs: BTreeMap::new(),
             turn,
         }
     }
@@ -202,6 +207,7 @@ impl Consumer {
         self.state = State::Draining { deadline };
         fx.output(Output::StopIntake { group });
         self.end_suspensions(fx);
+        self.end_directs(fx);
     }
 
     /// Everything handed out is settled.

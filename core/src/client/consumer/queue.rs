@@ -162,6 +162,11 @@ impl Assigned {
         self.settled_to
     }
 
+    /// What a mistaken client does to a queue that is moved: what is in handlers goes on counting.
+    pub(super) fn rewind(&mut self, to: QueueOffset) {
+        (self.next, self.settled_to, self.committed) = (to, Some(to), None);
+    }
+
     /// The next offset to pull.
     pub(super) fn next_to_pull(&self) -> QueueOffset {
         self.next
@@ -465,7 +470,9 @@ impl Consumer {
         assigned.stop(&group, queue, fx);
         assigned.unpin(fx);
         self.drop_send_backs(queue, old, fx);
-        self.leave_lock(queue, old);
+        if !mutant!(114) {
+            self.leave_lock(queue, old);
+        }
         fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);

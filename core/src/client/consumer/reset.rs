@@ -34,7 +34,10 @@ impl Consumer {
         for (queue, offset) in &moved {
             let (group, queue, reason) = (self.config.group.clone(), queue.clone(), StartReason::Reset);
             fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset: *offset, reason });
-            self.restart_at(&queue, *offset, fx);
+            match self.queues.get_mut(&queue) {
+                Some(assigned) if mutant!(111) => assigned.rewind(*offset),
+                Some(_) | None => self.restart_at(&queue, *offset, fx),
+            }
         }
         self.commit(false, at, fx);
         for (queue, _) in &moved {

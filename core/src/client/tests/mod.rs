@@ -249,6 +249,10 @@ impl World {
             Output::Lease { group, epoch, until } => self.dispatch(&group, |dispatch| {
                 dispatch.lease(epoch, until);
             }),
+            Output::DeliverDirect { group, id, batch } => self.dispatch(&group, |dispatch| {
+                dispatch.deliver_direct(id, batch);
+            }),
+            Output::CancelDirect { group, id } => self.dispatch(&group, |dispatch| dispatch.cancel_direct(id)),
             Output::StopQueue { group, taken } => self.dispatch(&group, |dispatch| dispatch.stop_queue(&taken)),
             Output::Revoke { group, queue, epoch } => {
                 let last = self.dispatches.get_mut(&group).and_then(|dispatch| dispatch.revoke(epoch));
@@ -283,6 +287,9 @@ impl World {
             }
             while let Some((queue, epoch)) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_ended) {
                 self.input(Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
+            }
+            while let Some(end) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_direct) {
+                self.input(Input::Direct(group.clone(), end));
             }
             while let Some(event) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_event) {
                 self.events.push(ClientEvent::of_dispatch(group.clone(), event));

@@ -1,9 +1,11 @@
 //! What servers ask, who may, and what is answered.
 
 use super::*;
-use crate::config::{ConsumeMode, ServerPolicy};
+use crate::config::{ConsumeMode, Permission, ServerPolicy};
 use crate::ids::MessageQueue;
-use crate::wire::body::{ConsumerRunningInfo, ConsumerStatus, ProcessQueueInfo, QueueTable, ResetOffsets};
+use crate::wire::body::{
+    ConsumeResult, ConsumerRunningInfo, ConsumerStatus, DirectResult, ProcessQueueInfo, QueueTable, ResetOffsets,
+};
 
 impl World {
     /// A server asks something; what is answered.
@@ -282,6 +284,109 @@ fn stats_of_nobody(world: &mut World) -> ConsumerStats {
     let op = world.command(Command::Stats("nobody".into()));
     let CommandResult::Stats(stats) = world.result(op).clone() else { panic!("no stats") };
     stats
+}
+
+const DIRECT: i32 = request::CONSUME_MESSAGE_DIRECTLY;
+const FOR_G: &[(&str, &str)] = &[("consumerGroup", "g"), ("clientId", ME), ("brokerName", "b")];
+
+/// A consumer that does what operators want, with one message of its own in hand.
+fn willing(change: impl FnOnce(&mut ConsumerConfig)) -> World {
+    let policy = ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() };
+    let mut world = World::with(NS, |config| config.server_policy = policy);
+    world.topic("T", 1, &["b"]);
+    world.start(change);
+    world.run();
+    let pull = world.pull("T");
+    world.found(pull, 500..501);
+    world.advance(5_000);
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    world
+}
+
+fn result_of(frame: &Frame) -> (Option<ConsumeResult>, i64) {
+    assert_eq!(frame.header.code, response::SUCCESS);
+    let result = DirectResult::decode(&frame.body).unwrap();
+    (result.consume_result, result.spent_time_mills)
+}
+
+#[test]
+fn an_operator_has_a_message_handled_ahead_of_all_others() {
+    for mode in [ConsumeMode::Concurrent, ConsumeMode::Orderly] {
+        for (outcome, expected) in [
+            (Outcome::Done, ConsumeResult::Success),
+            (Outcome::Failed { level: 0 }, ConsumeResult::Later),
+            (Outcome::Failed { level: -1 }, ConsumeResult::Later),
+        ] {
+            let mut world = willing(|config| config.mode = mode);
+            assert!(world.asks("b:1", DIRECT, FOR_G, records(77..78)).is_none(), "not yet");
+            assert_eq!(world.verdict(), (ServerVerdict::Done, 1));
+            let taken = world.take_one().unwrap();
+            let place = (taken.batch.queue.clone(), taken.item().unwrap().offset.get(), taken.direct.is_some());
+            assert_eq!(place, (Arc::new(queue("T", "b", 0)), 77, true));
+            assert_eq!(taken.body().unwrap(), "77");
+            let asked = world.asked.len();
+            world.advance(300);
+            world.count_as(&taken, outcome);
+            world.news();
+            assert_eq!(result_of(world.answers.last().unwrap()), (Some(expected), 300));
+            world.advance(4_000);
+            assert_eq!((world.asked.len(), commits(&world)), (asked, alloc::vec![""; 0]), "{outcome:?}: nothing else");
+            assert_eq!(world.take_one().unwrap().item().unwrap().offset.get(), 500);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_handled_in_nine_seconds_is_answered_all_the_same() {
+    let mut world = willing(|_| ());
+    assert!(world.asks("b:1", DIRECT, FOR_G, records(77..78)).is_none());
+    assert!(world.asks("b:1", DIRECT, FOR_G, records(78..79)).is_none());
+    let taken = world.take_one().unwrap();
+    let before = world.answers.len();
+    world.advance(8_999);
+    assert_eq!(world.answers.len(), before);
+    world.advance(1);
+    let codes: Vec<_> = world.answers[before..].iter().map(|frame| frame.header.code).collect();
+    assert_eq!(codes, [response::SYSTEM_ERROR; 2]);
+    world.count_as(&taken, Outcome::Done);
+    world.news();
+    assert_eq!(world.answers.len(), before + 2, "once");
+    assert_eq!(world.take_one().unwrap().item().unwrap().offset.get(), 500, "the other one is not handed out any more");
+}
+
+#[test]
+fn of_messages_to_be_handled_there_are_not_many_at_once_and_none_at_the_end() {
+    let mut world = willing(|_| ());
+    for number in 0..16 {
+        assert!(world.asks("b:1", DIRECT, FOR_G, records(number..number + 1)).is_none());
+    }
+    let refused = world.asks("b:1", DIRECT, FOR_G, records(1..2)).unwrap();
+    assert_eq!((refused.header.code, world.verdict().0), (response::SYSTEM_ERROR, ServerVerdict::Busy));
+    let before = world.answers.len();
+    let deadline = world.now.after(Duration::from_secs(2));
+    world.stop("g", deadline);
+    assert_eq!(world.answers.len(), before + 16, "each is told");
+    world.asks("b:1", DIRECT, FOR_G, records(1..2)).unwrap();
+    assert_eq!(world.verdict().0, ServerVerdict::Busy);
+}
+
+#[test]
+fn what_is_no_single_message_is_not_handled() {
+    let mut world = willing(|_| ());
+    let mut spoilt = records(1..2);
+    spoilt[4] = 0;
+    for body in [Vec::new(), records(1..3), records(1..2)[..40].to_vec(), spoilt] {
+        let answer = world.asks("b:1", DIRECT, FOR_G, body).unwrap();
+        assert_eq!((answer.header.code, world.verdict().0), (response::SYSTEM_ERROR, ServerVerdict::Malformed));
+        assert!(!answer.header.remark.unwrap_or_default().is_empty());
+    }
+    let answer = world.asks("b:1", DIRECT, &[("consumerGroup", "x")], records(1..2)).unwrap();
+    assert_eq!((answer.header.code, world.verdict().0), (response::SYSTEM_ERROR, ServerVerdict::NoGroup));
+    assert_eq!(world.take_one().unwrap().direct, None);
+    let mut world = World::consuming(1, |_| ());
+    let answer = world.asks("b:1", DIRECT, FOR_G, records(1..2)).unwrap();
+    assert_eq!((answer.header.code, world.verdict().0), (response::NO_PERMISSION, ServerVerdict::Refused));
+    assert!(world.take_one().is_none());
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Admin {
         for broker in brokers {
             let view = self.client.inner.shared.view();
             let master = view.routes.master(&broker).cloned().ok_or(AdminError::NoMaster(broker))?;
-            self.request_with(&master, &SetRequestMode {}, body.clone()).await?;
+            self.request_within(&master, &SetRequestMode {}, body.clone(), TIMEOUT).await?;
         }
         Ok(())
     }
@@ -180,12 +180,18 @@ impl Admin {
     }
 
     async fn request<Q: Request>(&self, to: &Endpoint, request: &Q) -> Result<Frame, AdminError> {
-        self.request_with(to, request, Bytes::new()).await
+        self.request_within(to, request, Bytes::new(), TIMEOUT).await
     }
 
-    async fn request_with<Q: Request>(&self, to: &Endpoint, request: &Q, body: Bytes) -> Result<Frame, AdminError> {
+    async fn request_within<Q: Request>(
+        &self,
+        to: &Endpoint,
+        request: &Q,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Frame, AdminError> {
         let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, body);
-        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout: TIMEOUT };
+        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout };
         let CommandResult::Called(result) = self.client.inner.shared.call(call).await else {
             return Err(AdminError::Closed);
         };

@@ -83,6 +83,13 @@ impl Delivery {
         self.settle(DelayLevel::DEAD_LETTER.failed());
     }
 
+    /// Whether an operator has this message handled, which [`ServerPolicy`](crate::config::ServerPolicy) has to allow:
+    /// it is no part of what the group consumes. How it is settled is what the operator is told, and that is all.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        self.message.taken.direct.is_some()
+    }
+
     /// Why the record cannot be read, with [`PoisonPolicy::Deliver`](crate::dispatch::PoisonPolicy::Deliver).
     #[must_use]
     pub const fn poison(&self) -> Option<&PoisonCause> {
@@ -106,7 +113,9 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.settled && std::thread::panicking() {
+            self.intake.panicked(&self.message.taken);
+        } else if !self.settled {
             self.settle(DelayLevel::BROKER.failed());
         }
     }

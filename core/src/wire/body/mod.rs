@@ -3,6 +3,7 @@
 //! What servers write is read through [`dialect`]: unknown keys are ignored, missing ones and nulls
 //! take their default. What this client or a model server writes has the keys in Java's order, the alphabet's.
 
+mod direct;
 mod group;
 mod heartbeat;
 mod names;
@@ -12,6 +13,7 @@ mod pop;
 mod route;
 mod running;
 
+pub use direct::{ConsumeResult, DirectResult};
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use heartbeat::{
     ClientCheck, ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData,

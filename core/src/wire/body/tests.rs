@@ -119,6 +119,28 @@ fn what_a_consumer_tells_of_itself_has_queues_as_javas_tools_want_them() {
 }
 
 #[test]
+fn what_came_of_a_message_is_told_as_java_does() {
+    let body = captured!("v540_server_309", 1);
+    let result = DirectResult::decode(&body).unwrap();
+    let success = Some(ConsumeResult::Success);
+    let expected =
+        DirectResult { auto_commit: true, consume_result: success, spent_time_mills: 3, ..DirectResult::default() };
+    assert_eq!((&result, result.encode()), (&expected, body.to_vec()));
+    let failed = DirectResult {
+        consume_result: Some(ConsumeResult::ThrowException),
+        remark: Some("why".into()),
+        order: true,
+        ..expected
+    };
+    let text =
+        r#"{"autoCommit":true,"consumeResult":"CR_THROW_EXCEPTION","order":true,"remark":"why","spentTimeMills":3}"#;
+    assert_eq!(failed.encode(), text.as_bytes());
+    assert_eq!(DirectResult::decode(text.as_bytes()), Ok(failed));
+    assert_eq!(DirectResult::decode(b"{}"), Ok(DirectResult::default()));
+    assert!(DirectResult::decode(br#"{"consumeResult":"CR_MAYBE"}"#).is_err());
+}
+
+#[test]
 fn offsets_have_objects_as_keys() {
     let reset = ResetOffsets::decode(&captured!("v540_server_220", 0)).unwrap();
     assert_eq!(reset.offset_table.0, BTreeMap::from([(queue(0), 0), (queue(1), 0)]));

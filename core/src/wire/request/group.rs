@@ -1,11 +1,13 @@
 //! Group membership.
 
+use alloc::string::String;
+
 use super::fields;
-use crate::ids::{ClientId, Group, Topic};
+use crate::ids::{BrokerName, ClientId, Group, Topic};
 use crate::wire::codes::request::{
-    CHECK_CLIENT_CONFIG, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_RUNNING_INFO, GET_CONSUMER_STATUS_FROM_CLIENT,
-    HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ,
-    UNREGISTER_CLIENT,
+    CHECK_CLIENT_CONFIG, CONSUME_MESSAGE_DIRECTLY, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_RUNNING_INFO,
+    GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED,
+    RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ, UNREGISTER_CLIENT,
 };
 
 fields! {
@@ -82,6 +84,25 @@ fields! {
         client: ClientId = "clientId",
         /// Whether it is to tell the stacks of its threads.
         stacks: Option<bool> = "jstackEnable",
+    }
+}
+
+fields! {
+    /// A consumer is to handle a message and tell what came of it; the body of the answer is
+    /// [`DirectResult`](crate::wire::body::DirectResult).
+    ///
+    /// A broker passes the request on to the member, with the stored message as its body.
+    pub struct ConsumeDirectly = CONSUME_MESSAGE_DIRECTLY {
+        /// The consumer group.
+        group: Group = "consumerGroup",
+        /// The member.
+        client: Option<ClientId> = "clientId",
+        /// The id that says where the message is stored.
+        msg_id: Option<String> = "msgId",
+        /// The broker that has it.
+        broker: Option<BrokerName> = "brokerName",
+        /// Its topic.
+        topic: Option<Topic> = "topic",
     }
 }
 

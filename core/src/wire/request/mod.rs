@@ -18,7 +18,7 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{
-    CheckClientConfig, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
+    CheckClientConfig, ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use pop::{

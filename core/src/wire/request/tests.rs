@@ -208,6 +208,13 @@ proptest! {
         comes_back(&Empty)?;
         comes_back(&GetConsumerList { group: (&names.1).into() })?;
         comes_back(&NotifyConsumerIdsChanged { group: (&names.1).into() })?;
+        comes_back(&ConsumeDirectly {
+            group: (&names.1).into(),
+            client: groups.0.clone().map(Into::into),
+            msg_id: attributes.clone(),
+            broker: groups.1.clone().map(Into::into),
+            topic: groups.0.clone().map(Into::into),
+        })?;
         comes_back(&GetRunningInfo {
             group: (&names.1).into(),
             client: (&names.2).into(),

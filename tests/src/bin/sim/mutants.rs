@@ -205,6 +205,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 28, what: "a message that is republished does not count one more", by: &["C1"] },
     Mutant { number: 31, what: "a consumer that stops does not commit", by: &["Q1"] },
     Mutant { number: 32, what: "every member takes all queues", by: &["R1"] },
+    Mutant { number: 33, what: "whoever asks may move a queue to another offset", by: &["X4"] },
     Mutant { number: 34, what: "the size of a body is looked at when it is inflated", by: &["X3"] },
     Mutant { number: 35, what: "a listener that panics is not called again", by: &["L1"] },
     Mutant { number: 37, what: "the bytes under way on a link are not bounded", by: &["F3"] },
@@ -220,6 +221,10 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 102, what: "brokers are not asked whether they can filter", by: &["S3"] },
     Mutant { number: 103, what: "a changed expression keeps its version", by: &["S2"] },
     Mutant { number: 104, what: "a topic that is given up is left without a last commit", by: &["C5"] },
+    Mutant { number: 111, what: "of a queue that is moved, what was in handlers goes on counting", by: &["A1"] },
+    Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
+    Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
+    Mutant { number: 114, what: "a queue in order that is moved does not wait for its handler", by: &["O2"] },
 ];
 
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::ExtWriter;
@@ -199,7 +200,7 @@ impl Broker {
         }
         for session in info.members.keys() {
             let fields = |out: &mut ExtWriter<'_>| out.text("consumerGroup", group);
-            self.out.oneway(*session, request::NOTIFY_CONSUMER_IDS_CHANGED, fields);
+            self.out.oneway(*session, request::NOTIFY_CONSUMER_IDS_CHANGED, Bytes::new(), fields);
         }
     }
 }

@@ -5,6 +5,7 @@ mod delay;
 mod filters;
 mod locks;
 mod offsets;
+mod operators;
 mod pop;
 mod pull;
 mod replica;
@@ -28,6 +29,7 @@ use self::delay::Delays;
 use self::filters::Filters;
 use self::locks::Locks;
 use self::offsets::Offsets;
+use self::operators::Questions;
 pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
@@ -55,6 +57,7 @@ pub struct Broker {
     pops: Pops,
     modes: Modes,
     replica: Replica,
+    questions: Questions,
 }
 
 /// The time and the request that a step is about.
@@ -105,6 +108,7 @@ impl Broker {
             pops: Pops::default(),
             modes: Modes::default(),
             replica: Replica::new(now),
+            questions: Questions::default(),
             cfg,
         };
         broker.create_system_topics();
@@ -121,6 +125,7 @@ impl Broker {
         self.sessions.remove(&session);
         self.holds.forget(session);
         self.pops.forget(session);
+        self.forget_questions(session);
         for group in self.clients.remove_session(session) {
             self.notify_members(&group);
         }
@@ -131,7 +136,7 @@ impl Broker {
         let Some(peer) = self.sessions.get(&session).copied() else { return };
         let Frame { header, body } = frame;
         if header.is_response() {
-            return;
+            return self.client_answered(session, Frame { header, body });
         }
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
@@ -162,6 +167,10 @@ impl Broker {
             request::ACK_MESSAGE if !self.cfg.is_v4() => self.on_ack(&call),
             request::BATCH_ACK_MESSAGE if !self.cfg.is_v4() => self.on_batch_ack(&body),
             request::CHANGE_MESSAGE_INVISIBLETIME if !self.cfg.is_v4() => self.on_change_invisible(&call),
+            request::INVOKE_BROKER_TO_RESET_OFFSET => self.invoke_reset(&call),
+            request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.invoke_status(&call),
+            request::GET_CONSUMER_RUNNING_INFO => self.ask_member(&call),
+            request::CONSUME_MESSAGE_DIRECTLY => self.have_consumed(&call),
             code => Ok(Some(Reply::error(
                 response::REQUEST_CODE_NOT_SUPPORTED,
                 format!(" request type {code} not supported"),
@@ -186,8 +195,10 @@ impl Broker {
         self.pops.expire(now);
         self.answer_woken(now);
         self.answer_woken_pops(now, wall);
+        self.end_questions(now);
         for session in self.clients.expire(now) {
             self.sessions.remove(&session);
+            self.forget_questions(session);
             self.holds.forget(session);
             self.pops.forget(session);
             self.out.close(session);
@@ -202,6 +213,7 @@ impl Broker {
         self.locks = Locks::default();
         self.holds = Holds::new(now, &self.cfg);
         self.pops.stop();
+        self.questions = Questions::default();
     }
 
     /// Forgets who is a member of which group, until the next heartbeats.
@@ -238,7 +250,8 @@ impl Broker {
         }
         let slave = self.cfg.is_slave();
         let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
-        due.min(self.pops.next_due()).min(self.holds.next_scan()).min(self.clients.next_scan())
+        let due = due.min(self.pops.next_due()).min(self.questions.next_end());
+        due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }
 
     /// Its settings.

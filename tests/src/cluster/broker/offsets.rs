@@ -127,20 +127,23 @@ impl Broker {
 
     pub(super) fn search_offset(&mut self, call: &Call<'_>) -> Answer {
         let timestamp: i64 = call.header.ext.field("timestamp")?;
-        let upper = self.cfg.is_v4()
-            || call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
+        let upper = call.header.ext.get("boundaryType").is_some_and(|kind| kind.eq_ignore_ascii_case("UPPER"));
         let Some(queue) = self.asked_queue(call)? else {
             return Ok(Some(Reply::ok().field("offset", 0)));
         };
+        Ok(Some(Reply::ok().field("offset", self.search(queue, timestamp, upper))))
+    }
+
+    /// The offset of a time: of the first message stored then or later, or of the last one before.
+    pub(super) fn search(&self, queue: &Queue, timestamp: i64, upper: bool) -> i64 {
         let count = |entries: usize| i64::try_from(entries).unwrap_or(i64::MAX);
         let entries = queue.from(0);
-        let offset = if upper {
+        if upper || self.cfg.is_v4() {
             let until = count(entries.partition_point(|entry| entry.stored_ms <= timestamp));
             queue.min_offset() + (until - 1).max(0)
         } else {
             queue.min_offset() + count(entries.partition_point(|entry| entry.stored_ms < timestamp))
-        };
-        Ok(Some(Reply::ok().field("offset", offset)))
+        }
     }
 
     pub(super) fn view(&mut self, call: &Call<'_>) -> Answer {

@@ -17,6 +17,8 @@ pub struct Setup {
     pub old_brokers: bool,
     /// Bytes that a member may have in hand, if that is little.
     pub cache_bytes: Option<u64>,
+    /// Whether an operator moves groups, asks, and has messages handled.
+    pub operator: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }

@@ -16,7 +16,9 @@ struct Line {
     /// Values with their times.
     values: Vec<(Instant, i64)>,
     host: Option<usize>,
-    /// When the last one was written.
+    /// The last one in the order in which they were written.
+    last: Option<i64>,
+    /// When that was written.
     written: Instant,
     /// Something allows the next value to be smaller.
     excused: bool,
@@ -39,7 +41,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
                 let told = line.illegal.iter().any(|at| (line.written..=*written).contains(at));
                 line.written = *written;
-                let last = line.values.last().map(|(_, value)| *value);
+                let last = line.last.replace(*offset);
                 let back = last.is_some_and(|last| *offset < last);
                 if back && !line.excused && !told && line.host == Some(*host) {
                     let text = format!("{group} committed {offset} after {last:?} of {queue:?}");
@@ -52,6 +54,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Moved { group, queue, offset } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
                 line.values.push((row.at, *offset));
+                line.last = Some(*offset);
                 line.excused = true;
             }
             What::Illegal { group, queue, next, bounds } => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Broken;
-use crate::sim::history::{History, Queue, What};
+use crate::sim::history::{Act, History, Queue, What};
 
 /// The tag and the number of what is stored.
 type Known = (Arc<str>, Option<u64>);
@@ -22,7 +22,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
     let mut runs: BTreeMap<Owned, Run> = BTreeMap::new();
     let over = |run: Run, (member, group, queue): &Owned, stored: &BTreeMap<Queue, BTreeMap<i64, Known>>| {
-        let last = *run.got.last()?;
+        // What was in a queue before it was moved forward may still have come after that.
+        let last = run.got.last().copied().filter(|last| *last >= run.start)?;
         let setup = history.setup.groups.iter().find(|setup| setup.name == *group)?;
         let retry = queue.topic.starts_with('%');
         let wanted = stored.get(queue)?.range(run.start..last).filter(|(_, (tag, id))| retry || setup.wants(tag, *id));
@@ -45,7 +46,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Illegal { group, queue, .. } | What::Moved { group, queue, .. } => {
                 runs.retain(|(_, of, known), _| (of, known) != (group, queue));
             }
-            What::Start { member, group, queue, offset } => {
+            What::Start { member, group, queue, offset } | What::Act(Act::Reset { member, group, queue, offset }) => {
                 let run = Run { start: *offset, got: BTreeSet::new() };
                 runs.insert((*member, group.clone(), queue.clone()), run);
             }

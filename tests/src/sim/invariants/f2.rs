@@ -7,7 +7,7 @@ use std::time::Duration;
 use rocketmq_core::time::Instant;
 
 use super::Broken;
-use crate::sim::history::{Change, History, Queue, What};
+use crate::sim::history::{Act, Change, History, Queue, What};
 
 /// A pull that is lost with its link: who must be told of it, and since when.
 type Due = BTreeMap<(u32, Arc<str>, Queue), Instant>;
@@ -36,7 +36,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     due.remove(&key);
                 }
             }
-            What::Illegal { queue, .. } => {
+            What::Illegal { queue, .. } | What::Act(Act::Reset { queue, .. }) => {
                 began.retain(|(_, _, known), _| known != queue);
                 due.retain(|(_, _, known), _| known != queue);
             }

@@ -48,6 +48,12 @@ impl Ledger {
                 let of_queue = self.open.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, open)| *open = open.split_off(min));
             }
+            // What an operator passes by is nobody's any more.
+            What::Moved { group, queue, offset } => {
+                if let Some(open) = self.open.get_mut(&(group.clone(), queue.clone())) {
+                    *open = open.split_off(offset);
+                }
+            }
             What::Delivered { delivery, group, queue, offset, id, .. } => {
                 self.deliveries.insert(*delivery, ((group.clone(), queue.clone()), *offset, *id));
             }

@@ -1,5 +1,6 @@
 //! What must hold, one file each. To add one: a file with `check` and its tests, and a line in [`ALL`].
 
+mod a1;
 mod c1;
 mod c2;
 mod c3;
@@ -114,6 +115,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q1", says: "a shutdown leaves nothing behind and nothing uncommitted", check: q1::check },
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
+    Invariant { id: "A1", says: "what operators are told is so, and what they move stays moved", check: a1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
     Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },

@@ -13,10 +13,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut places = BTreeMap::new();
     // Offsets below this may be those of other messages by now.
     let mut reused: BTreeMap<Queue, i64> = BTreeMap::new();
+    // The same of queues that were moved.
+    let mut passed: BTreeMap<Key, i64> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Delivered { group, queue, offset, .. } if history.setup.is_orderly(group) => {
-                if reused.get(queue).is_some_and(|end| offset < end) {
+                let moved = passed.get(&(group.clone(), queue.clone())).is_some_and(|end| offset < end);
+                if moved || reused.get(queue).is_some_and(|end| offset < end) {
                     continue;
                 }
                 let seen = seen.entry((group.clone(), queue.clone())).or_default();
@@ -27,6 +30,12 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     return Err(Broken::new(row.at, text));
                 }
                 seen.insert(*offset);
+            }
+            // What was passed by when the queue was moved forward may come after it was moved back.
+            What::Moved { group, queue, .. } => {
+                let key = (group.clone(), queue.clone());
+                let passed = passed.entry(key.clone()).or_default();
+                *passed = (*passed).max(seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1));
             }
             What::Unreadable { group, queue, offset } => {
                 seen.entry((group.clone(), queue.clone())).or_default().insert(*offset);

@@ -5,6 +5,7 @@ mod frames;
 mod locks;
 mod members;
 mod offsets;
+mod operators;
 mod pops;
 mod pulls;
 mod routes;
@@ -56,6 +57,7 @@ pub(crate) fn together() -> Vec<Cell> {
         pulls::read(),
         pulls::refused(),
         offsets::cells(),
+        operators::cells(),
         topics::cells(),
         locks::cells(),
         frames::cells(),

@@ -1,13 +1,18 @@
 //! Consumer groups: where they are, and where they are to go on.
 
 use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use core::time::Duration;
 
 use super::{Admin, AdminError};
 use crate::client::RouteError;
 use crate::ids::{ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
-use crate::wire::body::{ConsumerStatus, ResetOffsets};
-use crate::wire::request::{InvokeConsumerStatus, InvokeResetOffset, UpdateConsumerOffset};
+use crate::wire::body::{ConsumerRunningInfo, ConsumerStatus, DirectResult, ResetOffsets};
+use crate::wire::message::OffsetMsgId;
+use crate::wire::request::{
+    ConsumeDirectly, GetRunningInfo, InvokeConsumerStatus, InvokeResetOffset, UpdateConsumerOffset,
+};
 
 /// Where a group is to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +109,53 @@ impl Admin {
         Ok(members)
     }
 
+    /// What a member tells of itself.
+    ///
+    /// # Errors
+    /// No broker passes the question on: also when there is no such member, or it says nothing.
+    pub async fn running_info(
+        &self,
+        group: impl Into<Group>,
+        member: ClientId,
+    ) -> Result<ConsumerRunningInfo, AdminError> {
+        let group = group.into();
+        let request = GetRunningInfo { group: group.clone(), client: member, stacks: Some(false) };
+        // Whatever brokers a group is at, its retry topic is there.
+        let mut last = AdminError::NoBroker;
+        for master in self.masters_of(&Topic::from(alloc::format!("%RETRY%{group}"))).await? {
+            match self.request(&master, &request).await {
+                Ok(frame) => return Ok(ConsumerRunningInfo::decode(&frame.body)?),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Has a member handle a message that is stored, and says what came of it. Members of ours do that when their
+    /// [`ServerPolicy`](crate::config::ServerPolicy) allows it.
+    ///
+    /// # Errors
+    /// The broker refuses or does not answer: also when there is no such member or message, or the member refuses.
+    pub async fn consume_directly(
+        &self,
+        group: impl Into<Group>,
+        member: ClientId,
+        queue: &MessageQueue,
+        message: OffsetMsgId,
+    ) -> Result<DirectResult, AdminError> {
+        let request = ConsumeDirectly {
+            group: group.into(),
+            client: Some(member),
+            msg_id: Some(message.to_string()),
+            broker: Some(queue.broker.clone()),
+            topic: Some(queue.topic.clone()),
+        };
+        let master = self.master(queue).await?;
+        // The broker waits for 10 s for what the member says.
+        let frame = self.request_within(&master, &request, bytes::Bytes::new(), DIRECT_TIMEOUT).await?;
+        Ok(DirectResult::decode(&frame.body)?)
+    }
+
     async fn invoke_reset(
         &self,
         master: &Endpoint,
@@ -135,5 +187,7 @@ fn offsets(table: BTreeMap<MessageQueue, i64>) -> impl Iterator<Item = (MessageQ
 const ALL: i32 = -1;
 /// In the place of a time: the end of each queue.
 const END: i64 = -1;
+/// A broker waits for 10 s, and then says so.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wire version of 5.0.0.
 const VERSION_5_0_0: i32 = 413;

@@ -1,0 +1,192 @@
+//! A1: operators are told no more than is consumed, a queue that they move stays moved, and a message that they have
+//! handled is no part of the group's work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rocketmq_core::time::Instant;
+
+use super::Broken;
+use super::ledger::Ledger;
+use crate::sim::history::{Act, History, Queue, Settled, What};
+
+type Owned = (u32, Arc<str>, Queue);
+/// The tag and the number of what is stored.
+type Known = (Arc<str>, Option<u64>);
+
+/// A queue that an operator moved.
+struct Moved {
+    since: Instant,
+    from: i64,
+    /// Handed out since then and settled.
+    done: BTreeSet<i64>,
+}
+
+pub(super) fn check(history: &History) -> Result<(), Broken> {
+    let mut ledger = Ledger::new(&history.setup);
+    let mut members: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
+    let mut places: BTreeMap<(usize, i64), (Queue, i64)> = BTreeMap::new();
+    let mut moved: BTreeMap<Owned, Moved> = BTreeMap::new();
+    let mut deliveries = BTreeMap::new();
+    // What failed, so that it may go back.
+    let mut failed: BTreeSet<(Arc<str>, Queue, i64)> = BTreeSet::new();
+    for row in &history.rows {
+        ledger.row(&row.what);
+        match &row.what {
+            What::Joined { host, member } => drop(members.insert(*host, *member)),
+            What::Stored(copy) => {
+                places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
+                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, (copy.tag.clone(), copy.id));
+            }
+            What::Trimmed { queue, min } => {
+                let Some(known) = stored.get_mut(queue) else { continue };
+                *known = known.split_off(min);
+            }
+            What::Lost { broker, .. } => moved.retain(|(_, _, queue), _| queue.broker != *broker),
+            What::Illegal { queue, .. } => moved.retain(|(_, _, known), _| known != queue),
+            What::Assigned { member, group, revoked, .. } => {
+                revoked.iter().for_each(|queue| drop(moved.remove(&(*member, group.clone(), queue.clone()))));
+            }
+            What::Start { member, group, queue, .. } => {
+                moved.remove(&(*member, group.clone(), queue.clone()));
+            }
+            What::Member { member, .. } => moved.retain(|(known, _, _), _| known != member),
+            What::Act(Act::Reset { member, group, queue, offset }) => {
+                let key = (*member, group.clone(), queue.clone());
+                moved.insert(key, Moved { since: row.at, from: *offset, done: BTreeSet::new() });
+            }
+            What::Delivered { delivery, member, group, queue, offset, .. } => {
+                deliveries.insert(*delivery, ((*member, group.clone(), queue.clone()), *offset, row.at));
+            }
+            What::Settled { delivery, how } => {
+                let Some((key, offset, at)) = deliveries.remove(delivery) else { continue };
+                if *how != Settled::Ack {
+                    failed.insert((key.1.clone(), key.2.clone(), offset));
+                }
+                if let Some(moved) = moved.get_mut(&key).filter(|moved| moved.since < at) {
+                    moved.done.insert(offset);
+                }
+            }
+            What::Unreadable { group, queue, offset } => {
+                failed.insert((group.clone(), queue.clone(), *offset));
+                for (_, moved) in moved.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue)) {
+                    moved.done.insert(*offset);
+                }
+            }
+            What::SentBack { group, broker, physical } => {
+                let Some((queue, offset)) = places.get(&(*broker, *physical)) else { continue };
+                if !failed.contains(&(group.clone(), queue.clone(), *offset)) {
+                    let text = format!("{group} hands {queue:?} {offset} back, which did not fail");
+                    return Err(Broken::new(row.at, text));
+                }
+            }
+            What::Committed { host, written, group, queue, offset } => {
+                let Some(member) = members.get(host) else { continue };
+                let Some(of) = moved.get(&(*member, group.clone(), queue.clone())) else { continue };
+                let Some(setup) = history.setup.groups.iter().find(|setup| setup.name == *group) else { continue };
+                let Some(known) = stored.get(queue).filter(|_| *written > of.since && of.from <= *offset) else {
+                    continue;
+                };
+                let open = |(at, (tag, id)): &(&i64, &Known)| setup.wants(tag, *id) && !of.done.contains(*at);
+                if let Some((open, _)) = known.range(of.from..*offset).find(open) {
+                    let text = format!(
+                        "member {member} of {group} commits {offset} of {queue:?}, which was moved to {}: {open} has \
+                         not come since",
+                        of.from
+                    );
+                    return Err(Broken::new(row.at, text));
+                }
+            }
+            What::Act(Act::Status { group, queue, offset }) => {
+                let first = ledger.first_open(&(group.clone(), queue.clone()));
+                if let Some(open) = first.filter(|open| open < offset) {
+                    let text = format!("an operator is told {offset} of {queue:?} by {group}: {open} is not handled");
+                    return Err(Broken::new(row.at, text));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic::*;
+    use super::*;
+
+    fn reset(offset: i64) -> What {
+        What::Act(Act::Reset { member: 0, group: "g0".into(), queue: queue(0), offset })
+    }
+
+    fn status(offset: i64) -> What {
+        What::Act(Act::Status { group: "g0".into(), queue: queue(0), offset })
+    }
+
+    /// Two messages, consumed and committed; then the queue is moved to the first.
+    fn moved(more: Vec<(u64, What)>) -> History {
+        let joined = What::Joined { host: 0, member: 0 };
+        let mut rows = vec![(1, joined), (1, stored(1, 0)), (1, stored(2, 1)), (2, start(0))];
+        rows.extend([(3, delivered(1, 1, 0)), (3, delivered(2, 2, 1)), (4, settled(1, Settled::Ack))]);
+        rows.extend([(5, committed(1)), (6, reset(0))]);
+        rows.extend(more);
+        history(rows)
+    }
+
+    #[test]
+    fn what_is_committed_after_a_move_has_come_since() {
+        let again =
+            |delivery, id, offset| vec![(7, delivered(delivery, id, offset)), (8, settled(delivery, Settled::Ack))];
+        assert_eq!(check(&moved(vec![(7, committed(0))])), Ok(()));
+        let rows = [again(3, 1, 0), vec![(9, committed(1))], again(4, 2, 1), vec![(9, committed(2))]].concat();
+        assert_eq!(check(&moved(rows)), Ok(()));
+        assert!(check(&moved([again(3, 1, 0), vec![(9, committed(2))]].concat())).is_err());
+        // What was in a handler when the queue was moved counts no more.
+        assert!(check(&moved(vec![(7, settled(2, Settled::Ack)), (9, committed(2))])).is_err());
+        assert_eq!(check(&moved(vec![(7, start(1)), (9, committed(2))])), Ok(()), "a new assignment");
+    }
+
+    #[test]
+    fn what_was_written_before_may_arrive_after() {
+        let late = What::Committed {
+            host: 0,
+            written: Instant::from_millis(5),
+            group: "g0".into(),
+            queue: queue(0),
+            offset: 2,
+        };
+        let settled_first = settled(2, Settled::Ack);
+        let joined = What::Joined { host: 0, member: 0 };
+        let mut rows = vec![(1, joined), (1, stored(1, 0)), (1, stored(2, 1)), (2, start(0))];
+        rows.extend([(3, delivered(1, 1, 0)), (3, delivered(2, 2, 1)), (4, settled(1, Settled::Ack))]);
+        rows.extend([(4, settled_first), (6, reset(0)), (7, late)]);
+        assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn an_operator_is_told_what_is_consumed() {
+        let rows = |told| {
+            vec![
+                (1, stored(1, 0)),
+                (1, stored(2, 1)),
+                (2, delivered(1, 1, 0)),
+                (3, settled(1, Settled::Ack)),
+                (4, status(told)),
+            ]
+        };
+        assert_eq!(check(&history(rows(1))), Ok(()));
+        assert_eq!(check(&history(rows(0))), Ok(()));
+        assert!(check(&history(rows(2))).is_err());
+    }
+
+    #[test]
+    fn only_what_failed_goes_back() {
+        let back = || What::SentBack { group: "g0".into(), broker: 0, physical: 0 };
+        let failed = |how| vec![(1, stored(1, 0)), (2, delivered(1, 1, 0)), (3, settled(1, how)), (4, back())];
+        assert_eq!(check(&history(failed(Settled::Retry))), Ok(()));
+        assert_eq!(check(&history(failed(Settled::Dropped))), Ok(()));
+        assert!(check(&history(failed(Settled::Ack))).is_err());
+        assert!(check(&history(vec![(1, stored(1, 0)), (4, back())])).is_err());
+    }
+}
