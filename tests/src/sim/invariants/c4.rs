@@ -22,8 +22,9 @@ struct Line {
     written: Instant,
     /// Something allows the next value to be smaller.
     excused: bool,
-    /// When members were told that their offset is outside the queue; what they commit then may arrive much later.
-    illegal: Vec<Instant>,
+    /// When members were told to go on elsewhere, since their offset is outside the queue or an operator moved it; what they
+    /// commit then may arrive much later.
+    told: Vec<Instant>,
 }
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
@@ -39,7 +40,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     line.values.push((row.at, *offset));
                     continue;
                 }
-                let told = line.illegal.iter().any(|at| (line.written..=*written).contains(at));
+                let told = line.told.iter().any(|at| (line.written..=*written).contains(at));
                 line.written = *written;
                 let last = line.last.replace(*offset);
                 let back = last.is_some_and(|last| *offset < last);
@@ -56,6 +57,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 line.values.push((row.at, *offset));
                 line.last = Some(*offset);
                 line.excused = true;
+                line.told.push(row.at);
             }
             What::Illegal { group, queue, next, bounds } => {
                 if *next != bounds.0 && *next != bounds.1 {
@@ -64,7 +66,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
                 line.excused = true;
-                line.illegal.push(row.at);
+                line.told.push(row.at);
             }
             What::Lost { broker, .. } => {
                 let of_broker = lines.iter_mut().filter(|((_, queue), _)| queue.broker == *broker);
@@ -150,6 +152,19 @@ mod tests {
             |second| vec![(15, illegal.clone()), (20, at(20, 1, 12)), (30, at(10, 2, 11)), (30, at(second, 2, 9))];
         assert_eq!(check(&history(rows(16))), Ok(()));
         assert!(check(&history(rows(14))).is_err(), "it was not told yet");
+    }
+
+    #[test]
+    fn what_waited_since_before_an_operator_moved_the_group() {
+        let at = |millis: u64, offset: i64| {
+            let written = Instant::from_millis(millis);
+            What::Committed { host: 1, written, group: "g0".into(), queue: queue(0), offset }
+        };
+        let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: 0 };
+        let rows = |second| vec![(15, moved.clone()), (20, at(10, 1)), (20, at(second, 0))];
+        assert_eq!(check(&history(rows(16))), Ok(()));
+        let again = [(30, at(30, 1)), (31, at(31, 0))];
+        assert!(check(&history(rows(16).into_iter().chain(again).collect())).is_err());
     }
 
     #[test]

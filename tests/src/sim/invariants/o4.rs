@@ -12,10 +12,19 @@ use crate::sim::history::{History, Settled, What};
 struct Messages {
     came: BTreeSet<i64>,
     done: BTreeSet<i64>,
-    /// What came before the offset was moved back counts as done.
+    /// What came before the offset was moved back, or before its broker lost it and gave offsets again, counts as done.
     passed: Option<i64>,
+    /// The most that was committed: what has not come below it was not wanted.
+    committed: i64,
     /// Those that failed last, and which message it is.
     failed: BTreeMap<i64, Option<u64>>,
+}
+
+impl Messages {
+    /// The last offset that some member may have gone past.
+    fn last(&self) -> Option<i64> {
+        self.came.last().copied().max(Some(self.committed - 1))
+    }
 }
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
@@ -46,6 +55,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     known.failed.insert(offset, id);
                 }
             }
+            What::Committed { group, queue, offset, .. } if history.setup.is_orderly(group) => {
+                let known = queues.entry((group.clone(), queue.clone())).or_default();
+                known.committed = known.committed.max(*offset);
+            }
             // It becomes a dead letter in its turn, and may come to another member later all the same.
             What::Unreadable { group, queue, offset } if history.setup.is_orderly(group) => {
                 queues.entry((group.clone(), queue.clone())).or_default().done.insert(*offset);
@@ -70,7 +83,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // done may be left, and come again when the offset moves back.
             What::Lost { broker, .. } => {
                 let of_broker = queues.iter_mut().filter(|((_, queue), _)| queue.broker == *broker);
-                of_broker.for_each(|(_, known)| known.failed.clear());
+                of_broker.for_each(|(_, known)| {
+                    known.failed.clear();
+                    known.passed = known.last();
+                });
                 running.retain(|_, ((_, queue), _, _)| queue.broker != *broker);
             }
             // What failed may be unwanted from now on, and is passed then.
@@ -84,7 +100,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, known)| {
                     known.failed.clear();
-                    known.passed = known.came.last().copied();
+                    known.passed = known.last();
                 });
                 running.retain(|_, ((_, known), _, _)| known != queue);
             }
@@ -167,6 +183,10 @@ mod tests {
         assert_eq!(check(&orderly(after.collect())), Ok(()));
         let rows = vec![(2, lost()), (3, delivered_to(0, 2, 1, 0))];
         assert_eq!(check(&after_failed(rows)), Ok(()));
+        // A member that consumed the lost one goes on after it, whatever becomes of the message that has its offset now.
+        let again = [(3, lost()), (4, delivered_to(1, 2, 0, 0)), (5, settled(2, Settled::Retry))];
+        let rows = [(1, delivered_to(0, 1, 0, 0)), (2, settled(1, Settled::Ack))].into_iter().chain(again);
+        assert_eq!(check(&orderly(rows.chain([(6, delivered_to(0, 3, 1, 0))]).collect())), Ok(()));
     }
 
     #[test]
