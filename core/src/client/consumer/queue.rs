@@ -288,12 +288,12 @@ impl Consumer {
             }
             // A pull is answered with no such thing.
             Ok(Pulled::Popped { .. }) => self.wait(queue, ERROR_PAUSE, fx),
-            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave && !mutant!(105) => {
+            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave => {
                 // It lags behind, and may know less of the queue than we do: the master's word counts. One that held the
                 // pull for long has waited already.
                 assigned.replica.give_up();
                 let held = fx.now.since(since) >= HELD_AT_LEAST;
-                if at.routes.view().master(&queue.broker).is_some() || held || mutant!(106) {
+                if at.routes.view().master(&queue.broker).is_some() || held {
                     self.pull_on(queue, at, fx);
                 } else {
                     self.wait(queue, ERROR_PAUSE, fx);
@@ -470,9 +470,7 @@ impl Consumer {
         assigned.stop(&group, queue, fx);
         assigned.unpin(fx);
         self.drop_send_backs(queue, old, fx);
-        if !mutant!(114) {
-            self.leave_lock(queue, old);
-        }
+        self.leave_lock(queue, old);
         fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);

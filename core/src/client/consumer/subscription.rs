@@ -94,7 +94,7 @@ impl Subscriptions {
 
     /// A version above all that there were: the wall clock may have gone back.
     fn next_version(&mut self, wall: UnixMillis) -> UnixMillis {
-        if !mutant!(103) {
+        if !mutant!(123) {
             self.newest = wall.0.max(self.newest.saturating_add(1));
         }
         UnixMillis(self.newest)
@@ -145,11 +145,8 @@ impl Consumer {
         self.subscriptions.checks.retain(|(known, _), _| known != topic);
         if self.subscriptions.wanted.remove(topic).is_some() {
             let revoked: Vec<_> = self.queues.keys().filter(|queue| queue.topic == *topic).cloned().collect();
-            for queue in revoked.iter().filter(|_| !mutant!(101)) {
+            for queue in revoked.iter().filter(|_| !mutant!(121)) {
                 self.revoke(queue, fx);
-                if mutant!(104) {
-                    self.leaving.retain(|(known, _), _| known != queue);
-                }
             }
             let revoked = [revoked, self.stop_popping_topic(topic, fx)].concat();
             let group = self.config.group.clone();
@@ -266,7 +263,7 @@ impl Consumer {
         fx.event(ClientEvent::Subscribed { group, topic: topic.clone(), expression: data.sub_string.clone() });
         fx.raise(Signal::HeartbeatAll);
         let changed = self.subscriptions.wanted.insert(topic.clone(), data).is_some();
-        if changed && !mutant!(100) {
+        if changed && !mutant!(120) {
             // What comes by the old expression may lack what the new one wants.
             let asked: Vec<_> = self.queues.keys().filter(|queue| queue.topic == topic).cloned().collect();
             for queue in asked {
@@ -361,7 +358,7 @@ impl Consumer {
 fn is_sql(data: &SubscriptionData) -> bool {
     match data.expression_type {
         ExpressionType::Tag => false,
-        ExpressionType::Sql92 => !mutant!(102),
+        ExpressionType::Sql92 => !mutant!(122),
     }
 }
 
