@@ -150,7 +150,7 @@ pub(super) fn cells() -> Vec<Cell> {
         cell(SET_MESSAGE_REQUEST_MODE, "back to pulling", |lab| {
             let topic = lab.announced(2);
             lab.join(0, &[(&topic, "*")]);
-            lab.must(set_mode(lab, &topic, MessageMode::Pop, 0));
+            lab.try_set(set_mode(lab, &topic, MessageMode::Pop, 0));
             lab.ask(set_mode(lab, &topic, MessageMode::Pull, 0));
             lab.ask(query(lab, 0, &topic, "AVG"));
         }),
@@ -274,7 +274,7 @@ pub(super) fn cells() -> Vec<Cell> {
         cell(CHANGE_MESSAGE_INVISIBLETIME, "of a message that is acknowledged", |lab| {
             let (topic, group) = (lab.topic_with(&["A"]), lab.group());
             let handles = popped(lab, pop(&group, &topic));
-            lab.must(ack(&group, &topic, &handles[0]));
+            lab.try_set(ack(&group, &topic, &handles[0]));
             lab.ask_without_any(change(&group, &topic, &handles[0], 60_000), &["reviveQid"]);
         }),
         cell(BATCH_ACK_MESSAGE, "messages", |lab| {

@@ -45,6 +45,8 @@ struct Key {
     queue_id: i32,
     start: i64,
     pop_millis: i64,
+    /// Tells what was hidden twice within a millisecond apart.
+    invisible_millis: i64,
 }
 
 /// What one pop took from one queue.
@@ -275,13 +277,20 @@ impl Broker {
         let texts: Vec<String> = taken.iter().map(ToString::to_string).collect();
         found.starts.push(format!("{kind} {queue_id} {start}"));
         found.offsets.push(format!("{kind} {queue_id} {}", texts.join(",")));
-        let key = Key { topic: topic.to_owned(), group: group.to_owned(), queue_id, start, pop_millis: wall.0 };
-        self.hide(now, key, taken, pop.invisible_millis);
+        let key = Key {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            queue_id,
+            start,
+            pop_millis: wall.0,
+            invisible_millis: pop.invisible_millis,
+        };
+        self.hide(now, key, taken);
     }
 
     /// Notes a checkpoint.
-    fn hide(&mut self, now: Instant, key: Key, offsets: Vec<i64>, invisible_millis: i64) {
-        let hidden = Duration::from_millis(u64::try_from(invisible_millis).unwrap_or(0));
+    fn hide(&mut self, now: Instant, key: Key, offsets: Vec<i64>) {
+        let hidden = Duration::from_millis(u64::try_from(key.invisible_millis).unwrap_or(0));
         let due = now.after(hidden).after(self.cfg.revive_lag);
         let checkpoint = Checkpoint { open: offsets.into_iter().collect(), due };
         match self.pops.checkpoints.get_mut(&key) {

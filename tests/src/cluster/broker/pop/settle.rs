@@ -34,6 +34,7 @@ impl Broker {
                 queue_id: ack.queue_id,
                 start: ack.start,
                 pop_millis: ack.pop_millis,
+                invisible_millis: ack.invisible_millis,
             };
             ack.offsets().for_each(|offset| self.settled(key.clone(), offset.to_wire()));
         }
@@ -49,9 +50,11 @@ impl Broker {
             return Ok(Some(error));
         }
         let handle = parse(&change.handle)?;
-        let key = Key { start: offset, pop_millis: call.wall.0, ..key_of(topic, group, queue_id, &handle) };
-        self.hide(call.now, key, vec![offset], change.invisible_millis);
-        self.settled(key_of(topic, group, queue_id, &handle), offset);
+        let old = key_of(topic, group, queue_id, &handle);
+        let (pop_millis, invisible_millis) = (call.wall.0, change.invisible_millis);
+        let new = Key { start: offset, pop_millis, invisible_millis, ..old.clone() };
+        self.settled(old, offset);
+        self.hide(call.now, new, vec![offset]);
         let reply = Reply::ok().field("popTime", call.wall.0).field("invisibleTime", change.invisible_millis);
         Ok(Some(reply.field("reviveQid", handle.revive_queue).remark(UNSAID)))
     }
@@ -101,6 +104,7 @@ fn key_of(topic: &str, group: &str, queue_id: i32, handle: &PopHandle) -> Key {
         queue_id,
         start: handle.start.to_wire(),
         pop_millis: handle.pop_millis,
+        invisible_millis: handle.invisible_millis,
     }
 }
 
