@@ -33,6 +33,7 @@
 //! assert!(!result.unwrap_err().may_be_stored());
 //! ```
 
+mod deliveries;
 mod event;
 mod intakes;
 mod links;
@@ -45,7 +46,7 @@ use alloc::vec::Vec;
 use crate::client::{ClientMachine, Command, CommandResult, FileOp, Input, LinkRequest, Output, RouteView};
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig, HostInfo, ProducerConfig};
 use crate::conn::{Connection, Lane};
-use crate::dispatch::{Dispatch, DispatchConfig, Outcome, PoisonCause, Settled, Taken};
+use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::error::{IoFailure, RequestError};
 use crate::ids::{ConnId, Group, OpId};
 use crate::message::Message;
@@ -157,47 +158,6 @@ impl Engine {
             self.machine.handle(now, Input::Cancel(op));
         }
         self.run(now);
-    }
-
-    /// Hands out the next message of a consumer.
-    pub fn take(&mut self, now: Instant, group: &Group) -> Option<Taken> {
-        let intake = self.intakes.get_mut(group)?;
-        let taken = intake.dispatch.take(now);
-        self.look_if_urgent(now);
-        self.run(now);
-        taken
-    }
-
-    /// Hands out the next messages of one queue, so many at most and in order; each is settled by itself, and those that
-    /// come in order before the next of their queue.
-    pub fn take_many(&mut self, now: Instant, group: &Group, most: usize) -> Vec<Taken> {
-        let Some(intake) = self.intakes.get_mut(group) else { return Vec::new() };
-        let many = intake.dispatch.take_many(now, most);
-        self.look_if_urgent(now);
-        self.run(now);
-        many
-    }
-
-    /// Settles a message handed out: once, with what became of it.
-    pub fn settle(&mut self, now: Instant, group: &Group, taken: &Taken, outcome: Outcome) -> Settled {
-        let Some(Intake { dispatch, .. }) = self.intakes.get_mut(group) else { return Settled::Released };
-        dispatch.count(now, taken, outcome);
-        let settled = dispatch.settle(taken, outcome);
-        if dispatch.is_orderly() && dispatch.has_ready() {
-            self.events.push_back(EngineEvent::Ready(group.clone()));
-        }
-        self.look_if_urgent(now);
-        self.run(now);
-        settled
-    }
-
-    /// The body of a message cannot be read: the consumer's policy decides. It comes back when it is to be consumed
-    /// all the same.
-    pub fn poisoned(&mut self, now: Instant, group: &Group, taken: Taken, cause: PoisonCause) -> Option<Taken> {
-        let taken = self.intakes.get_mut(group)?.dispatch.poisoned(taken, cause);
-        self.look_if_urgent(now);
-        self.run(now);
-        taken
     }
 
     /// The bytes of a file that was to be read, `None` when there is none.

@@ -12,7 +12,7 @@ pub struct DispatchConfig {
     pub drop_failed: bool,
     /// Whether a queue is in one handler at a time, in order, and only while its lease lasts.
     pub orderly: bool,
-    /// Orderly: whether what is done is settled at once, or with the next [`Outcome::Committed`].
+    /// Orderly: whether what is done is settled at once, or with the next [`Outcome::Committed`](super::Outcome::Committed).
     pub auto_commit: bool,
     /// Whether a message whose handler takes too long is handed back: what the handler says later counts no more.
     pub overdue_goes_back: bool,

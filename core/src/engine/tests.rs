@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::client::StartError;
+use crate::dispatch::{Outcome, Settled, Taken};
 use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::{Opaque, QueueOffset};
 use crate::rng::Rng;
