@@ -35,7 +35,6 @@
 
 mod deliveries;
 mod event;
-mod intakes;
 mod links;
 mod sends;
 
