@@ -13,7 +13,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut places = BTreeMap::new();
     // Offsets below this may be those of other messages by now.
     let mut reused: BTreeMap<Queue, i64> = BTreeMap::new();
-    // The same of queues that were moved.
+    // The same of queues that were moved, and of groups whose wishes changed.
     let mut passed: BTreeMap<Key, i64> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
@@ -36,6 +36,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let key = (group.clone(), queue.clone());
                 let passed = passed.entry(key.clone()).or_default();
                 *passed = (*passed).max(seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1));
+            }
+            // And what was unwanted before the wishes changed.
+            What::Subscribing { group, .. } => {
+                for (key, seen) in seen.iter().filter(|((of, _), _)| of == group) {
+                    let passed = passed.entry(key.clone()).or_default();
+                    *passed = (*passed).max(seen.last().map_or(0, |last| last + 1));
+                }
             }
             What::Unreadable { group, queue, offset } => {
                 seen.entry((group.clone(), queue.clone())).or_default().insert(*offset);
@@ -89,5 +96,12 @@ mod tests {
         let rows = |end| lost(end).into_iter().chain([(3, delivered_to(0, 2, 0, 0))]).collect();
         assert_eq!(check(&orderly(rows(100))), Ok(()));
         assert!(check(&orderly(rows(101))).is_err(), "another was lost");
+    }
+    #[test]
+    fn what_was_unwanted_before_may_come_later() {
+        let rows = |between| vec![(1, delivered_to(0, 1, 1, 0)), (2, between), (3, delivered_to(0, 2, 0, 0))];
+        assert_eq!(check(&orderly(rows(subscribing(Some(0))))), Ok(()));
+        let other = What::Subscribing { member: 0, group: "g9".into(), filter: Some(0) };
+        assert!(check(&orderly(rows(other))).is_err(), "another group changed");
     }
 }
