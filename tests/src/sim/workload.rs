@@ -344,6 +344,7 @@ impl Run {
         };
         let id = client.client_id().to_string();
         let twice = world.roll(Fault::BusyShutdown);
+        let calm = world.with(|state| state.swarm.is_calm());
         let task = world.spawn_on(&member.host, settle::end(self.clone(), member.clone(), (client, consumer), twice));
         let took = task.await;
         self.over(&member);
@@ -356,7 +357,7 @@ impl Run {
             let host = member.host.index;
             let mut left = state.left_on(host);
             left.tasks -= usize::from(member.state.living.load(Ordering::Relaxed));
-            if state.swarm.is_calm() && took < UNDISTURBED {
+            if calm && took < UNDISTURBED {
                 // With faults about, giving back may fail.
                 let now = state.now;
                 left.locks = state.servers.cluster.brokers().map(|broker| broker.locks_of(now, &id)).sum();
