@@ -32,7 +32,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let of_queue = owed.iter_mut().filter(|((_, known), _)| known == queue);
                 of_queue.for_each(|(_, offsets)| *offsets = offsets.split_off(min));
             }
-            What::Moved { queue, .. } | What::Illegal { queue, .. } => owed.retain(|(_, known), _| known != queue),
+            // An answer that waited since before the move brings nothing that has to be dealt with.
+            What::Moved { group, queue, offset } => {
+                owed.retain(|(_, known), _| known != queue);
+                let passed = committed.entry((group.clone(), queue.clone())).or_default();
+                *passed = (*passed).max(*offset);
+            }
+            What::Illegal { queue, .. } => owed.retain(|(_, known), _| known != queue),
             What::Spoilt { host, group, queue, offset, answer } => {
                 let key = (group.clone(), queue.clone());
                 spoilt.entry(key.clone()).or_default().insert(*offset);
@@ -147,5 +153,15 @@ mod tests {
         let mut rows = three();
         rows.extend([(3, delivered(1, 1, 0)), (4, back), (4, delivered(2, 3, 2)), (5, committed(3))]);
         assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_from_before_the_queue_was_moved_past_it() {
+        let rows = |to| {
+            let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: to };
+            [(0, moved)].into_iter().chain(three()).chain([(5, committed(3))]).collect()
+        };
+        assert_eq!(check(&history(rows(3))), Ok(()));
+        assert!(check(&history(rows(1))).is_err(), "what lies behind where it was moved to counts");
     }
 }

@@ -40,6 +40,12 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 began.retain(|(_, _, known), _| known != queue);
                 due.retain(|(_, _, known), _| known != queue);
             }
+            // What was pulled by an older filter is nobody's any more.
+            What::Subscribed { member, group, .. } => {
+                let of_it = |(of, in_group, _): &(u32, Arc<str>, Queue)| of == member && in_group == group;
+                began.iter_mut().filter(|(key, _)| of_it(key)).for_each(|(_, began)| *began = row.at);
+                due.retain(|key, _| !of_it(key));
+            }
             What::Leaving { host } => forget(members.get(host), &mut began, &mut due),
             What::Member { member, change: Change::Left | Change::Crashed | Change::Paused, .. } => {
                 forget(Some(member), &mut began, &mut due);
@@ -123,5 +129,12 @@ mod tests {
         let mut rows = begun();
         rows.extend([(10, ended(5)), (10, What::Leaving { host: 5 }), (9_000, What::Drained)]);
         assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_pulled_by_an_older_filter() {
+        let changed = |at| begun().into_iter().chain([(at, subscribed(Some(1), true)), (10, ended(5)), (90, start(1))]);
+        assert_eq!(check(&history(changed(8).collect())), Ok(()));
+        assert!(check(&history(changed(3).collect())).is_err(), "it was pulled after the change");
     }
 }
