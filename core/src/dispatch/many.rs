@@ -61,7 +61,8 @@ impl Dispatch {
         rest: Outcome,
     ) {
         for (at, taken) in many.enumerate() {
-            self.settle(taken, if at < first { done } else { rest });
+            let is_done = at < first || (mutant!(85) && first > 0);
+            self.settle(taken, if is_done { done } else { rest });
         }
     }
 }

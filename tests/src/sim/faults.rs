@@ -185,6 +185,8 @@ faults! {
     OldFile = "disk.4",
     /// Bytes of a file changed while its process was down.
     ChangedFile = "disk.5",
+    /// Of several messages those from one on fail.
+    PartialAck = "app.4b",
 }
 
 impl Fault {
@@ -337,6 +339,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::BitFlip | Fault::CorruptRecord | Fault::WrongCrc => 1_500,
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,
         Fault::CancelledSend | Fault::OddBody => 5_000,
+        Fault::PartialAck => 20_000,
         Fault::Burst => 2_000,
         Fault::DiskError | Fault::DiskFull => 10_000,
         _ => 50_000,

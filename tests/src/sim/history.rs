@@ -149,6 +149,8 @@ pub enum What {
     Delivered {
         /// The number of the delivery.
         delivery: u64,
+        /// That of the first one that was handed out with it.
+        batch: u64,
         /// The member.
         member: u32,
         /// The group.
@@ -172,6 +174,31 @@ pub enum What {
         delivery: u64,
         /// How.
         how: Settled,
+    },
+    /// A handler takes so long that its message is handed back: what it says later counts no more.
+    Overdue {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue it was pulled from.
+        queue: Queue,
+        /// Its position there.
+        offset: i64,
+    },
+    /// A member was told that it pulls nothing more for now.
+    Suspended {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+    },
+    /// A member is about to pull again.
+    Resumed {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
     },
     /// A record of an answer to a pull was spoilt on its way.
     Spoilt {

@@ -2,17 +2,20 @@
 
 /// The marks that a sweep must meet, in order.
 pub const ALL: &[&str] = &[
+    "a batch of several messages",
     "a broker closes a silent session",
     "a broker tells its version",
     "a client answers a server",
     "a client leaves a group",
     "a consumer does not start at once",
+    "a consumer is suspended",
     "a dead letter",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
     "a file of offsets cannot be used",
     "a group has one member",
     "a group has several members",
+    "a handler takes too long",
     "a heartbeat arrives",
     "a link is down",
     "a link is up",
@@ -70,6 +73,7 @@ pub const ALL: &[&str] = &[
     "offsets cannot be saved",
     "queues are given up",
     "the members of a group are asked for",
+    "the message of a slow handler goes back",
 ];
 
 #[cfg(test)]

@@ -1,21 +1,20 @@
 //! One member of a group: a process that connects, consumes, and handles messages well or badly.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_lite::FutureExt;
 use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
-use rocketmq_core::config::StartFrom;
+use rocketmq_core::config::{StartFrom, TimeoutPolicy};
 use rocketmq_core::dispatch::DispatchEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
 use super::history::{Change, Leftover, Queue, Settled, What};
-use super::payload;
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{Host, World, workload};
+use super::{Host, World, listener, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
@@ -55,6 +54,13 @@ async fn consume(run: Run, member: Member) {
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = setup.topic_messages.into_iter().fold(builder, PushConsumerBuilder::topic_messages);
+        let builder = match plan.consume_timeout {
+            None => builder,
+            Some((seconds, goes_back)) => {
+                let policy = if goes_back { TimeoutPolicy::SendBack } else { TimeoutPolicy::Tell };
+                builder.consume_timeout(Duration::from_secs(seconds)).on_consume_timeout(policy)
+            }
+        };
         let builder = builder.suspend(Duration::from_millis(plan.suspend_ms));
         let builder = if setup.orderly { builder.orderly() } else { builder };
         let builder = if setup.broadcast { builder.broadcasting() } else { builder };
@@ -74,34 +80,31 @@ async fn consume(run: Run, member: Member) {
     }
     *lock(&member.state.handles) = Some((client.clone(), consumer.clone()));
     let (of, at_once) = (member.clone(), plan.at_once);
-    let handler = |delivery| handle(run.clone(), of.clone(), delivery);
     drop(client);
-    consumer.run(at_once, handler).await;
+    let consume = async {
+        match plan.batch {
+            None => consumer.run(at_once, |delivery| handle(run.clone(), of.clone(), delivery)).await,
+            Some(most) => {
+                let handler = |batch| listener::handle_many(run.clone(), of.clone(), batch);
+                consumer.run_batches(at_once, most, handler).await;
+            }
+        }
+    };
+    if plan.setup.pauses {
+        let pauses = async {
+            listener::pause_now_and_then(&run, &member, &consumer).await;
+            std::future::pending().await
+        };
+        return consume.or(pauses).await;
+    }
+    consume.await;
 }
 
 async fn handle(run: Run, member: Member, delivery: Delivery) {
     let number = run.next_delivery();
     let world = &run.world;
     let message = delivery.message();
-    let id = message.property(payload::PROPERTY).and_then(|text| text.parse().ok());
-    let queue = queue_of(world, message.queue());
-    world.note(What::Delivered {
-        delivery: number,
-        member: member.id,
-        group: Arc::from(run.plan.groups[member.group].setup.name.as_ref()),
-        queue,
-        offset: message.queue_offset().to_wire(),
-        id,
-        intact: id.is_some_and(|id| payload::is_delivered_intact(id, message)),
-        tag: message.tag().unwrap_or_default().into(),
-        reconsume: message.reconsume_times(),
-    });
-    if message.reconsume_times() > 2 {
-        world.reach("a message comes for the fourth time or later");
-    }
-    if message.reconsume_times() > 0 {
-        world.reach("a message comes again");
-    }
+    let id = listener::note(&run, &member, number, number, message);
     let settled = |how| world.note(What::Settled { delivery: number, how });
     if world.roll(Fault::SlowListener) {
         let most = if world.choose(20) == 0 { 90_000 } else { 5_000 };
@@ -210,6 +213,17 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let queue = queue_of(&world, &queue);
                 world.note(What::PullFailed { member: member.id, group: name(), queue });
             }
+            ClientEvent::ConsumeTimeout { queue, offset, goes_back, .. } => {
+                world.reach(if goes_back {
+                    "the message of a slow handler goes back"
+                } else {
+                    "a handler takes too long"
+                });
+                if goes_back {
+                    let (queue, offset) = (queue_of(&world, &queue), offset.to_wire());
+                    world.note(What::Overdue { member: member.id, group: name(), queue, offset });
+                }
+            }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");
                 member.state.stuck.store(true, Ordering::Relaxed);
@@ -237,7 +251,7 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
     }
 }
 
-fn queue_of(world: &World, queue: &MessageQueue) -> Queue {
+pub(super) fn queue_of(world: &World, queue: &MessageQueue) -> Queue {
     let broker = world.with(|state| state.servers.broker_named(queue.broker.as_str()).unwrap_or(usize::MAX));
     Queue { broker, topic: queue.topic.as_str().into(), id: queue.id }
 }

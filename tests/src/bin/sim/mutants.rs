@@ -198,6 +198,19 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 42, what: "bytes that cannot be read end every link", by: &["X2"] },
     Mutant { number: 43, what: "a message that failed lets the next of its queue pass", by: &["O4", "O3"] },
     Mutant { number: 80, what: "each queue may have in hand what its topic may", by: &["F1"] },
+    Mutant { number: 30, what: "what a handler says too late is believed", by: &["C3", "C5", "C1"] },
+    Mutant { number: 82, what: "a suspended consumer pulls on", by: &["F5"] },
+    Mutant { number: 83, what: "messages of a batch are turned round", by: &["O1", "O3"] },
+    Mutant {
+        number: 84,
+        what: "the next batch of a queue in order does not wait for the one before",
+        by: &["O2", "O4"],
+    },
+    Mutant {
+        number: 85,
+        what: "what comes after the acknowledged part of a batch is taken for done",
+        by: &["C3", "C1", "O3"],
+    },
     Mutant { number: 81, what: "the cache of a client is not bounded", by: &["F4"] },
     Mutant { number: 45, what: "only offsets that moved are committed", by: &["Q1"] },
 ];
