@@ -17,7 +17,7 @@ impl Dispatch {
         let mut many = alloc::vec![first];
         while many.len() < most
             && let Some(queue) = self.queues.get_mut(slot).and_then(Option::as_mut)
-            && let Some(next) = queue.one_more(slot, self.tick)
+            && let Some(next) = queue.one_more(slot, now, self.tick)
         {
             match next.taken.poison() {
                 None => many.push(next.taken),
@@ -55,6 +55,7 @@ impl Dispatch {
     /// Settles messages handed out together: so many from the first on as `done`, the others as `rest`.
     pub fn settle_many<'t>(
         &mut self,
+        now: Instant,
         many: impl Iterator<Item = &'t Taken>,
         first: usize,
         done: Outcome,
@@ -62,7 +63,9 @@ impl Dispatch {
     ) {
         for (at, taken) in many.enumerate() {
             let is_done = at < first || (mutant!(85) && first > 0);
-            self.settle(taken, if is_done { done } else { rest });
+            let outcome = if is_done { done } else { rest };
+            self.count(now, taken, outcome);
+            self.settle(taken, outcome);
         }
     }
 }
@@ -100,7 +103,7 @@ mod tests {
     }
 
     fn settle(it: &mut Dispatch, many: &[Taken], first: usize, done: Outcome, rest: Outcome) {
-        it.settle_many(many.iter(), first, done, rest);
+        it.settle_many(NOW, many.iter(), first, done, rest);
     }
 
     fn last(it: &mut Dispatch) -> Progress {

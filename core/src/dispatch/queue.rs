@@ -3,8 +3,9 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use super::{Batch, Progress, Taken};
+use super::{Batch, Handled, Progress, Taken};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
@@ -29,6 +30,7 @@ pub(super) struct Queue {
     settled: u64,
     released_bytes: u64,
     outstanding: u64,
+    handled: Handled,
     /// The control plane waits until no more than so many messages and bytes are left.
     low: Option<(u64, u64)>,
     in_ring: bool,
@@ -99,6 +101,7 @@ impl Queue {
             settled: 0,
             released_bytes: 0,
             outstanding: 0,
+            handled: Handled::default(),
             low: None,
             in_ring: false,
             dirty: false,
@@ -134,15 +137,15 @@ impl Queue {
         if self.order.as_ref().is_some_and(|order| now >= order.lease) && !mutant!(12) {
             return None;
         }
-        self.one_more(slot, tick)
+        self.one_more(slot, now, tick)
     }
 
     /// The one after that, into the same hands.
-    pub(super) fn one_more(&mut self, slot: usize, tick: u32) -> Option<Next> {
+    pub(super) fn one_more(&mut self, slot: usize, now: Instant, tick: u32) -> Option<Next> {
         if self.stopped {
             return None;
         }
-        let next = self.next_in_turn(slot)?;
+        let next = self.next_in_turn(slot, now)?;
         let position = Position::of(&next.taken);
         self.outstanding = self.outstanding.saturating_add(1);
         self.mark(position, Mark::Out(tick));
@@ -160,11 +163,11 @@ impl Queue {
         self.again(position, taken.local_retries);
     }
 
-    fn next_in_turn(&mut self, slot: usize) -> Option<Next> {
+    fn next_in_turn(&mut self, slot: usize, at: Instant) -> Option<Next> {
         while let Some((position, local_retries)) = self.redeliver.pop_front() {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
-            let taken = Taken { batch, index: position.index, local_retries, slot, span: position.span };
+            let taken = Taken { batch, index: position.index, local_retries, at, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
         }
         self.cursor = self.cursor();
@@ -179,9 +182,15 @@ impl Queue {
             let batch = span.batch.clone()?;
             self.cursor.index = cursor.index.saturating_add(1);
             let last_of_batch = self.cursor.index >= len;
-            let taken = Taken { batch, index: cursor.index, local_retries: 0, slot, span: cursor.span };
+            let taken = Taken { batch, index: cursor.index, local_retries: 0, at, slot, span: cursor.span };
             return Some(Next { taken, last_of_batch });
         }
+    }
+
+    /// A handler is done with a message.
+    pub(super) fn count(&mut self, ok: bool, time: Duration) {
+        let (ok, failed) = (u64::from(ok), u64::from(!ok));
+        self.handled = self.handled.plus(Handled { ok, failed, time });
     }
 
     /// What has been in handlers for more than so many ticks, from the first on and so much of it at most. Each is told
@@ -202,7 +211,8 @@ impl Queue {
                 if voids && !mutant!(30) {
                     self.voided.insert((position, local_retries));
                 }
-                found.push(Taken { batch: batch.clone(), index, local_retries, slot, span });
+                let at = Instant::ZERO;
+                found.push(Taken { batch: batch.clone(), index, local_retries, at, slot, span });
                 if found.len() >= MOST_OVERDUE {
                     return found;
                 }
@@ -362,6 +372,7 @@ impl Queue {
             released_bytes: self.released_bytes,
             outstanding: self.outstanding,
             busy: self.busy() > 0,
+            handled: core::mem::take(&mut self.handled),
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::ConsumerConfig;
+use crate::ids::QueueOffset;
 use crate::wire::message::{
     Entry, LostReason, RecordLimits, RecordVersion, StoredMessage, SysFlags, encode_record, walk,
 };

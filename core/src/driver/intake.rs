@@ -22,8 +22,8 @@ pub(super) struct Intake<L: Locks = StdLocks> {
     /// The client task has something to look at.
     dirty: AtomicBool,
     inbox: Inbox<L>,
-    /// Only queues that are consumed in order look at the time.
-    orderly: Option<Arc<dyn Clock>>,
+    clock: Arc<dyn Clock>,
+    orderly: bool,
 }
 
 struct State {
@@ -48,8 +48,8 @@ impl<L: Locks> Intake<L> {
     pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>, clock: &Arc<dyn Clock>) -> Self {
         let dispatch = Dispatch::new(DispatchConfig::of(config));
         let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
-        let orderly = config.is_orderly().then(|| clock.clone());
-        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, orderly }
+        let (clock, orderly) = (clock.clone(), config.is_orderly());
+        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, clock, orderly }
     }
 
     /// Takes in a batch and wakes as many takers as it has messages.
@@ -87,7 +87,7 @@ impl<L: Locks> Intake<L> {
         take: impl FnOnce(&mut Dispatch, Instant) -> Option<T>,
     ) -> Poll<Option<T>> {
         let waker = cx.waker().clone();
-        let now = self.orderly.as_ref().map_or(Instant::ZERO, |clock| clock.now());
+        let now = self.clock.now();
         let (result, urgent) = self.state.with(|state| {
             let place = waiter.take();
             if let Some(place) = place {
@@ -108,7 +108,7 @@ impl<L: Locks> Intake<L> {
                 }
             }
         });
-        if self.orderly.is_some() && result.is_ready() {
+        if self.orderly && result.is_ready() {
             // Whether a handler runs matters when the lock of its queue is lost.
             self.dirty.store(true, Ordering::Release);
         }
@@ -125,8 +125,13 @@ impl<L: Locks> Intake<L> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// A handler is done with a message.
     pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
-        self.change(|dispatch| dispatch.settle(taken, outcome))
+        let now = self.clock.now();
+        self.change(|dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.settle(taken, outcome)
+        })
     }
 
     /// Settles messages handed out together: so many from the first on as `done`, the others as `rest`.
@@ -137,7 +142,8 @@ impl<L: Locks> Intake<L> {
         done: Outcome,
         rest: Outcome,
     ) {
-        self.change(|dispatch| dispatch.settle_many(many, first, done, rest));
+        let now = self.clock.now();
+        self.change(|dispatch| dispatch.settle_many(now, many, first, done, rest));
     }
 
     /// Messages that were handed out come again as if they never had.
@@ -157,7 +163,7 @@ impl<L: Locks> Intake<L> {
 
     /// Whether queues are consumed in order.
     pub(super) const fn is_orderly(&self) -> bool {
-        self.orderly.is_some()
+        self.orderly
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Dispatch) -> T) -> T {

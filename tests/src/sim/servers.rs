@@ -355,6 +355,7 @@ impl State {
                     out.text("consumerGroup", "g0");
                     out.text("group", "g0");
                     out.text("topic", "t0");
+                    out.text("clientId", "10.0.1.1@1");
                     out.int("timestamp", 0);
                     out.bool("isForce", true);
                 };

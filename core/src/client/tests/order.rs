@@ -83,7 +83,7 @@ fn dead_letters_of_a_batch_go_one_after_the_other() {
     let mut many = Vec::new();
     world.dispatch(&"g".into(), |dispatch| many = dispatch.take_many(now, 3));
     assert_eq!(many.len(), 3);
-    world.dispatch(&"g".into(), |dispatch| dispatch.settle_many(many.iter(), 0, Outcome::Done, FAILED));
+    world.dispatch(&"g".into(), |dispatch| dispatch.settle_many(now, many.iter(), 0, Outcome::Done, FAILED));
     world.run();
     for body in ["500", "501", "502"] {
         assert_eq!(world.open(SEND, |_| true), 1);

@@ -69,7 +69,7 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
                 let (now, most, first) = (world.now, 1 + rng.below(6), rng.below(6));
                 world.dispatch(&"g".into(), |dispatch| {
                     let many = dispatch.take_many(now, most);
-                    dispatch.settle_many(many.iter(), first, outcome, failed);
+                    dispatch.settle_many(now, many.iter(), first, outcome, failed);
                 });
             } else if let Some(taken) = world.take_one() {
                 world.dispatch(&"g".into(), |dispatch| {
