@@ -84,6 +84,7 @@ fn live(version: &str) -> Result<(), RealError> {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
         panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
+    checks.write_down();
     let whole = only().is_none();
     assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
     Ok(())
