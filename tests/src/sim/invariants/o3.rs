@@ -10,15 +10,17 @@ use crate::sim::history::{History, Settled, What};
 
 /// A queue of a member.
 type Owned = (u32, Key);
+/// How often it has come then, its message, and whether it may be a dead letter by now: it cannot be told from another
+/// copy of the message that its producer made, and that is.
+type Failed = (i32, Option<u64>, bool);
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     // Where and when: what is settled after its assignment is over says nothing of the next.
     let mut epoch = 0_u64;
     let mut epochs: BTreeMap<Owned, u64> = BTreeMap::new();
     let mut running: BTreeMap<u64, (Owned, u64, i64, i32, Option<u64>)> = BTreeMap::new();
-    // What must come next, in this order: offset, times and message, and whether that may be a dead letter by now. It
-    // cannot be told from another copy of the message that its producer made, and that is.
-    let mut next: BTreeMap<Owned, BTreeMap<i64, (i32, Option<u64>, bool)>> = BTreeMap::new();
+    // What must come next, in the order of offsets.
+    let mut next: BTreeMap<Owned, BTreeMap<i64, Failed>> = BTreeMap::new();
     for row in &history.rows {
         let mut over: Box<dyn Fn(&Owned) -> bool> = Box::new(|_| false);
         match &row.what {
