@@ -97,6 +97,15 @@ pub enum ClientEvent {
         /// The end of the queue.
         max: i64,
     },
+    /// A queue is read from another replica of its broker: 0 is the master, others are slaves.
+    ReadFrom {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The id of the replica.
+        replica: i64,
+    },
     /// A pull failed; it is tried again.
     PullFailed {
         /// The group.

@@ -57,6 +57,9 @@ impl ClientMachine {
             ReplyTo::Check { group, queue, asked } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_check_reply(&queue, asked, frame(result), at, fx);
             }),
+            ReplyTo::Confirm { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
+                consumer.on_confirm(&queue, epoch, frame(result), at, fx);
+            }),
             ReplyTo::StartOffset { group, queue, epoch } => self.with_consumer(&group, |consumer, at, fx| {
                 consumer.on_start_offset(&queue, epoch, frame(result), at, fx);
             }),

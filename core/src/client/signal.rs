@@ -94,6 +94,8 @@ pub(crate) enum ReplyTo {
     Unlock { group: Group, queues: Vec<MessageQueue>, asked: u64 },
     /// How far a queue was consumed while its lock was not ours.
     Check { group: Group, queue: MessageQueue, asked: u64 },
+    /// How far a queue was consumed whose start a slave told.
+    Confirm { group: Group, queue: MessageQueue, epoch: Epoch },
     /// The start of a queue without stored offset.
     StartOffset { group: Group, queue: MessageQueue, epoch: Epoch },
     /// Whether a broker can filter by this version of a topic's expression.

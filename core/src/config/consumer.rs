@@ -29,6 +29,8 @@ pub struct ConsumerConfig {
     pub start_from: StartFrom,
     /// Where these queues are consumed from first, whatever is stored and whatever `start_from` says.
     pub start_at: BTreeMap<MessageQueue, QueueOffset>,
+    /// Which replica of its broker a queue is read from. Java `connectBrokerByUser` and `defaultBrokerId`: as suggested.
+    pub read_from: ReadFrom,
     /// How queues are shared out. Every member must use the same. Java `allocateMessageQueueStrategy`: averagely.
     pub strategy: Strategy,
     /// Unsettled messages of a queue above which it is not pulled. Java `pullThresholdForQueue`: 1,000.
@@ -96,6 +98,19 @@ pub enum StartFrom {
     Timestamp(UnixMillis),
 }
 
+/// Which replica of its broker a queue is read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The master, or the slave that it names while the group is far behind; any slave while there is no master.
+    #[default]
+    Suggested,
+    /// The master and no other: while there is none, its queues wait.
+    Master,
+    /// The replica with this id, whatever the broker suggests: 0 is the master, others are slaves. While it is not there,
+    /// another; and when a slave has nothing, the master is asked before it is asked again.
+    Replica(u32),
+}
+
 /// How the messages of a queue are handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConsumeMode {
@@ -118,6 +133,7 @@ impl ConsumerConfig {
             offset_file: None,
             start_from: StartFrom::default(),
             start_at: BTreeMap::new(),
+            read_from: ReadFrom::default(),
             strategy: Strategy::default(),
             queue_messages: 1_000,
             queue_mib: 100,

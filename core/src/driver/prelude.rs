@@ -8,7 +8,7 @@ pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
 };
 pub use crate::config::{
-    Allocate, Filter, MachineRoomResolver, Permission, ServerPolicy, StartFrom, Strategy, TimeoutPolicy,
+    Allocate, Filter, MachineRoomResolver, Permission, ReadFrom, ServerPolicy, StartFrom, Strategy, TimeoutPolicy,
 };
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::message::{Message, MessageError};

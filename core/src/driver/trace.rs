@@ -27,6 +27,7 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::OffsetIllegal { group, queue, asked, next, .. } => {
             tracing::warn!(%group, %queue, %asked, %next, "the broker moved the offset");
         }
+        ClientEvent::ReadFrom { group, queue, replica } => tracing::info!(%group, %queue, replica, "read from"),
         ClientEvent::PullFailed { group, queue, why } => {
             tracing::warn!(%group, %queue, why = ?clip(why), "pull failed")
         }

@@ -77,6 +77,7 @@ impl Cluster {
                 let slot = &mut self.brokers[index];
                 if slot.up {
                     slot.broker.handle(now, wall, session, frame);
+                    self.replicate(now);
                     self.announce();
                 }
             }
@@ -88,7 +89,16 @@ impl Cluster {
         for slot in self.brokers.iter_mut().filter(|slot| slot.up) {
             slot.broker.handle_timeout(now, wall);
         }
+        self.replicate(now);
         self.announce();
+    }
+
+    /// The broker with the same name that is the master, by its index; a master is its own.
+    #[must_use]
+    pub fn master_of(&self, index: usize) -> usize {
+        let name = &self.brokers[index].broker.config().name;
+        let is_master = |slot: &Slot| slot.broker.config().name == *name && !slot.broker.config().is_slave();
+        self.brokers.iter().position(is_master).unwrap_or(index)
     }
 
     /// Creates a topic with so many queues on every broker, or changes it.
@@ -178,6 +188,18 @@ impl Cluster {
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
         (self.name_servers.len(), self.brokers.len())
+    }
+
+    /// Slaves that run copy from masters that run.
+    fn replicate(&mut self, now: Instant) {
+        for index in 0..self.brokers.len() {
+            let master = self.master_of(index);
+            if master == index || !self.brokers[index].up || !self.brokers[master].up {
+                continue;
+            }
+            let [slave, master] = self.brokers.get_disjoint_mut([index, master]).expect("two different brokers");
+            slave.broker.follow(now, &master.broker);
+        }
     }
 
     fn announce(&mut self) {

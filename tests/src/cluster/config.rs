@@ -68,6 +68,14 @@ pub struct BrokerConfig {
     pub retry_max_times: i32,
     /// Queues of a retry topic; with 0 messages handed back are forgotten.
     pub retry_queues: i32,
+    /// Whether it sends consumers that are far behind to a slave.
+    pub slave_read: bool,
+    /// Consumers are far behind when there are more bytes of log after what they pulled.
+    pub memory: i64,
+    /// A slave: how far its log is behind that of the master.
+    pub replica_delay: Duration,
+    /// A slave: how often it copies topics and committed offsets from the master.
+    pub replica_period: Duration,
     /// Whether it filters by SQL92 expressions over properties.
     pub property_filter: bool,
     /// Seed of its choices of queues and keys.
@@ -78,7 +86,18 @@ impl BrokerConfig {
     /// The settings with which the model is a 4.9.7 broker.
     #[must_use]
     pub fn v4_9_7() -> Self {
-        Self { version: VERSION_4_9_7, reply_codec: ReplyCodec::AsRequest, heartbeat_v2: false, ..Self::default() }
+        Self {
+            version: VERSION_4_9_7,
+            reply_codec: ReplyCodec::AsRequest,
+            heartbeat_v2: false,
+            replica_period: Duration::from_secs(10),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is a slave.
+    pub(crate) fn is_slave(&self) -> bool {
+        self.id != 0
     }
 
     /// Whether it is a broker of the releases 4.x.
@@ -116,6 +135,10 @@ impl Default for BrokerConfig {
             lock_lease: Duration::from_secs(60),
             retry_max_times: 16,
             retry_queues: 1,
+            slave_read: false,
+            memory: i64::MAX,
+            replica_delay: Duration::from_millis(5),
+            replica_period: Duration::from_secs(60),
             property_filter: false,
             seed: 0,
         }

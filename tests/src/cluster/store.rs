@@ -150,6 +150,19 @@ impl Store {
         Ok(Appended { place, tags_code })
     }
 
+    /// Appends a record of the master to the log of its slave.
+    pub(crate) fn append_copy(&mut self, now: Instant, record: &Bytes) {
+        let Some((draft, place)) = Draft::read(record) else { return };
+        let index = self.log.len();
+        if draft.is_visible() {
+            let tags_code = draft.properties.get("TAGS").map_or(0, java_hash);
+            let entry = Entry { index, tags_code, stored_ms: place.stored_ms, stored_at: now };
+            self.queue_mut(&draft.topic, draft.queue_id).entries.push(entry);
+        }
+        self.end = place.physical + to_offset(record.len());
+        self.log.push((place.physical, record.clone()));
+    }
+
     /// Forgets everything from this physical offset on, as a crash before a flush does.
     pub(crate) fn truncate(&mut self, physical: i64) {
         let kept = self.log.partition_point(|(start, _)| *start < physical);
@@ -197,6 +210,11 @@ impl Store {
 
     pub(crate) fn record(&self, entry: &Entry) -> &Bytes {
         &self.log[entry.index].1
+    }
+
+    /// Where in the log a message begins.
+    pub(crate) fn physical(&self, entry: &Entry) -> i64 {
+        self.log[entry.index].0
     }
 
     /// The properties of a message.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::golden::QueueOffsetRow;
 use super::java_types::{
-    BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, OwnedQueue, ProducerSpec, QueueOffset,
-    SendSpec, Sent, StoredMessage,
+    BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
+    ProducerSpec, QueueOffset, SendSpec, Sent, StoredMessage,
 };
 use super::{JavaPeer, RealError};
 
@@ -114,6 +114,11 @@ impl JavaPeer {
     /// The consumers of a group which the broker knows; empty if none is online.
     pub fn consumer_connections(&self, namesrv: &str, group: &str) -> Result<Vec<ConnectionInfo>, RealError> {
         self.typed("consumer_connections", json!({ "namesrv": namesrv, "group": group }))
+    }
+
+    /// What the broker knows of the subscriptions of a group that is online.
+    pub fn consumer_subscriptions(&self, namesrv: &str, group: &str) -> Result<Vec<KnownSubscription>, RealError> {
+        self.typed("consumer_subscriptions", json!({ "namesrv": namesrv, "group": group }))
     }
 
     /// The producers of a group which the brokers of a topic know.

@@ -250,6 +250,17 @@ pub struct OwnedQueue {
     pub cached: i64,
 }
 
+/// A subscription as a broker knows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct KnownSubscription {
+    /// Topic.
+    pub topic: String,
+    /// Its expression.
+    pub expression: String,
+    /// `TAG` or `SQL92`.
+    pub kind: String,
+}
+
 /// Offsets of one queue.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct QueueOffset {

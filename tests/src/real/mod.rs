@@ -39,7 +39,7 @@ pub use cluster::{Options, RealCluster, V4, V5};
 pub use error::RealError;
 pub use java::JavaPeer;
 pub use java_types::{
-    BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, OwnedQueue, ProducerSpec, QueueOffset,
-    SendSpec, Sent, StartFrom, StoredMessage,
+    BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
+    ProducerSpec, QueueOffset, SendSpec, Sent, StartFrom, StoredMessage,
 };
 pub use tools::available;

@@ -185,6 +185,8 @@ faults! {
     OldFile = "disk.4",
     /// Bytes of a file changed while its process was down.
     ChangedFile = "disk.5",
+    /// A member gives its topic up, or changes what it wants of it.
+    Resubscribe = "app.10",
     /// Of several messages those from one on fail.
     PartialAck = "app.4b",
 }

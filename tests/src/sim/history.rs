@@ -318,6 +318,52 @@ pub enum What {
         /// Queues it gave up.
         revoked: Vec<Queue>,
     },
+    /// A member is about to subscribe to the topic of its group with this filter, or (`None`) to give it up.
+    Subscribing {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The filter.
+        filter: Option<usize>,
+    },
+    /// That is over.
+    Subscribed {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The filter.
+        filter: Option<usize>,
+        /// Whether it holds.
+        held: bool,
+    },
+    /// A broker told a client that it can filter by an expression.
+    FilterAccepted {
+        /// The index of the host.
+        host: usize,
+        /// The index of the broker.
+        broker: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The topic.
+        topic: Arc<str>,
+        /// The version of the subscription.
+        version: i64,
+    },
+    /// A pull arrived that is to be filtered by SQL.
+    SqlPull {
+        /// The index of the host.
+        host: usize,
+        /// The index of the broker.
+        broker: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The topic.
+        topic: Arc<str>,
+        /// The version of the subscription.
+        version: i64,
+    },
     /// A process was made for a member.
     Joined {
         /// The index of its host.

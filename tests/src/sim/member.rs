@@ -41,6 +41,7 @@ async fn consume(run: Run, member: Member) {
     };
     let events = client.events();
     run.world.spawn_on(&member.host, listen(run.clone(), member.clone(), events)).detach();
+    run.note_first_wish(&member, false);
     let consumer = loop {
         if leaving() {
             run.world.note(What::Leaving { host: member.host.index });
@@ -48,9 +49,8 @@ async fn consume(run: Run, member: Member) {
             return run.over(&member);
         }
         let setup = &plan.setup;
-        let tags = if setup.tags.is_empty() { "*".to_owned() } else { setup.tags.join(" || ") };
-        let builder =
-            client.push_consumer(plan.consumer.as_deref().unwrap_or(&*setup.name)).subscribe(&*setup.topic, tags);
+        let builder = client.push_consumer(plan.consumer.as_deref().unwrap_or(&*setup.name));
+        let builder = builder.subscribe(&*setup.topic, run.filter_of(member.group));
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = setup.topic_messages.into_iter().fold(builder, PushConsumerBuilder::topic_messages);
@@ -71,6 +71,7 @@ async fn consume(run: Run, member: Member) {
         run.world.sleep(Duration::from_secs(1)).await;
     };
     member.note(&run.world, Change::Started);
+    run.note_first_wish(&member, true);
     if leaving() {
         run.world.reach("a member leaves while it joins");
         run.world.note(What::Leaving { host: member.host.index });
@@ -181,6 +182,10 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 let (added, revoked) = (queues(&added), queues(&revoked));
                 world.note(What::Assigned { member: member.id, group: name(), added, revoked });
             }
+            ClientEvent::Unsubscribed { revoked, .. } => {
+                let revoked = revoked.iter().map(|queue| queue_of(&world, queue)).collect();
+                world.note(What::Assigned { member: member.id, group: name(), added: Vec::new(), revoked });
+            }
             ClientEvent::StartPosition { queue, offset, reason, .. } => {
                 world.reach(match reason {
                     StartReason::Stored => "a queue starts at its stored offset",
@@ -243,6 +248,8 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
         ClientEvent::ServerRequest { verdict: ServerVerdict::Done, .. } => "a server's request is done",
         ClientEvent::ServerRequest { .. } => "a server's request is not done",
+        ClientEvent::FilterRefused { .. } => "a broker refuses to filter",
+        ClientEvent::Subscribed { .. } => "a group subscribes while it runs",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::LinkUp(_) => "a link is up",

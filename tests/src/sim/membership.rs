@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::faults::Fault;
 use super::history::Change;
 use super::tape::Dice;
+use super::wishes;
 use super::workload::{Member, Run};
 
 /// Lets a fault of members happen.
@@ -61,6 +62,7 @@ pub(crate) async fn happen(run: Run, fault: Fault, dice: Dice) {
                 }
             }
         }
+        Fault::Resubscribe => wishes::happen(run, dice).await,
         _ => {}
     }
 }
@@ -73,7 +75,7 @@ fn take(run: &Run, dice: &Dice) -> Option<Member> {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 7] = [
+pub(crate) const KINDS: [Fault; 8] = [
     Fault::Zombie,
     Fault::Join,
     Fault::Visit,
@@ -81,4 +83,5 @@ pub(crate) const KINDS: [Fault; 7] = [
     Fault::MemberCrash,
     Fault::SilentCrash,
     Fault::RollingRestart,
+    Fault::Resubscribe,
 ];

@@ -116,6 +116,7 @@ pub mod tape;
 mod timeline;
 mod trace;
 mod watch;
+mod wishes;
 pub mod workload;
 mod world;
 
@@ -370,6 +371,7 @@ impl Sim {
             seed: self.seed.wrapping_add(index as u64),
             // So that clients meet the answer at all; they must get along with it.
             refuse_read_only: true,
+            property_filter: true,
             ..self.config.clone()
         };
         let mut cluster = Cluster::new(self.name_servers, (0..self.brokers).map(config).collect(), Instant::ZERO);

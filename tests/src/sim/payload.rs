@@ -1,6 +1,7 @@
 //! Messages whose content follows from their number, so that any copy can be checked.
 
 use bytes::Bytes;
+use rocketmq_core::config::Filter;
 use rocketmq_core::driver::ReceivedMessage;
 use rocketmq_core::message::Message;
 use rocketmq_core::rng::Rng;
@@ -66,6 +67,27 @@ pub(crate) fn is_delivered_intact(id: u64, message: &ReceivedMessage) -> bool {
         && message.property("odd") == Some(odd(id).as_str())
 }
 
+/// One of the expressions in SQL.
+pub(crate) fn expression(index: usize) -> &'static str {
+    EXPRESSIONS[index % EXPRESSIONS.len()].0
+}
+
+/// Whether it selects the message with this number.
+pub(crate) fn matches(expression: usize, id: u64) -> bool {
+    (EXPRESSIONS[expression % EXPRESSIONS.len()].1)(id)
+}
+
+/// One of the filters of groups that change what they want.
+pub(crate) fn filter(index: usize) -> Filter {
+    let (sql, expression, _) = FILTERS[index % FILTERS.len()];
+    if sql { Filter::sql(expression) } else { Filter::tags(expression) }
+}
+
+/// Whether it selects messages with this tag.
+pub(crate) fn wants(filter: usize, tag: &str) -> bool {
+    FILTERS[filter % FILTERS.len()].2.contains(&tag)
+}
+
 /// Reads tags, which are few and known.
 pub(crate) fn known_tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'static str>, D::Error> {
     let known = |tag: &String| TAGS.into_iter().find(|known| known == tag);
@@ -88,5 +110,22 @@ fn odd(id: u64) -> String {
 pub(crate) const PROPERTY: &str = "sim";
 /// The tags in use; the first and the last have the same hash.
 pub(crate) const TAGS: [&str; 3] = ["Aa", "gone", "BB"];
+/// Filters of groups that change what they want: whether it is SQL, and the tags that it selects. All select `Aa`.
+pub(crate) const FILTERS: [(bool, &str, &[&str]); 5] = [
+    (false, "Aa || gone", &["Aa", "gone"]),
+    (false, "Aa || BB", &["Aa", "BB"]),
+    (false, "*", &TAGS),
+    (true, "TAGS IN ('Aa', 'BB')", &["Aa", "BB"]),
+    (true, "TAGS = 'Aa' OR TAGS = 'gone' AND sim IS NOT NULL", &["Aa", "gone"]),
+];
+/// Expressions in SQL, and the numbers of the messages that each selects.
+const EXPRESSIONS: [(&str, Verdict); 4] = [
+    ("odd IN ('plain', ' leading and trailing ')", |id| matches!(id % 5, 0 | 4)),
+    ("TAGS <> 'gone' AND KEYS IS NOT NULL", |id| id % 3 != 1),
+    ("NOT (sim BETWEEN 10 AND 60) AND TAGS IN ('Aa', 'BB')", |id| !(10..=60).contains(&id) && id % 3 != 1),
+    ("nothing IS NULL AND (sim < 40 OR sim >= 1099511627776)", |id| !(40..LARGE).contains(&id)),
+];
+/// Whether the message with this number is selected.
+type Verdict = fn(u64) -> bool;
 /// A bit in numbers of messages that may be large.
 pub(crate) const LARGE: u64 = 1 << 40;

@@ -163,7 +163,28 @@ impl Plan {
         if upto(0, 4) == 0 {
             plan.add_tight(&mut upto);
         }
+        if upto(0, 4) == 0 {
+            plan.add_sql(&mut upto);
+        }
+        if upto(0, 4) == 0 {
+            plan.add_changing(&mut upto);
+        }
         plan
+    }
+
+    /// Adds a group that filters by SQL.
+    fn add_sql(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let sql = Some(upto(0, 3));
+        let setup = GroupSetup { name: "s0".into(), topic: self.topics[0].clone(), sql, ..GroupSetup::default() };
+        self.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+    }
+
+    /// Adds a group that changes what it wants.
+    fn add_changing(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let (name, topic) = ("c0".into(), self.topics[self.topics.len() - 1].clone());
+        let (tags, orderly) = (vec![TAGS[0]], upto(0, 2) == 0);
+        let setup = GroupSetup { name, topic, tags, changing: true, orderly, ..GroupSetup::default() };
+        self.groups.push(Group { setup, at_once: upto(1, 4), ..Group::default() });
     }
 
     /// Adds a group that has little room, and a small cache for everybody.

@@ -229,6 +229,7 @@ impl State {
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
         let locks = self.locks_of(node, &frame);
+        let filter = self.filter_accepted(node, host, &frame);
         let topic = frame.header.ext.get("topic").map(str::to_owned);
         let wall = self.server_wall();
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
@@ -240,6 +241,7 @@ impl State {
             self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
         self.note_locks(host, locks);
+        filter.into_iter().for_each(|accepted| self.note(accepted));
         self.serve_asked(Some((&asked, topic)));
         if message.is_none() && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
@@ -455,6 +457,7 @@ const fn mark_of(code: i32) -> &'static str {
         request::GET_ROUTEINFO_BY_TOPIC => "a route is asked for",
         request::LOCK_BATCH_MQ => "locks are asked for",
         request::UNLOCK_BATCH_MQ => "locks are given back",
+        request::CHECK_CLIENT_CONFIG => "a broker is asked whether it filters so",
         _ => "another request arrives",
     }
 }

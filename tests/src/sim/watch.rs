@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rocketmq_core::wire::Frame;
-use rocketmq_core::wire::body::HeartbeatData;
+use rocketmq_core::wire::body::{ClientCheck, ExpressionType, HeartbeatData};
 use rocketmq_core::wire::codes::request;
 use rocketmq_core::wire::message::properties::{self, name};
 use rocketmq_core::wire::request::PullMessage;
@@ -45,10 +45,26 @@ impl State {
                     link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
                     link.pulls.insert(opaque, (group.clone(), queue.clone(), written));
                 }
+                if ext.get("expressionType") == Some(ExpressionType::Sql92.name()) {
+                    let (group, topic) = (group.clone(), queue.topic.clone());
+                    let version = number("subVersion").unwrap_or(0);
+                    self.note(What::SqlPull { host, broker, group, topic, version });
+                }
                 self.note(What::Pull { host, link: id, group, queue, offset, written });
             }
             _ => {}
         }
+    }
+
+    /// What a broker says of an expression, if it accepts it.
+    pub(super) fn filter_accepted(&self, node: Node, host: usize, frame: &Frame) -> Option<What> {
+        let Node::Broker(broker) = node else { return None };
+        if frame.header.code != request::CHECK_CLIENT_CONFIG {
+            return None;
+        }
+        let ClientCheck { group, subscription_data: data, .. } = ClientCheck::decode(&frame.body).ok()?;
+        let (group, topic, version) = (group.as_str().into(), data.topic.as_str().into(), data.sub_version);
+        Some(What::FilterAccepted { host, broker, group, topic, version })
     }
 
     /// Notes what a client answers to a request of a server.

@@ -17,7 +17,7 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle};
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, wishes};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -102,17 +102,19 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
 pub(crate) struct Run {
     pub(crate) world: World,
     pub(crate) plan: Arc<Plan>,
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     next_message: AtomicU64,
     next_delivery: AtomicU64,
     next_member: AtomicU64,
-    members: Mutex<Vec<Member>>,
+    pub(crate) members: Mutex<Vec<Member>>,
     /// The last process of each member that counts as a group, and which of them live: one machine has one of them.
     machines: Mutex<BTreeMap<usize, Host>>,
     alive: Mutex<BTreeSet<usize>>,
+    /// Which filter each group wants that changes it.
+    pub(crate) wishes: Mutex<BTreeMap<usize, usize>>,
     /// The most that each host had under way: requests and bytes.
     loads: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
@@ -135,6 +137,8 @@ pub(crate) struct MemberState {
     pub(crate) living: AtomicBool,
     /// A queue stopped at a record that nobody can read: somebody has to look.
     pub(crate) stuck: AtomicBool,
+    /// What it subscribes to is being changed.
+    pub(crate) changing: AtomicBool,
     pub(crate) handles: Mutex<Option<(Client, PushConsumer)>>,
 }
 
@@ -153,6 +157,7 @@ impl Run {
             members: Mutex::default(),
             machines: Mutex::default(),
             alive: Mutex::default(),
+            wishes: Mutex::default(),
             loads: Mutex::default(),
         };
         world.with(|state| {
@@ -184,6 +189,7 @@ impl Run {
             chaos.await;
         }
         self.mend().await;
+        wishes::settle(&self).await;
         let left = self.drain().await;
         world.note(left.clone().map_or(What::Drained, |left| What::Undrained { left }));
         if left.is_some() {
@@ -200,7 +206,9 @@ impl Run {
     /// Lets planned faults happen, those of members among them.
     fn chaos(&self) -> Vec<Task<()>> {
         let at_once = if self.plan.long { 1 } else { 2 };
-        let kinds = chaos::KINDS.into_iter().chain(membership::KINDS).collect();
+        let changes = self.plan.groups.iter().any(|group| group.setup.changing);
+        let kinds = chaos::KINDS.into_iter().chain(membership::KINDS);
+        let kinds = kinds.filter(|fault| changes || *fault != Fault::Resubscribe).collect();
         let run = self.clone();
         chaos::start(&self.world, at_once, kinds, move |fault, dice| {
             let run = run.clone();
@@ -265,7 +273,7 @@ impl Run {
         if count {
             self.world.with(|state| state.count(Fault::Join));
         }
-        let free = |group: &usize| !(self.is_broadcast(*group) && lock(&self.inner.alive).contains(group));
+        let free = |group: &usize| !(self.is_single(*group) && lock(&self.inner.alive).contains(group));
         let sizes = (0..self.plan.groups.len()).filter(free).map(|group| (self.size_of(group), group));
         if let Some((_, group)) = sizes.min() {
             self.join(group);
@@ -274,6 +282,11 @@ impl Run {
 
     fn size_of(&self, group: usize) -> usize {
         lock(&self.inner.members).iter().filter(|member| member.group == group).count()
+    }
+
+    /// Whether a group has one member at a time.
+    fn is_single(&self, group: usize) -> bool {
+        self.is_broadcast(group) || self.plan.groups[group].setup.changing
     }
 
     fn is_broadcast(&self, group: usize) -> bool {
@@ -289,9 +302,11 @@ impl Run {
             None => self.world.host(&format!("10.0.1.{}", id % 250 + 1)),
         };
         let host = host.named(&member_name(&name, id));
+        if self.is_single(group) {
+            lock(&self.inner.alive).insert(group);
+        }
         if self.is_broadcast(group) {
             self.world.with(|state| state.hosts[host.index].member = Some(name.clone()));
-            lock(&self.inner.alive).insert(group);
             lock(&self.inner.machines).insert(group, host.clone());
         }
         let member = Member { id, group, name, host: host.clone(), state: Arc::default() };

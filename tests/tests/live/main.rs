@@ -14,6 +14,7 @@ mod broadcast;
 mod checks;
 mod codec;
 mod exchange;
+mod filters;
 mod flow;
 mod kit;
 mod ladder;
@@ -26,6 +27,7 @@ mod owned;
 mod restart;
 mod runtimes;
 mod slow;
+mod subscriptions;
 mod volume;
 
 use std::panic::AssertUnwindSafe;
@@ -41,7 +43,7 @@ use runtimes::{Live, OnSmol, OnTokio};
 /// Two clusters at once are too much for two cores: what must happen in time would not.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Named assertions that each version has at least.
-const LEAST_ASSERTIONS: usize = 150;
+const LEAST_ASSERTIONS: usize = 250;
 
 #[test]
 fn v5_live() -> Result<(), RealError> {
@@ -136,6 +138,8 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
+        job("filters", |world| L::block_on(filters::scenario::<L>(world))),
+        job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
         job("ladder", |world| {
             L::block_on(ladder::scenario::<L>(world));

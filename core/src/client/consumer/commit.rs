@@ -24,6 +24,8 @@ use crate::wire::request::{Request, UpdateConsumerOffset};
 pub(super) struct LastOffsets {
     pub(super) settled_to: Option<QueueOffset>,
     pub(super) committed: Option<QueueOffset>,
+    /// It may have been consumed further than we know.
+    pub(super) unsure: bool,
 }
 
 /// The commits of one topic at one broker.
@@ -56,6 +58,7 @@ impl Consumer {
             fx.arm(TimerKey::Commit(self.config.group.clone()), self.client.commit_interval);
             self.stats.sample(fx.now);
             self.commit_rounds = self.commit_rounds.wrapping_add(1);
+            self.confirm_starts(at, fx);
             self.commit(self.commit_rounds.is_multiple_of(ROUNDS_TO_COMMIT_ALL), at, fx);
         }
     }
@@ -67,7 +70,7 @@ impl Consumer {
         let in_any_case = in_any_case && !mutant!(45);
         let due = |(queue, assigned): (&MessageQueue, &Assigned)| {
             // Of a queue that somebody else may consume by now nothing is committed.
-            self.holds(queue, fx.now).then_some(())?;
+            (self.holds(queue, fx.now) && !assigned.is_unsure()).then_some(())?;
             Some(Commit { queue: queue.clone(), epoch: assigned.epoch(), offset: assigned.to_commit(in_any_case)? })
         };
         let due: Vec<_> = self.queues.iter().filter_map(due).collect();
@@ -117,7 +120,7 @@ impl Consumer {
             known.settled_to = settled_to;
         }
         let sent = match settled_to {
-            Some(offset) if known.committed < Some(offset) && self.holds(queue, fx.now) => {
+            Some(offset) if known.committed < Some(offset) && self.holds(queue, fx.now) && !known.unsure => {
                 self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx)
             }
             Some(_) | None => false,

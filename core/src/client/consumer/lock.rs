@@ -224,7 +224,7 @@ impl Consumer {
             let reply_to = ReplyTo::Check { group: group.clone(), queue: queue.clone(), asked };
             let sent = self.ask_offset(&queue, reply_to, at, fx);
             if let Some(lock) = self.locks.0.get_mut(&queue) {
-                if sent { lock.asked = Some(asked) } else { lock.fail(fx.now) }
+                if sent.is_some() { lock.asked = Some(asked) } else { lock.fail(fx.now) }
             }
         }
         self.arm_locks(fx);

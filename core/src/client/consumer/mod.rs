@@ -5,6 +5,7 @@ mod local;
 mod lock;
 mod pull;
 mod queue;
+mod replica;
 mod report;
 mod reset;
 mod room;

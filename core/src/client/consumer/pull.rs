@@ -28,6 +28,8 @@ pub struct PullContext {
     pub epoch: Epoch,
     /// The first offset asked for.
     pub from: QueueOffset,
+    /// Whether a slave is asked, which may know less of the queue than the master.
+    pub from_slave: bool,
     /// The filter to check again, as brokers compare hashes only.
     pub subscription: Arc<SubscriptionData>,
     /// Bounds on the records.
@@ -91,7 +93,12 @@ pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
     let Some(next) = QueueOffset::from_wire(fields.next_begin_offset) else {
         return Pulled::Malformed(FieldError { key: "nextBeginOffset", missing: false });
     };
-    if code == response::PULL_OFFSET_MOVED {
+    // A slave of 5.x says of everything it does not have that it is to be asked again (20), and names its own start.
+    let hidden = context.from_slave
+        && code == response::PULL_RETRY_IMMEDIATELY
+        && fields.min_offset > context.from.to_wire()
+        && !mutant!(108);
+    if code == response::PULL_OFFSET_MOVED || hidden {
         return Pulled::OffsetIllegal { next, min: fields.min_offset, max: fields.max_offset };
     }
     let suggested = fields.suggested_broker;
@@ -262,6 +269,7 @@ mod tests {
             queue: Arc::new(queue),
             epoch: Epoch(1),
             from: QueueOffset::new(10),
+            from_slave: false,
             subscription: Arc::new(SubscriptionData::tags("t".into(), "a", UnixMillis(0)).unwrap()),
             limits: RecordLimits { max_records, verify_crc: true },
         };

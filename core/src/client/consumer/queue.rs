@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::commit::LastOffsets;
 use super::pull::{PullContext, Pulled};
+use super::replica::Replica;
 use super::room::Room;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
@@ -46,7 +47,9 @@ pub(super) struct Assigned {
     delivered_bytes: u64,
     released_bytes: u64,
     outstanding: u64,
-    suggested: i64,
+    replica: Replica,
+    /// A slave told where it starts: nothing is committed before the master has told how far it was consumed.
+    unsure: bool,
     /// Pulls in a row that came back at once with nothing.
     quick: u32,
     /// The end of the queue, as the last pull told it.
@@ -90,7 +93,8 @@ impl Assigned {
             delivered_bytes: 0,
             released_bytes: 0,
             outstanding: 0,
-            suggested: MASTER_ID,
+            replica: Replica::new(),
+            unsure: false,
             quick: 0,
             end: None,
             pulled_at: None,
@@ -101,6 +105,14 @@ impl Assigned {
     pub(super) fn stop(&mut self, group: &Group, queue: &MessageQueue, fx: &mut Effects) {
         self.phase = Phase::Stopped;
         fx.disarm(&TimerKey::Queue(group.clone(), queue.clone(), self.epoch));
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    pub(super) fn be_sure(&mut self) {
+        self.unsure = false;
     }
 
     /// Takes in progress; whether a throttled queue should look again.
@@ -245,7 +257,7 @@ impl Consumer {
         }
         match result {
             Ok(Pulled::Batch { batch, suggested, end }) => {
-                assigned.suggested = suggested;
+                assigned.replica.suggest(suggested);
                 assigned.end = end;
                 assigned.quick = 0;
                 assigned.next = batch.to;
@@ -263,23 +275,25 @@ impl Consumer {
                     self.pull_on(queue, at, fx);
                 }
             }
+            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave && !mutant!(105) => {
+                // It lags behind, and may know less of the queue than we do: the master's word counts. One that held the
+                // pull for long has waited already.
+                assigned.replica.give_up();
+                let held = fx.now.since(since) >= HELD_AT_LEAST;
+                if at.routes.view().master(&queue.broker).is_some() || held || mutant!(106) {
+                    self.pull_on(queue, at, fx);
+                } else {
+                    self.wait(queue, ERROR_PAUSE, fx);
+                }
+            }
             Ok(Pulled::Nothing { suggested, end }) => {
-                assigned.suggested = suggested;
+                assigned.replica.suggest(suggested);
                 assigned.end = end;
                 // A broker holds a pull that finds nothing; one that does not is asked less and less often.
                 let held = fx.now.since(since) >= HELD_AT_LEAST;
                 assigned.quick = if held { 0 } else { assigned.quick.saturating_add(1) };
                 let pause = QUICK_PAUSE.saturating_mul(assigned.quick.saturating_sub(1)).min(ERROR_PAUSE);
                 if pause.is_zero() { self.pull_on(queue, at, fx) } else { self.wait(queue, pause, fx) }
-            }
-            Ok(Pulled::OffsetIllegal { .. }) if from_slave => {
-                // A slave that lags behind knows less of the queue than we do: only the master's word counts.
-                assigned.suggested = MASTER_ID;
-                if at.routes.view().master(&queue.broker).is_some() {
-                    self.pull_on(queue, at, fx);
-                } else {
-                    self.wait(queue, ERROR_PAUSE, fx);
-                }
             }
             Ok(Pulled::OffsetIllegal { next, min, max }) => self.on_offset_illegal(queue, next, (min, max), at, fx),
             Ok(Pulled::Refused { code, remark }) => {
@@ -339,9 +353,9 @@ impl Consumer {
         if wide || (crowded && !mutant!(81)) {
             return self.wait(queue, THROTTLE_PAUSE, fx);
         }
-        let (Some((id, to)), Some(subscription)) =
-            (readable(&queue.broker, assigned.suggested, at), self.subscriptions.get(&queue.topic))
-        else {
+        let broker = at.routes.view().brokers.get(&queue.broker);
+        let to = broker.and_then(|broker| assigned.replica.choose(config.read_from, broker));
+        let (Some((id, to)), Some(subscription)) = (to, self.subscriptions.get(&queue.topic)) else {
             fx.raise(Signal::RefreshRoute(queue.topic.clone()));
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
@@ -349,6 +363,9 @@ impl Consumer {
             return self.wait(queue, NO_FILTER_PAUSE, fx);
         }
         let (asked, from_slave) = (fx.fresh_id(), id != MASTER_ID);
+        if assigned.replica.asked(id) {
+            fx.event(ClientEvent::ReadFrom { group: config.group.clone(), queue: queue.clone(), replica: id });
+        }
         let in_header = config.filter_in_pulls;
         let request = PullMessage {
             group: config.group.clone(),
@@ -371,6 +388,7 @@ impl Consumer {
             queue: assigned.queue.clone(),
             epoch: assigned.epoch,
             from: assigned.next,
+            from_slave,
             subscription: subscription.clone(),
             limits: RecordLimits::for_pull(config.pull_batch),
         };
@@ -379,7 +397,7 @@ impl Consumer {
         assigned.phase = Phase::Pulling { asked, since: fx.now, from_slave };
         assigned.pulled_at = Some(fx.now);
         let frame = request.encode(self.client.codec, Bytes::new());
-        fx.request_by(to, frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
+        fx.request_by(to.clone(), frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
     }
 
     /// What is wanted of the queue has changed: a pull under way counts for nothing, and another takes its place.
@@ -398,7 +416,8 @@ impl Consumer {
             assigned.unpin(fx);
             self.drop_send_backs(queue, assigned.epoch, fx);
             self.leave_lock(queue, assigned.epoch);
-            let last = LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed };
+            let last =
+                LastOffsets { settled_to: assigned.settled_to, committed: assigned.committed, unsure: assigned.unsure };
             self.leaving.insert((queue.clone(), assigned.epoch), last);
             fx.output(Output::Revoke { group, queue: queue.clone(), epoch: assigned.epoch });
         }

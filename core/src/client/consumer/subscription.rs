@@ -94,7 +94,9 @@ impl Subscriptions {
 
     /// A version above all that there were: the wall clock may have gone back.
     fn next_version(&mut self, wall: UnixMillis) -> UnixMillis {
-        self.newest = wall.0.max(self.newest.saturating_add(1));
+        if !mutant!(103) {
+            self.newest = wall.0.max(self.newest.saturating_add(1));
+        }
         UnixMillis(self.newest)
     }
 
@@ -145,6 +147,9 @@ impl Consumer {
             let revoked: Vec<_> = self.queues.keys().filter(|queue| queue.topic == *topic).cloned().collect();
             for queue in revoked.iter().filter(|_| !mutant!(101)) {
                 self.revoke(queue, fx);
+                if mutant!(104) {
+                    self.leaving.retain(|(known, _), _| known != queue);
+                }
             }
             let group = self.config.group.clone();
             fx.event(ClientEvent::Unsubscribed { group, topic: topic.clone(), revoked });

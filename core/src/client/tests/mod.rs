@@ -16,6 +16,7 @@ mod order;
 mod pulls;
 mod random;
 mod rebalances;
+mod replicas;
 mod routes;
 mod send_backs;
 mod servers;

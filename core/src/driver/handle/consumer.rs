@@ -12,7 +12,7 @@ use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery, DeliveryBatch};
 use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
-use crate::config::{ConsumeMode, ConsumerConfig, Filter, StartFrom, Strategy, TimeoutPolicy};
+use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
@@ -96,6 +96,13 @@ impl PushConsumerBuilder {
     #[must_use]
     pub fn start_at(mut self, queue: MessageQueue, offset: QueueOffset) -> Self {
         self.config.start_at.insert(queue, offset);
+        self
+    }
+
+    /// Which replica of its broker a queue is read from. Default: the one that the broker suggests.
+    #[must_use]
+    pub const fn read_from(mut self, replica: ReadFrom) -> Self {
+        self.config.read_from = replica;
         self
     }
 

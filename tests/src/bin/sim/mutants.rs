@@ -228,6 +228,11 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant { number: 81, what: "the cache of a client is not bounded", by: &["F4"] },
     Mutant { number: 45, what: "only offsets that moved are committed", by: &["Q1"] },
+    Mutant { number: 100, what: "what was pulled by an old expression counts for the new one", by: &["S2"] },
+    Mutant { number: 101, what: "a topic that is given up keeps its queues", by: &["S1", "R4"] },
+    Mutant { number: 102, what: "brokers are not asked whether they can filter", by: &["S3"] },
+    Mutant { number: 103, what: "a changed expression keeps its version", by: &["S2"] },
+    Mutant { number: 104, what: "a topic that is given up is left without a last commit", by: &["C5"] },
 ];
 
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.

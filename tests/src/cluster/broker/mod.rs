@@ -6,6 +6,7 @@ mod filters;
 mod locks;
 mod offsets;
 mod pull;
+mod replica;
 mod send;
 mod send_back;
 mod topics;
@@ -27,6 +28,7 @@ use self::filters::Filters;
 use self::locks::Locks;
 use self::offsets::Offsets;
 use self::pull::Holds;
+use self::replica::Replica;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -47,6 +49,7 @@ pub struct Broker {
     filters: Filters,
     locks: Locks,
     holds: Holds,
+    replica: Replica,
 }
 
 /// The time and the request that a step is about.
@@ -94,6 +97,7 @@ impl Broker {
             filters: Filters::default(),
             locks: Locks::default(),
             holds: Holds::new(now, &cfg),
+            replica: Replica::new(now),
             cfg,
         };
         broker.create_system_topics();
@@ -123,6 +127,9 @@ impl Broker {
         }
         let call = Call { now, wall, to: ReplyTo::request(session, &header), peer, header: &header };
         let answer = match header.code {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE if self.cfg.is_slave() => {
+                Ok(Some(Reply::error(response::SERVICE_NOT_AVAILABLE, "a slave stores no messages")))
+            }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
@@ -156,7 +163,9 @@ impl Broker {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
-        self.deliver_due(now, wall);
+        if !self.cfg.is_slave() {
+            self.deliver_due(now, wall);
+        }
         self.holds.scan(now, &self.store);
         self.answer_woken(now);
         for session in self.clients.expire(now) {
@@ -207,7 +216,8 @@ impl Broker {
         if !self.out.is_empty() {
             return Wakeup::Now;
         }
-        let due = self.delays.next_due(&self.store, &self.cfg);
+        let slave = self.cfg.is_slave();
+        let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
         due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }
 

@@ -26,6 +26,11 @@ impl Offsets {
         self.committed.keys().map(String::as_str)
     }
 
+    /// Takes on what a master has.
+    pub(super) fn copy(&mut self, master: &Self) {
+        self.committed.clone_from(&master.committed);
+    }
+
     /// Stores what a client commits, unless a reset waits for it.
     pub(super) fn commit(&mut self, group: &str, topic: &str, queue_id: i32, offset: i64) {
         if !self.resets.contains_key(&(group.to_owned(), topic.to_owned(), queue_id)) {

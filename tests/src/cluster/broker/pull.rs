@@ -145,14 +145,20 @@ impl Broker {
             Ok(wanted) => wanted,
             Err(error) => return Some(error),
         };
-        if first && pull.flags & PullMessage::COMMIT != 0 {
+        let slave = self.cfg.is_slave();
+        if first && pull.flags & PullMessage::COMMIT != 0 && !slave {
             self.offsets.commit(&pull.group, &pull.topic, pull.queue_id, pull.commit_offset);
         }
         let reset = self.offsets.take_reset(&pull.group, &pull.topic, pull.queue_id);
-        let found = match reset {
+        let mut found = match reset {
             Some(target) => Found::nothing(response::PULL_OFFSET_MOVED, "OFFSET_RESET", target),
             None => self.read_queue(&pull, &wanted),
         };
+        let behind = self.is_behind(&pull, &found);
+        if slave && !self.cfg.is_v4() && !behind && found.code != response::SUCCESS {
+            found.code = response::PULL_RETRY_IMMEDIATELY;
+        }
+        let suggested = if behind && self.cfg.slave_read { SLOW_READERS } else { 0 };
         if first && found.code == response::PULL_NOT_FOUND && pull.flags & PullMessage::SUSPEND != 0 {
             let wait = if self.cfg.long_polling { pull.suspend } else { SHORT_POLLING };
             self.holds.hold(now, Hold { to, pull, wanted, until: now.after(wait) });
@@ -161,12 +167,19 @@ impl Broker {
         let queue = self.store.queue(&pull.topic, pull.queue_id);
         let reply = Reply::of(found.code)
             .remark(found.status)
-            .field("suggestWhichBrokerId", 0)
+            .field("suggestWhichBrokerId", suggested)
             .field("nextBeginOffset", found.next)
             .field("minOffset", queue.map_or(0, Queue::min_offset))
             .field("maxOffset", queue.map_or(0, Queue::max_offset))
             .body(found.records);
         Some(if self.cfg.is_v4() { reply } else { reply.field("topicSysFlag", 0).field("groupSysFlag", 0) })
+    }
+
+    /// Whether so much follows in the log that the messages are not in memory any more.
+    fn is_behind(&self, pull: &Pull, found: &Found) -> bool {
+        let queue = self.store.queue(&pull.topic, pull.queue_id).filter(|_| found.next > pull.offset);
+        let last = queue.and_then(|queue| queue.from(found.next - 1).first());
+        last.is_some_and(|last| self.store.end() - self.store.physical(last) > self.cfg.memory)
     }
 
     fn check_pull(&mut self, to: ReplyTo, pull: &Pull) -> Result<Wanted, Reply> {
@@ -299,6 +312,8 @@ fn parse_tags(expression: Option<&str>) -> Result<Wanted, Reply> {
 
 /// The name of the type of expressions in SQL.
 const SQL: &str = ExpressionType::Sql92.name();
+/// The slave that slow readers are sent to: a group's `whichBrokerWhenConsumeSlowly`.
+const SLOW_READERS: i64 = 1;
 /// Why a pull is forbidden: its topic cannot be read.
 const TOPIC_FORBIDDEN: i32 = 3;
 /// How long an empty pull is held when long polling is off.

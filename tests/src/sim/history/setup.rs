@@ -32,6 +32,12 @@ pub struct GroupSetup {
     /// The tags it wants, none for all.
     #[serde(deserialize_with = "payload::known_tags")]
     pub tags: Vec<&'static str>,
+    /// Which of the expressions in SQL says what it wants instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<usize>,
+    /// Whether its only member changes what it wants while it runs; `tags` it wants always then.
+    #[serde(skip_serializing_if = "is_false")]
+    pub changing: bool,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
     /// The same of a topic, to be shared by the queues of a member.
@@ -58,10 +64,19 @@ impl Setup {
 }
 
 impl GroupSetup {
-    /// Whether the group wants a message with this tag.
+    /// Whether the group wants a message with this tag and number, whenever that comes.
     #[must_use]
-    pub fn wants(&self, tag: &str) -> bool {
-        self.tags.is_empty() || self.tags.contains(&tag)
+    pub fn wants(&self, tag: &str, id: Option<u64>) -> bool {
+        match self.sql {
+            Some(expression) => id.is_some_and(|id| payload::matches(expression, id)),
+            None => self.tags.is_empty() || self.tags.contains(&tag),
+        }
+    }
+
+    /// Whether the group may want it at times.
+    #[must_use]
+    pub fn may_want(&self, tag: &str, id: Option<u64>) -> bool {
+        self.changing || self.wants(tag, id)
     }
 }
 
@@ -71,6 +86,8 @@ impl Default for GroupSetup {
             name: "g0".into(),
             topic: "t0".into(),
             tags: Vec::new(),
+            sql: None,
+            changing: false,
             queue_messages: 1_000,
             topic_messages: None,
             pauses: false,
@@ -80,4 +97,9 @@ impl Default for GroupSetup {
             broadcast: false,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

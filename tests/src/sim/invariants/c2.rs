@@ -28,7 +28,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let handed_back = queue.topic.starts_with('%');
                 let wants = |setup: &GroupSetup| {
                     let alike = |wanted: &&str| java_hash(wanted) == java_hash(tag);
-                    setup.name == *group && (setup.wants(tag) || (handed_back && setup.tags.iter().any(alike)))
+                    setup.name == *group && (setup.may_want(tag, *id) || (handed_back && setup.tags.iter().any(alike)))
                 };
                 if !history.setup.groups.iter().any(wants) {
                     return broken("which it does not want");

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::Broken;
 use crate::sim::history::{History, Queue, What};
 
+/// The tag and the number of what is stored.
+type Known = (Arc<str>, Option<u64>);
+
 type Owned = (u32, Arc<str>, Queue);
 
 #[derive(Default)]
@@ -16,13 +19,13 @@ struct Run {
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let handed_back = handed_back(history);
-    let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
+    let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
     let mut runs: BTreeMap<Owned, Run> = BTreeMap::new();
-    let over = |run: Run, (member, group, queue): &Owned, stored: &BTreeMap<Queue, BTreeMap<i64, Arc<str>>>| {
+    let over = |run: Run, (member, group, queue): &Owned, stored: &BTreeMap<Queue, BTreeMap<i64, Known>>| {
         let last = *run.got.last()?;
         let setup = history.setup.groups.iter().find(|setup| setup.name == *group)?;
         let retry = queue.topic.starts_with('%');
-        let wanted = stored.get(queue)?.range(run.start..last).filter(|(_, tag)| retry || setup.wants(tag));
+        let wanted = stored.get(queue)?.range(run.start..last).filter(|(_, (tag, id))| retry || setup.wants(tag, *id));
         let missed =
             |offset: &i64| !run.got.contains(offset) && !handed_back.contains(&(group.clone(), queue.clone(), *offset));
         let offset = wanted.map(|(offset, _)| *offset).find(missed)?;
@@ -32,7 +35,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
         let mut ended: Vec<Owned> = Vec::new();
         match &row.what {
             What::Stored(copy) => {
-                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, copy.tag.clone());
+                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, (copy.tag.clone(), copy.id));
             }
             What::Trimmed { queue, min } => {
                 let Some(known) = stored.get_mut(queue) else { continue };

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::Broken;
 use crate::sim::history::{History, Queue, What};
 
+/// The tag and the number of what is stored.
+type Known = (Arc<str>, Option<u64>);
+
 type Key = (Arc<str>, Queue);
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     // What answers with a spoilt record held, and what of it which host may not pass before it was seen.
     let mut spoilt: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     let mut owed: BTreeMap<Key, BTreeMap<i64, usize>> = BTreeMap::new();
-    let mut stored: BTreeMap<Queue, BTreeMap<i64, Arc<str>>> = BTreeMap::new();
+    let mut stored: BTreeMap<Queue, BTreeMap<i64, Known>> = BTreeMap::new();
     // Handed out, told of or handed back, ever.
     let mut seen: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
     // What lies below was passed before, by whomever.
@@ -21,7 +24,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     for row in &history.rows {
         match &row.what {
             What::Stored(copy) => {
-                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, copy.tag.clone());
+                stored.entry(copy.queue.clone()).or_default().insert(copy.offset, (copy.tag.clone(), copy.id));
                 places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
             }
             What::Lost { broker, .. } => owed.retain(|(_, queue), _| queue.broker != *broker),
@@ -36,11 +39,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let passed = committed.get(&key).copied().unwrap_or(0);
                 let setup = history.setup.groups.iter().find(|setup| setup.name == *group);
                 let wanted = |offset: &&i64| {
-                    let tag = stored.get(queue).and_then(|known| known.get(*offset));
+                    let known = stored.get(queue).and_then(|known| known.get(*offset));
                     let fresh = !seen.get(&key).is_some_and(|seen| seen.contains(*offset));
                     fresh
-                        && tag.is_some_and(|tag| {
-                            queue.topic.starts_with('%') || setup.is_some_and(|setup| setup.wants(tag))
+                        && known.is_some_and(|(tag, id)| {
+                            queue.topic.starts_with('%') || setup.is_some_and(|setup| setup.wants(tag, *id))
                         })
                 };
                 let fresh: Vec<i64> = answer.iter().filter(|at| **at >= passed).filter(wanted).copied().collect();

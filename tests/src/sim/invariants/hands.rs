@@ -24,6 +24,7 @@ pub(super) struct Hands {
 
 struct Stored {
     tag: Arc<str>,
+    id: Option<u64>,
     bytes: u64,
 }
 
@@ -70,7 +71,7 @@ impl Hands {
         match what {
             What::Joined { host, member } => drop(self.members.insert(*host, *member)),
             What::Stored(copy) => {
-                let stored = Stored { tag: copy.tag.clone(), bytes: copy.bytes };
+                let stored = Stored { tag: copy.tag.clone(), id: copy.id, bytes: copy.bytes };
                 self.stored.entry(copy.queue.clone()).or_default().insert(copy.offset, stored);
                 self.places.insert((copy.queue.broker, copy.physical), (copy.queue.clone(), copy.offset));
             }
@@ -151,7 +152,8 @@ impl Hands {
         let setup = self.setup.groups.iter().find(|setup| setup.name == *group)?;
         let retry = queue.topic.starts_with('%');
         let wanted = self.stored.get(queue)?.range(run.start.min(offset)..offset);
-        let wanted = wanted.filter(|(at, stored)| (retry || setup.wants(&stored.tag)) && !run.done.contains(at));
+        let wanted =
+            wanted.filter(|(at, stored)| (retry || setup.wants(&stored.tag, stored.id)) && !run.done.contains(at));
         Some(wanted.map(|(_, stored)| stored.bytes).collect())
     }
 

@@ -84,6 +84,11 @@ impl Ledger {
         }
     }
 
+    /// A group need not handle what is at this offset.
+    pub(super) fn pass(&mut self, group: &Arc<str>, queue: &Queue, offset: i64) {
+        self.handled(&(group.clone(), queue.clone()), offset);
+    }
+
     /// Something that is still to be handled, if anything is.
     pub(crate) fn left(&self) -> Option<(&Key, i64, Option<u64>)> {
         self.open.iter().find_map(|(key, open)| {
@@ -113,7 +118,7 @@ impl Ledger {
         self.ends.insert(copy.queue.clone(), copy.offset + 1);
         let topic = &*copy.queue.topic;
         let wants = |group: &&GroupSetup| {
-            let wanted = *topic == *group.topic && group.wants(&copy.tag);
+            let wanted = *topic == *group.topic && group.wants(&copy.tag, copy.id);
             wanted || topic.strip_prefix(RETRY) == Some(&*group.name)
         };
         for group in self.setup.groups.iter().filter(wants) {

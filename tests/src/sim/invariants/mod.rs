@@ -37,6 +37,9 @@ mod q3;
 mod r1;
 mod r2;
 mod r4;
+mod s1;
+mod s2;
+mod s3;
 mod x2;
 mod x3;
 mod x4;
@@ -99,6 +102,9 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "R1", says: "in the end members share the queues, each has one owner", check: r1::check },
     Invariant { id: "R2", says: "queues are shared out again in a bounded time", check: r2::check },
     Invariant { id: "R4", says: "what is handed out is of a queue that is owned", check: r4::check },
+    Invariant { id: "S1", says: "of a topic that was given up nothing is handed out", check: s1::check },
+    Invariant { id: "S2", says: "what is wanted all the time is consumed, whatever else changes", check: s2::check },
+    Invariant { id: "S3", says: "nothing is pulled by SQL from a broker that was not asked", check: s3::check },
     Invariant { id: "F1", says: "a full queue is not pulled", check: f1::check },
     Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
     Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
@@ -141,6 +147,8 @@ pub(crate) mod synthetic {
             name: "g0".into(),
             topic: "t0".into(),
             tags: vec!["new"],
+            sql: None,
+            changing: false,
             queue_messages: 2,
             pull_batch: 2,
             max_reconsume: 2,
@@ -262,6 +270,14 @@ pub(crate) mod synthetic {
 
     pub(crate) fn member(member: u32, change: Change) -> What {
         What::Member { member, group: "g0".into(), change }
+    }
+
+    pub(crate) fn subscribing(filter: Option<usize>) -> What {
+        What::Subscribing { member: 0, group: "g0".into(), filter }
+    }
+
+    pub(crate) fn subscribed(filter: Option<usize>, held: bool) -> What {
+        What::Subscribed { member: 0, group: "g0".into(), filter, held }
     }
 
     pub(crate) fn start(offset: i64) -> What {

@@ -79,6 +79,12 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 of_broker.for_each(|(_, known)| known.failed.clear());
                 running.retain(|_, ((_, queue), _, _)| queue.broker != *broker);
             }
+            // What failed may be unwanted from now on, and is passed then.
+            What::Subscribing { group, .. } => {
+                let of_group = queues.iter_mut().filter(|((of, _), _)| of == group);
+                of_group.for_each(|(_, known)| known.failed.clear());
+                running.retain(|_, ((of, _), _, _)| of != group);
+            }
             // What was done before comes again, and may fail then: it is done all the same.
             What::Moved { queue, .. } | What::Illegal { queue, .. } => {
                 let of_queue = queues.iter_mut().filter(|((_, known), _)| known == queue);
@@ -105,6 +111,11 @@ mod tests {
 
     fn after_failed(more: Vec<(u64, What)>) -> History {
         orderly(failed().into_iter().chain(more).collect())
+    }
+
+    #[test]
+    fn what_is_wanted_no_more_bars_nothing() {
+        assert_eq!(check(&after_failed(vec![(3, subscribing(Some(1))), (5, delivered_to(0, 3, 1, 0))])), Ok(()));
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn asked(code: i32) -> String {
         request::CONSUMER_SEND_MSG_BACK => "hand back",
         request::END_TRANSACTION => "end transaction",
         request::GET_CONSUMER_LIST_BY_GROUP => "ask for members",
+        request::CHECK_CLIENT_CONFIG => "check filter",
         request::CHECK_TRANSACTION_STATE => "check transaction",
         request::NOTIFY_CONSUMER_IDS_CHANGED => "members changed",
         request::LOCK_BATCH_MQ => "lock queues",

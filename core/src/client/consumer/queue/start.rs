@@ -1,11 +1,13 @@
 //! Where the consumption of a queue starts.
 
+use alloc::string::String;
+
 use bytes::Bytes;
 
-use super::{ERROR_PAUSE, NO_BROKER_PAUSE, OFFSET_TIMEOUT, Phase, readable};
+use super::{Assigned, ERROR_PAUSE, NO_BROKER_PAUSE, OFFSET_TIMEOUT, Phase};
+use crate::client::consumer::replica::is_hearsay;
 use crate::client::consumer::{Consumer, Siblings};
 use crate::client::signal::ReplyTo;
-use crate::client::view::MASTER_ID;
 use crate::client::{ClientEvent, StartReason};
 use crate::config::StartFrom;
 use crate::effects::Effects;
@@ -45,8 +47,13 @@ impl Consumer {
             };
         }
         let reply_to = ReplyTo::Offset { group: self.config.group.clone(), queue: queue.clone(), epoch };
-        if !self.ask_offset(queue, reply_to, at, fx) {
-            self.wait(queue, NO_BROKER_PAUSE, fx);
+        match self.ask_offset(queue, reply_to, at, fx) {
+            Some(id) => {
+                if let Some(assigned) = self.queues.get_mut(queue) {
+                    assigned.unsure = is_hearsay(id);
+                }
+            }
+            None => self.wait(queue, NO_BROKER_PAUSE, fx),
         }
     }
 
@@ -61,17 +68,15 @@ impl Consumer {
         }
     }
 
-    /// Asks for the stored offset; `false` when no address of the broker is known.
+    /// Asks for the stored offset; which replica is asked, `None` when no address of the broker is known.
     pub(in crate::client::consumer) fn ask_offset(
         &self,
         queue: &MessageQueue,
         reply_to: ReplyTo,
         at: Siblings<'_>,
         fx: &mut Effects,
-    ) -> bool {
-        let Some((_, to)) = readable(&queue.broker, MASTER_ID, at) else {
-            return false;
-        };
+    ) -> Option<i64> {
+        let (id, to) = self.offset_keeper(queue, at)?;
         let request = QueryConsumerOffset {
             group: self.config.group.clone(),
             topic: queue.topic.clone(),
@@ -80,7 +85,7 @@ impl Consumer {
             broker: Some(queue.broker.clone()),
         };
         fx.request(to, request.encode(self.client.codec, Bytes::new()), OFFSET_TIMEOUT, reply_to);
-        true
+        Some(id)
     }
 
     /// The stored offset, or that there is none, or that it could not be asked: three different things.
@@ -102,7 +107,14 @@ impl Consumer {
                     Err(_) => self.wait(queue, ERROR_PAUSE, fx),
                 }
             }
-            Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => self.start_unstored(queue, epoch, at, fx),
+            Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => {
+                if self.queues.get(queue).is_some_and(Assigned::is_unsure) {
+                    // It may not have been told yet.
+                    self.pull_failed(queue, String::from("only a slave is there, and it knows no offset"), fx);
+                    return self.wait(queue, ERROR_PAUSE, fx);
+                }
+                self.start_unstored(queue, epoch, at, fx);
+            }
             Ok(_) | Err(_) if mutant!(4) => self.open(queue, QueueOffset::ZERO, StartReason::Stored, at, fx),
             Ok(_) | Err(_) => self.wait(queue, ERROR_PAUSE, fx),
         }
@@ -153,7 +165,7 @@ impl Consumer {
                 SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
             }
         };
-        let Some((_, to)) = readable(&queue.broker, MASTER_ID, at) else {
+        let Some(to) = at.routes.view().master(&queue.broker).cloned() else {
             return self.wait(queue, NO_BROKER_PAUSE, fx);
         };
         let reply_to = ReplyTo::StartOffset { group: self.config.group.clone(), queue: queue.clone(), epoch };

@@ -48,6 +48,13 @@ final class Admin {
                 throw e;
             }
         });
+        commands.put("consumer_subscriptions", a -> {
+            List<Object> list = new ArrayList<>();
+            new TreeMap<>(admin(a).examineConsumerConnectionInfo(Peer.text(a, "group")).getSubscriptionTable())
+                .forEach((topic, data) -> list.add(Map.of("topic", topic, "expression", data.getSubString(),
+                    "kind", data.getExpressionType())));
+            return list;
+        });
         commands.put("producer_connections", a -> connections(admin(a)
             .examineProducerConnectionInfo(Peer.text(a, "group"), Peer.text(a, "topic")).getConnectionSet()));
         commands.put("running_info", this::runningInfo);
