@@ -2,6 +2,7 @@
 
 /// The marks that a sweep must meet, in order.
 pub const ALL: &[&str] = &[
+    "a batch of several messages",
     "a broker closes a silent session",
     "a broker is asked whether it filters so",
     "a broker refuses to filter",
@@ -9,6 +10,7 @@ pub const ALL: &[&str] = &[
     "a client answers a server",
     "a client leaves a group",
     "a consumer does not start at once",
+    "a consumer is suspended",
     "a dead letter",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
@@ -16,6 +18,7 @@ pub const ALL: &[&str] = &[
     "a group has one member",
     "a group has several members",
     "a group subscribes while it runs",
+    "a handler takes too long",
     "a heartbeat arrives",
     "a link is down",
     "a link is up",
@@ -81,6 +84,7 @@ pub const ALL: &[&str] = &[
     "offsets cannot be saved",
     "queues are given up",
     "the members of a group are asked for",
+    "the message of a slow handler goes back",
 ];
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod checks;
 mod codec;
 mod exchange;
 mod filters;
+mod flow;
 mod kit;
 mod ladder;
 mod member;
@@ -138,6 +139,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("flow", |world| L::block_on(flow::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));

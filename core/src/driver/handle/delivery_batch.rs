@@ -71,6 +71,13 @@ impl DeliveryBatch {
         self.messages.first().map(ReceivedMessage::queue)
     }
 
+    /// Whether an operator has a message handled, which comes alone: see
+    /// [`Delivery::is_direct`](super::Delivery::is_direct).
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.messages.iter().any(|message| message.taken().direct.is_some())
+    }
+
     /// After which delay those that fail come again, however they fail; in an orderly group the pause is what is configured.
     /// Default: the broker chooses.
     pub const fn fail_at(&mut self, level: DelayLevel) {
@@ -141,7 +148,9 @@ impl DeliveryBatch {
 
 impl Drop for DeliveryBatch {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.settled && self.is_direct() && std::thread::panicking() {
+            self.messages.iter().for_each(|message| self.intake.panicked(message.taken()));
+        } else if !self.settled {
             let rest = self.failed();
             self.settle(0, Outcome::Done, rest);
         }
