@@ -62,7 +62,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Settled { delivery, how } => {
                 let Some((key, offset, at)) = deliveries.remove(delivery) else { continue };
                 if *how != Settled::Ack {
-                    *failed.entry((key.1.clone(), key.2.clone(), offset)).or_default() += 1;
+                    let times = failed.entry((key.1.clone(), key.2.clone(), offset)).or_default();
+                    *times = times.saturating_add(1);
                 }
                 if let Some(moved) = moved.get_mut(&key).filter(|moved| moved.since < at) {
                     moved.done.insert(offset);
@@ -71,7 +72,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // It fails while its handler runs.
             What::Overdue { member, group, queue, offset } => {
                 let key = (*member, group.clone(), queue.clone());
-                *failed.entry((group.clone(), queue.clone(), *offset)).or_default() += 1;
+                let times = failed.entry((group.clone(), queue.clone(), *offset)).or_default();
+                *times = times.saturating_add(1);
                 let late = |(of, at, _): &(Owned, i64, Instant)| *of == key && at == offset;
                 let came = deliveries.values().find(|one| late(one)).map(|(_, _, at)| *at);
                 deliveries.retain(|_, one| !late(one));
