@@ -217,7 +217,8 @@ async fn batches_are_of_one_queue_and_what_fails_of_them_comes_again() {
 async fn what_an_operator_has_handled_comes_as_a_batch_of_its_own() {
     let cluster = cluster();
     let policy = ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() };
-    let client = Client::builder().server_policy(policy).name_servers(cluster.namesrv()).connect().await.unwrap();
+    let client = rocketmq_tokio::connect_with(Client::builder().server_policy(policy).name_servers(cluster.namesrv()));
+    let client = client.await.unwrap();
     let producer = client.producer("P").start().await.unwrap();
     let consumer = client.push_consumer("G").subscribe("T", "*").start_from(StartFrom::First).start().await.unwrap();
     let receipt = producer.send(Message::new("T", "0")).await.unwrap();
