@@ -184,6 +184,17 @@ impl Cluster {
         self.brokers.iter().map(|slot| &slot.broker)
     }
 
+    /// All masters, which come before the slaves.
+    pub fn masters(&self) -> impl Iterator<Item = &Broker> {
+        self.brokers().filter(|broker| !broker.config().is_slave())
+    }
+
+    /// The slave of a master, by its index.
+    #[must_use]
+    pub fn slave_of(&self, master: usize) -> Option<usize> {
+        (0..self.brokers.len()).find(|index| *index != master && self.master_of(*index) == master)
+    }
+
     /// Number of name servers and of brokers.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {

@@ -187,6 +187,12 @@ faults! {
     ChangedFile = "disk.5",
     /// A member gives its topic up, or changes what it wants of it.
     Resubscribe = "app.10",
+    /// A master is down, and its slave serves reads, of a log and of offsets that are behind.
+    SlaveServes = "brk.9",
+    /// A slave is down, or has lost the head of a queue.
+    SlaveLoss = "brk.9s",
+    /// An operator deletes a group.
+    GroupDeleted = "brk.13",
 }
 
 impl Fault {

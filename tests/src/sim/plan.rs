@@ -41,6 +41,9 @@ pub struct Plan {
     pub narrow: Option<(usize, usize)>,
     /// What changes in the end, when all is quiet.
     pub last_change: LastChange,
+    /// How far the slaves of brokers are behind, milliseconds, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slaves: Option<u64>,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -140,6 +143,7 @@ impl Plan {
             long,
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
+            slaves: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -166,6 +170,9 @@ impl Plan {
             let setup = GroupSetup { name, topic, tags, changing: true, orderly, ..GroupSetup::default() };
             plan.groups.push(Group { setup, at_once: upto(1, 4), ..Group::default() });
         }
+        if upto(0, 4) == 0 {
+            plan.slaves = Some(upto(1, 8_000) as u64);
+        }
         plan
     }
 
@@ -191,6 +198,7 @@ impl Default for Plan {
             long: false,
             narrow: None,
             last_change: LastChange::Join,
+            slaves: None,
         }
     }
 }

@@ -142,7 +142,9 @@ impl State {
             self.end_link(id, end);
         }
         self.servers.cluster.stop(self.now, node);
-        if let Node::Broker(broker) = node {
+        if let Node::Broker(broker) = node
+            && self.servers.cluster.master_of(broker) == broker
+        {
             self.note(What::LocksLost { broker });
         }
         self.trace.line(self.now, || format!("{node:?} stops ({end:?})"));
@@ -167,6 +169,9 @@ impl State {
             return false;
         };
         self.servers.cluster.broker_mut(broker).lose_log_from(end);
+        if let Some(slave) = self.servers.cluster.slave_of(broker) {
+            self.servers.cluster.broker_mut(slave).lose_log_from(end);
+        }
         self.servers.seen[broker] = self.servers.seen[broker].min(end);
         self.note(What::Lost { broker, end });
         true
@@ -237,7 +242,11 @@ impl State {
             && let Node::Broker(broker) = node
             && self.servers.cluster.broker(broker).topic(&topic).is_some()
         {
-            let queue = Queue { broker, topic: topic.into(), id: queue };
+            let slave = self.servers.cluster.master_of(broker) != broker;
+            let queue = Queue { broker: self.servers.cluster.master_of(broker), topic: topic.into(), id: queue };
+            if slave {
+                self.note(What::SlaveCommit { host, group: group.as_str().into(), queue: queue.clone() });
+            }
             self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
         self.note_locks(host, locks);
@@ -422,7 +431,7 @@ impl State {
 
     /// Notes what brokers have stored.
     fn observe(&mut self) {
-        for broker in 0..self.servers.seen.len() {
+        for broker in 0..self.servers.cluster.masters().count() {
             let model = self.servers.cluster.broker(broker);
             let (seen, end) = (self.servers.seen[broker], model.log_end());
             if seen >= end {

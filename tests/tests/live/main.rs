@@ -25,6 +25,7 @@ mod orderly;
 mod owned;
 mod restart;
 mod runtimes;
+mod slaves;
 mod slow;
 mod subscriptions;
 mod volume;
@@ -60,12 +61,31 @@ fn live(version: &str) -> Result<(), RealError> {
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
+    let checks = Arc::new(Checks::new(version));
+    let mut failures = on_one_broker(version, &checks)?;
+    if failures.is_empty() && only().is_none_or(|only| "slaves".contains(&only)) {
+        failures.extend(slaves::both_runtimes(version, &checks)?);
+    }
+    eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
+    if !failures.is_empty() {
+        panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
+    }
+    let whole = only().is_none();
+    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
+    Ok(())
+}
+
+/// What one broker is enough for; what failed.
+fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, RealError> {
+    if only().is_some_and(|only| "slaves".contains(&only)) {
+        return Ok(Vec::new());
+    }
+    let begun = Instant::now();
     let mut options = Options::new(version);
     for (key, value) in kit::BROKER_CONF {
         options = options.conf(key, value);
     }
     let mut cluster = RealCluster::start(options)?;
-    let checks = Arc::new(Checks::new(version));
     let world = Arc::new(World {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
@@ -80,14 +100,10 @@ fn live(version: &str) -> Result<(), RealError> {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }
     }
-    eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
     if !failures.is_empty() {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
-        panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
-    let whole = only().is_none();
-    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
-    Ok(())
+    Ok(failures)
 }
 
 /// Everything that shares a running broker.

@@ -265,6 +265,9 @@ impl Consumer {
                     }
                     _ => {}
                 }
+                if from_slave {
+                    assigned.replica.give_up();
+                }
                 self.pull_failed(queue, alloc::format!("broker answered {code}: {remark}"), fx);
                 self.wait(queue, pause, fx);
             }
@@ -273,6 +276,9 @@ impl Consumer {
                 self.wait(queue, ERROR_PAUSE, fx);
             }
             Err(error) => {
+                if from_slave {
+                    assigned.replica.give_up();
+                }
                 self.pull_failed(queue, alloc::format!("{error}"), fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }

@@ -202,5 +202,10 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 101, what: "a topic that is given up keeps its queues", by: &["S1", "R4"] },
     Mutant { number: 102, what: "brokers are not asked whether they can filter", by: &["S3"] },
     Mutant { number: 103, what: "a changed expression keeps its version", by: &["S2"] },
+    Mutant { number: 105, what: "a slave's word of what is outside a queue counts", by: &["C1", "C4", "C5", "C6"] },
+    Mutant { number: 106, what: "a slave that has nothing is asked again at once", by: &["S4"] },
+    Mutant { number: 107, what: "a slave's word of where a group is counts at the master", by: &["C4", "C5"] },
+    Mutant { number: 108, what: "what a slave has lost is passed", by: &["C1", "C6"] },
+    Mutant { number: 109, what: "offsets are committed wherever queues are read", by: &["S5"] },
     Mutant { number: 104, what: "a topic that is given up is left without a last commit", by: &["C5"] },
 ];
