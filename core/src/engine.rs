@@ -172,6 +172,7 @@ impl Engine {
     /// Settles a message handed out: once, with what became of it.
     pub fn settle(&mut self, now: Instant, group: &Group, taken: &Taken, outcome: Outcome) -> Settled {
         let Some(Intake { dispatch, .. }) = self.intakes.get_mut(group) else { return Settled::Released };
+        dispatch.count(now, taken, outcome);
         let settled = dispatch.settle(taken, outcome);
         if dispatch.is_orderly() && dispatch.has_ready() {
             self.events.push_back(EngineEvent::Ready(group.clone()));

@@ -3,8 +3,8 @@
 use std::fmt::Debug;
 
 use rocketmq_core::wire::body::{
-    BodyError, ClusterInfo, ConsumerList, ConsumerStatus, HeartbeatData, JsonForm, LockQueues, LockedQueues,
-    ResetOffsets, TopicRoute,
+    BodyError, ClusterInfo, ConsumerList, ConsumerRunningInfo, ConsumerStatus, HeartbeatData, JsonForm, LockQueues,
+    LockedQueues, ResetOffsets, TopicRoute,
 };
 use rocketmq_core::wire::dialect::{self, DialectLimits};
 
@@ -32,7 +32,7 @@ pub fn route_json(data: &[u8]) {
 /// The first byte says which body: what is read can be written, and is then read as the same.
 pub fn bodies(data: &[u8]) {
     let Some((selector, body)) = data.split_first() else { return };
-    match selector % 6 {
+    match selector % 7 {
         0 => comes_back(body, ConsumerList::decode, ConsumerList::encode),
         1 => comes_back(body, LockQueues::decode, LockQueues::encode),
         2 => comes_back(body, LockedQueues::decode, LockedQueues::encode),
@@ -45,7 +45,8 @@ pub fn bodies(data: &[u8]) {
             }
         }
         4 => comes_back(body, ResetOffsets::decode, ResetOffsets::encode),
-        _ => comes_back(body, ConsumerStatus::decode, ConsumerStatus::encode),
+        5 => comes_back(body, ConsumerStatus::decode, ConsumerStatus::encode),
+        _ => comes_back(body, ConsumerRunningInfo::decode, ConsumerRunningInfo::encode),
     }
 }
 

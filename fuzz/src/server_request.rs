@@ -138,9 +138,9 @@ impl Work {
         for Frame { header, body } in answers {
             assert_eq!(header.opaque, Opaque(asked.opaque));
             let expected: &[i32] = match asked.code {
-                request::NOTIFY_CONSUMER_IDS_CHANGED | request::GET_CONSUMER_STATUS_FROM_CLIENT => {
-                    &[response::SUCCESS, response::SYSTEM_ERROR]
-                }
+                request::NOTIFY_CONSUMER_IDS_CHANGED
+                | request::GET_CONSUMER_STATUS_FROM_CLIENT
+                | request::GET_CONSUMER_RUNNING_INFO => &[response::SUCCESS, response::SYSTEM_ERROR],
                 request::RESET_CONSUMER_CLIENT_OFFSET | request::CONSUME_MESSAGE_DIRECTLY => &[response::NO_PERMISSION],
                 _ => &[response::REQUEST_CODE_NOT_SUPPORTED],
             };

@@ -15,7 +15,7 @@ use crate::mutants::mutant;
 use crate::wire::body::{BodyError, ConsumerStatus, QueueTable, ResetOffsets};
 use crate::wire::codes::{request, response};
 use crate::wire::header::{FieldError, Preamble};
-use crate::wire::request::{Fields, GetConsumerStatus, NotifyConsumerIdsChanged, ResetConsumerOffset};
+use crate::wire::request::{Fields, GetConsumerStatus, GetRunningInfo, NotifyConsumerIdsChanged, ResetConsumerOffset};
 use crate::wire::{Codec, Frame};
 
 /// How often each request was met, by its code and whether it was done.
@@ -60,6 +60,7 @@ impl ClientMachine {
                 request::NOTIFY_CONSUMER_IDS_CHANGED => self.on_members_notice(frame),
                 request::RESET_CONSUMER_CLIENT_OFFSET => self.on_reset_offsets(&asker.from, frame),
                 request::GET_CONSUMER_STATUS_FROM_CLIENT => self.on_ask_offsets(frame),
+                request::GET_CONSUMER_RUNNING_INFO => self.on_ask_state(frame),
                 _ => Err(Refusal::Unknown),
             },
         };
@@ -100,6 +101,16 @@ impl ClientMachine {
         let offsets = self.consumers.get(&group).map(|consumer| consumer.offsets_of(&topic)).unwrap_or_default();
         let status = ConsumerStatus { message_queue_table: QueueTable(offsets), ..ConsumerStatus::default() };
         Ok(Done { group: Some(group), body: status.encode().into() })
+    }
+
+    /// An operator asks how a consumer is. Whether stacks are wanted too does not matter: there are none to tell.
+    fn on_ask_state(&self, frame: &Frame) -> Result<Done, Refusal> {
+        let GetRunningInfo { group, .. } = GetRunningInfo::read(&frame.header.ext)?;
+        let Some(consumer) = self.consumers.get(&group) else {
+            return Err(Refusal::NoGroup(group));
+        };
+        let body = consumer.running_info(&self.fx).encode().into();
+        Ok(Done { group: Some(group), body })
     }
 
     fn tell_of(&mut self, code: i32, from: &Endpoint, result: &Result<Done, Refusal>) {

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::ClientEvent;
 use super::consumer::{PullContext, Pulled, decode_pull};
 use super::signal::LinkRequest;
+use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::{ConsumerConfig, Filter};
 use crate::dispatch::{Batch, Failure, Progress, Taken};
@@ -163,6 +164,8 @@ pub enum Command {
         /// When handed-out messages are given up.
         deadline: Instant,
     },
+    /// The figures of a consumer; [`CommandResult::Stats`].
+    Stats(Group),
     /// One request to one place; [`CommandResult::Called`].
     Call {
         /// The place.
@@ -200,6 +203,8 @@ pub enum CommandResult {
     Subscribed(Result<(), SubscribeError>),
     /// Of [`Command::StopConsumer`].
     Stopped(Drained),
+    /// Of [`Command::Stats`].
+    Stats(ConsumerStats),
     /// Of [`Command::Call`].
     Called(Result<Frame, RequestError>),
     /// The client is shutting down.

@@ -16,6 +16,7 @@ mod reply;
 mod routes;
 mod shutdown;
 pub(crate) mod signal;
+mod stats;
 pub mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ pub use contract::{
 };
 pub use event::{ClientEvent, ServerVerdict, StartReason, StartStep};
 pub use signal::LinkRequest;
+pub use stats::{ConsumerStats, QueueStats};
 pub use view::RouteView;
 
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig};
@@ -222,6 +224,10 @@ impl ClientMachine {
                     Some(known) => known.on_stop(op, deadline, fx),
                     None => fx.complete(op, CommandResult::Stopped(Drained::default())),
                 }
+            }
+            Command::Stats(group) => {
+                let stats = self.consumers.get(&group).map(|consumer| consumer.stats(self.fx.now));
+                self.fx.complete(op, CommandResult::Stats(stats.unwrap_or_default()));
             }
             Command::Call { to, frame, timeout } => match to {
                 CallTarget::NameServer => self.fx.ask_names(frame, timeout, ReplyTo::Call(op)),

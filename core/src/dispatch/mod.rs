@@ -6,6 +6,7 @@
 //! [`Dispatch::poll_progress`]. A committed offset can therefore never pass an unsettled message.
 
 mod batch;
+mod news;
 mod queue;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,11 +15,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
+pub use news::{DispatchEvent, Failure, Handled, Progress};
 
 use bytes::Bytes;
 
 use crate::config::ConsumerConfig;
-use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::ids::{Epoch, MessageQueue};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::wire::body::MessageModel;
@@ -100,6 +102,8 @@ pub struct Taken {
     pub index: usize,
     /// How often this client tried it again by itself, beyond what the record says.
     pub local_retries: i32,
+    /// When it was handed out.
+    pub at: Instant,
     pub(crate) slot: usize,
     pub(crate) span: u64,
 }
@@ -170,71 +174,6 @@ pub enum Settled {
     Applied,
     /// The queue is no longer ours: nothing is sent, the offset is not passed, the message comes again elsewhere.
     Released,
-}
-
-/// A failed message on its way back to the broker; the offset stays behind it until that succeeds.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The message.
-    pub taken: Taken,
-    /// The delay level.
-    pub level: i32,
-    /// Orderly: how long the queue waits, if not as long as configured.
-    pub pause: Option<Duration>,
-    /// Orderly: it was rolled back, which is no failure of its own.
-    pub rolled_back: bool,
-    /// The reason, when the record is poison.
-    pub poison: Option<PoisonCause>,
-}
-
-impl Failure {
-    /// A failed message that goes back at this level.
-    #[must_use]
-    pub const fn new(taken: Taken, level: i32) -> Self {
-        Self { taken, level, pause: None, rolled_back: false, poison: None }
-    }
-}
-
-/// Something a user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DispatchEvent {
-    /// A record could not be decoded.
-    Poison {
-        /// The queue.
-        queue: MessageQueue,
-        /// Its offset in the queue.
-        offset: QueueOffset,
-        /// Why.
-        reason: PoisonCause,
-        /// What is done about it.
-        policy: PoisonPolicy,
-    },
-    /// A failed message of a broadcasting group was passed over.
-    Dropped {
-        /// The queue.
-        queue: MessageQueue,
-        /// Its offset in the queue.
-        offset: QueueOffset,
-    },
-}
-
-/// How far a queue is settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The queue.
-    pub queue: Arc<MessageQueue>,
-    /// The assignment.
-    pub epoch: Epoch,
-    /// Everything below is settled.
-    pub settled_to: QueueOffset,
-    /// Messages settled since the assignment.
-    pub settled: u64,
-    /// Frame bytes let go since the assignment.
-    pub released_bytes: u64,
-    /// Messages handed out and not settled.
-    pub outstanding: u64,
-    /// Orderly: whether one of them is in a handler.
-    pub busy: bool,
 }
 
 impl Dispatch {
@@ -311,7 +250,7 @@ impl Dispatch {
         }
     }
 
-    /// Hands out the next message, `None` when there is none now. The time matters to leases only.
+    /// Hands out the next message, `None` when there is none now. The time matters to leases, and to statistics.
     pub fn take(&mut self, now: Instant) -> Option<Taken> {
         if !self.open {
             return None;
@@ -378,6 +317,14 @@ impl Dispatch {
             PoisonPolicy::Stop => self.stop_queue(&taken),
         }
         None
+    }
+
+    /// Counts a message that its handler is done with: to be called before [`Dispatch::settle`] with the same outcome.
+    pub fn count(&mut self, now: Instant, taken: &Taken, outcome: Outcome) {
+        if let Some(queue) = queue_of(&mut self.queues, taken) {
+            queue.count(matches!(outcome, Outcome::Done | Outcome::Committed), now.since(taken.at));
+            queue.mark_dirty(taken.slot, &mut self.dirty);
+        }
     }
 
     /// Settles a message handed out.

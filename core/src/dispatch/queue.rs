@@ -3,8 +3,9 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use super::{Batch, Progress, Taken};
+use super::{Batch, Handled, Progress, Taken};
 use crate::ids::{Epoch, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::time::Instant;
@@ -27,6 +28,7 @@ pub(super) struct Queue {
     settled: u64,
     released_bytes: u64,
     outstanding: u64,
+    handled: Handled,
     /// The control plane waits until no more than so many messages and bytes are left.
     low: Option<(u64, u64)>,
     in_ring: bool,
@@ -84,6 +86,7 @@ impl Queue {
             settled: 0,
             released_bytes: 0,
             outstanding: 0,
+            handled: Handled::default(),
             low: None,
             in_ring: false,
             dirty: false,
@@ -119,19 +122,19 @@ impl Queue {
         if self.order.as_ref().is_some_and(|order| now >= order.lease) && !mutant!(12) {
             return None;
         }
-        let next = self.next_in_turn(slot)?;
+        let next = self.next_in_turn(slot, now)?;
         if let Some(order) = &mut self.order {
             order.busy = true;
         }
         Some(next)
     }
 
-    fn next_in_turn(&mut self, slot: usize) -> Option<Next> {
+    fn next_in_turn(&mut self, slot: usize, at: Instant) -> Option<Next> {
         while let Some((position, local_retries)) = self.redeliver.pop_front() {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
             self.outstanding = self.outstanding.saturating_add(1);
-            let taken = Taken { batch, index: position.index, local_retries, slot, span: position.span };
+            let taken = Taken { batch, index: position.index, local_retries, at, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
         }
         self.cursor = self.cursor();
@@ -147,9 +150,15 @@ impl Queue {
             self.cursor.index = cursor.index.saturating_add(1);
             self.outstanding = self.outstanding.saturating_add(1);
             let last_of_batch = self.cursor.index >= len;
-            let taken = Taken { batch, index: cursor.index, local_retries: 0, slot, span: cursor.span };
+            let taken = Taken { batch, index: cursor.index, local_retries: 0, at, slot, span: cursor.span };
             return Some(Next { taken, last_of_batch });
         }
+    }
+
+    /// A handler is done with a message.
+    pub(super) fn count(&mut self, ok: bool, time: Duration) {
+        let (ok, failed) = (u64::from(ok), u64::from(!ok));
+        self.handled = self.handled.plus(Handled { ok, failed, time });
     }
 
     /// Asks to be told when no more than this is left; whether it is so already.
@@ -284,6 +293,7 @@ impl Queue {
             released_bytes: self.released_bytes,
             outstanding: self.outstanding,
             busy: self.order.as_ref().is_some_and(|order| order.busy),
+            handled: core::mem::take(&mut self.handled),
         }
     }
 

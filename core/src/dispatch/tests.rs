@@ -6,6 +6,7 @@ use core::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::QueueOffset;
 use crate::wire::message::LostReason;
 
 fn config() -> DispatchConfig {

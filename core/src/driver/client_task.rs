@@ -196,12 +196,10 @@ impl<R: Runtime> ClientTask<R> {
                 self.intakes.insert(config.group.clone(), intake);
             }
             Output::Deliver { group, batch } => self.with_intake(&group, |intake| intake.deliver(batch)),
+            Output::Settle { group, taken } => self.with_intake(&group, |intake| intake.pass(&taken)),
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
             }
-            Output::Settle { group, taken } => self.with_intake(&group, |intake| {
-                intake.settle(&taken, crate::dispatch::Outcome::Done);
-            }),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),

@@ -22,8 +22,8 @@ pub(super) struct Intake<L: Locks = StdLocks> {
     /// The client task has something to look at.
     dirty: AtomicBool,
     inbox: Inbox<L>,
-    /// Only queues that are consumed in order look at the time.
-    orderly: Option<Arc<dyn Clock>>,
+    clock: Arc<dyn Clock>,
+    orderly: bool,
 }
 
 struct State {
@@ -48,8 +48,8 @@ impl<L: Locks> Intake<L> {
     pub(super) fn new(config: &ConsumerConfig, inbox: Inbox<L>, clock: &Arc<dyn Clock>) -> Self {
         let dispatch = Dispatch::new(DispatchConfig::of(config));
         let state = State { dispatch, waiters: BTreeMap::new(), next_waiter: 0, drained_told: false };
-        let orderly = config.is_orderly().then(|| clock.clone());
-        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, orderly }
+        let (clock, orderly) = (clock.clone(), config.is_orderly());
+        Self { state: L::Lock::new(state), dirty: AtomicBool::new(false), inbox, clock, orderly }
     }
 
     /// Takes in a batch and wakes as many takers as it has messages.
@@ -65,7 +65,7 @@ impl<L: Locks> Intake<L> {
     /// The next message; `None` when there will be no more.
     pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         let waker = cx.waker().clone();
-        let now = self.orderly.as_ref().map_or(Instant::ZERO, |clock| clock.now());
+        let now = self.clock.now();
         let (result, urgent) = self.state.with(|state| {
             let place = waiter.take();
             if let Some(place) = place {
@@ -86,7 +86,7 @@ impl<L: Locks> Intake<L> {
                 }
             }
         });
-        if self.orderly.is_some() && result.is_ready() {
+        if self.orderly && result.is_ready() {
             // Whether a handler runs matters when the lock of its queue is lost.
             self.dirty.store(true, Ordering::Release);
         }
@@ -103,8 +103,20 @@ impl<L: Locks> Intake<L> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// A failed message is with the broker.
+    pub(super) fn pass(&self, taken: &Taken) {
+        self.settle_with(taken, Outcome::Done, |_| ());
+    }
+
+    /// A handler is done with a message.
     pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
+        let now = self.clock.now();
+        self.settle_with(taken, outcome, |dispatch| dispatch.count(now, taken, outcome))
+    }
+
+    fn settle_with(&self, taken: &Taken, outcome: Outcome, before: impl FnOnce(&mut Dispatch)) -> Settled {
         let (settled, urgent, wakers) = self.state.with(|state| {
+            before(&mut state.dispatch);
             let settled = state.dispatch.settle(taken, outcome);
             // The next of its queue had to wait for it.
             let next = state.dispatch.is_orderly() && state.dispatch.has_ready();

@@ -73,6 +73,15 @@ pub(crate) enum Stop {
     Deadlock,
     /// The time is over.
     Horizon,
+    /// More has happened than may.
+    Events,
+}
+
+/// When a run has gone on for long enough.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) horizon: Instant,
+    pub(crate) events: u64,
 }
 
 struct Slot {
@@ -84,7 +93,7 @@ struct Slot {
 /// Runs `main` to its end.
 pub(crate) fn run(
     shared: &Arc<Shared>,
-    horizon: Instant,
+    limits: Limits,
     main: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Stop> {
     let done = Arc::new(AtomicBool::new(false));
@@ -94,7 +103,7 @@ pub(crate) fn run(
         flag.store(true, Ordering::Relaxed);
     });
     let mut tasks = Tasks { shared: shared.clone(), slots: BTreeMap::new(), next: 0 };
-    let result = tasks.run(horizon, &done);
+    let result = tasks.run(limits, &done);
     tasks.end();
     result
 }
@@ -106,7 +115,7 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn run(&mut self, horizon: Instant, done: &AtomicBool) -> Result<(), Stop> {
+    fn run(&mut self, limits: Limits, done: &AtomicBool) -> Result<(), Stop> {
         let mut polls = 0;
         loop {
             self.adopt();
@@ -130,8 +139,11 @@ impl Tasks {
             if state.now > before {
                 polls = 0;
             }
-            if state.now > horizon {
+            if state.now > limits.horizon {
                 return Err(Stop::Horizon);
+            }
+            if state.trace.events > limits.events {
+                return Err(Stop::Events);
             }
             let killed = std::mem::take(&mut state.killed);
             drop(state);

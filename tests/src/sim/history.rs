@@ -1,11 +1,15 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
+mod setup;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::faults::Fault;
-pub use super::setup::{GroupSetup, Setup};
 use rocketmq_core::time::Instant;
+
+pub use self::setup::{GroupSetup, Setup};
+
+use super::faults::Fault;
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,8 @@ pub struct Copy {
     pub unique: Arc<str>,
     /// Its tag.
     pub tag: Arc<str>,
+    /// How many bytes it has at least.
+    pub bytes: u64,
     /// Whether body, tag, keys and properties are those that were sent.
     pub intact: bool,
     /// How often it was handed back.
@@ -429,6 +435,8 @@ pub enum What {
         queue: Queue,
         /// The offset asked for.
         offset: i64,
+        /// When the client wrote it.
+        written: Instant,
     },
     /// A client says that a pull failed.
     PullFailed {

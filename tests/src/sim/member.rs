@@ -7,7 +7,7 @@ use std::time::Duration;
 use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::dispatch::DispatchEvent;
-use rocketmq_core::driver::{Client, DelayLevel, Delivery, EventStream};
+use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
@@ -33,7 +33,9 @@ async fn consume(run: Run, member: Member) {
             return run.over(&member);
         }
         let before = run.world.with(|state| state.left_on(member.host.index));
-        match Client::builder().codec(plan.codec).connect_on(&member.host).await {
+        let builder = Client::builder().codec(plan.codec);
+        let builder = run.plan.cache_bytes.into_iter().fold(builder, ClientBuilder::cache_bytes);
+        match builder.connect_on(&member.host).await {
             Ok(client) => break client,
             Err(_) => unstarted(&run.world, &member.host, before).await,
         }
@@ -52,6 +54,7 @@ async fn consume(run: Run, member: Member) {
         let builder = builder.subscribe(&*setup.topic, run.filter_of(member.group));
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
+        let builder = setup.topic_messages.into_iter().fold(builder, PushConsumerBuilder::topic_messages);
         let builder = builder.suspend(Duration::from_millis(plan.suspend_ms));
         let builder = if setup.orderly { builder.orderly() } else { builder };
         let builder = if setup.broadcast { builder.broadcasting() } else { builder };

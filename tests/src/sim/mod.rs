@@ -109,7 +109,6 @@ mod quiet;
 pub mod script;
 mod servers;
 mod settle;
-mod setup;
 mod spoil;
 mod state;
 pub mod tape;
@@ -168,6 +167,7 @@ pub struct Sim {
     excluded: Vec<Fault>,
     script: Option<Vec<Occasion>>,
     horizon: Duration,
+    events: u64,
     trace: bool,
 }
 
@@ -263,6 +263,7 @@ impl Sim {
             excluded: Vec::new(),
             script: None,
             horizon: Duration::from_secs(24 * 3_600),
+            events: u64::MAX,
             trace: false,
         }
     }
@@ -335,6 +336,12 @@ impl Sim {
         Self { horizon, ..self }
     }
 
+    /// The number of events after which the run has failed.
+    #[must_use]
+    pub fn events(self, events: u64) -> Self {
+        Self { events, ..self }
+    }
+
     /// Keeps what happens line by line.
     #[must_use]
     pub fn traced(self) -> Self {
@@ -398,7 +405,8 @@ impl Sim {
             let _quiet = quiet::Quiet::new();
             let main = code(World::new(shared.clone()));
             let verdict = verdict.clone();
-            exec::run(&shared, Instant::ZERO.after(self.horizon), async move {
+            let limits = exec::Limits { horizon: Instant::ZERO.after(self.horizon), events: self.events };
+            exec::run(&shared, limits, async move {
                 let end = main.await.verdict();
                 *verdict.lock().unwrap_or_else(PoisonError::into_inner) = end;
             })
@@ -413,7 +421,7 @@ impl Sim {
             }
             (Err(Stop::Livelock), _) => failed("L2", String::from("tasks wake each other and time stands still")),
             (Err(Stop::Deadlock), _) => failed("L1", String::from("nothing will ever wake the main task")),
-            (Err(Stop::Horizon), _) => failed("L1", String::from("the run does not end")),
+            (Err(Stop::Horizon | Stop::Events), _) => failed("L1", String::from("the run does not end")),
             (Ok(()), Err(text)) => failed("app", text),
             (Ok(()), Ok(())) => None,
         };

@@ -39,6 +39,8 @@ pub struct Plan {
     pub long: bool,
     /// Requests and bytes that producers may have under way on a link, when that is little.
     pub narrow: Option<(usize, usize)>,
+    /// Bytes that each member may have in hand, when that is little.
+    pub cache_bytes: Option<u64>,
     /// What changes in the end, when all is quiet.
     pub last_change: LastChange,
     /// How far the slaves of brokers are behind, milliseconds, if there are any.
@@ -106,7 +108,6 @@ impl Plan {
             let max_reconsume = if upto(0, 1) == 0 { 2 } else { 16 };
             let orderly = upto(0, 2) == 0;
             let name = format!("g{index}").into();
-            let broadcast = false;
             let setup = GroupSetup {
                 name,
                 topic,
@@ -115,7 +116,6 @@ impl Plan {
                 pull_batch,
                 max_reconsume,
                 orderly,
-                broadcast,
                 ..GroupSetup::default()
             };
             Group {
@@ -142,6 +142,7 @@ impl Plan {
             old_brokers: upto(0, 4) == 0,
             long,
             narrow: (upto(0, 2) == 0).then_some((8, 2_048)),
+            cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             slaves: None,
         };
@@ -160,15 +161,13 @@ impl Plan {
             });
         }
         if upto(0, 4) == 0 {
-            let sql = Some(upto(0, 3));
-            let setup = GroupSetup { name: "s0".into(), topic: plan.topics[0].clone(), sql, ..GroupSetup::default() };
-            plan.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+            plan.add_tight(&mut upto);
         }
         if upto(0, 4) == 0 {
-            let (name, topic) = ("c0".into(), plan.topics[plan.topics.len() - 1].clone());
-            let (tags, orderly) = (vec![TAGS[0]], upto(0, 2) == 0);
-            let setup = GroupSetup { name, topic, tags, changing: true, orderly, ..GroupSetup::default() };
-            plan.groups.push(Group { setup, at_once: upto(1, 4), ..Group::default() });
+            plan.add_sql(&mut upto);
+        }
+        if upto(0, 4) == 0 {
+            plan.add_changing(&mut upto);
         }
         if upto(0, 4) == 0 {
             plan.slaves = Some(upto(1, 8_000) as u64);
@@ -176,10 +175,42 @@ impl Plan {
         plan
     }
 
+    /// Adds a group that filters by SQL.
+    fn add_sql(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let sql = Some(upto(0, 3));
+        let setup = GroupSetup { name: "s0".into(), topic: self.topics[0].clone(), sql, ..GroupSetup::default() };
+        self.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+    }
+
+    /// Adds a group that changes what it wants.
+    fn add_changing(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let (name, topic) = ("c0".into(), self.topics[self.topics.len() - 1].clone());
+        let (tags, orderly) = (vec![TAGS[0]], upto(0, 2) == 0);
+        let setup = GroupSetup { name, topic, tags, changing: true, orderly, ..GroupSetup::default() };
+        self.groups.push(Group { setup, at_once: upto(1, 4), ..Group::default() });
+    }
+
+    /// Adds a group that has little room, and a small cache for everybody.
+    fn add_tight(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        let number = |number: usize| u32::try_from(number).unwrap_or(1);
+        self.cache_bytes = (upto(0, 1) == 0).then(|| upto(500, 8_000) as u64);
+        let setup = GroupSetup {
+            name: "f0".into(),
+            topic: self.topics[0].clone(),
+            topic_messages: (upto(0, 2) > 0).then(|| number(upto(1, 12))),
+            pull_batch: number(upto(1, 16)),
+            max_reconsume: 2,
+            orderly: upto(0, 2) == 0,
+            ..GroupSetup::default()
+        };
+        self.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+    }
+
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers: self.old_brokers, groups }
+        let (old_brokers, cache_bytes) = (self.old_brokers, self.cache_bytes);
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, groups }
     }
 }
 
@@ -197,6 +228,7 @@ impl Default for Plan {
             old_brokers: false,
             long: false,
             narrow: None,
+            cache_bytes: None,
             last_change: LastChange::Join,
             slaves: None,
         }

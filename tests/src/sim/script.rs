@@ -95,7 +95,8 @@ impl Script {
     /// The same, with options; what the script says goes before them.
     #[must_use]
     pub fn run_with(&self, options: Options) -> Report {
-        let options = Options { script: Some(self.faults.clone()), ..options };
+        let events = options.events.or(Some(MOST_EVENTS));
+        let options = Options { script: Some(self.faults.clone()), events, ..options };
         workload::check_plan(Sim::new(self.seed), self.topology.clone(), options)
     }
 
@@ -143,6 +144,9 @@ impl std::fmt::Display for Occasion {
         }
     }
 }
+
+/// Events after which a script has gone on for too long: a client that is busy for ever has shown so by then.
+pub const MOST_EVENTS: u64 = 400_000;
 
 /// Numbers that a reader of JSON would take for inexact ones.
 mod hexadecimal {

@@ -366,6 +366,7 @@ impl State {
                     out.text("consumerGroup", "g0");
                     out.text("group", "g0");
                     out.text("topic", "t0");
+                    out.text("clientId", "10.0.1.1@1");
                     out.int("timestamp", 0);
                     out.bool("isForce", true);
                 };
@@ -481,6 +482,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
         id,
         unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
         tag: tag.into(),
+        bytes: stored.body.len() as u64 + LEAST_RECORD,
         intact: id.is_none_or(|id| payload::is_stored_intact(id, stored)),
         reconsume: stored.reconsume_times,
         real_topic: get(name::REAL_TOPIC).map(Into::into),
@@ -512,6 +514,8 @@ pub(crate) fn broker_address(index: usize) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 200, last)), 10_911)
 }
 
+/// What a record has besides its body, topic and properties.
+const LEAST_RECORD: u64 = 91;
 /// Codes with which a server refuses before it has done anything.
 const CODES: [i32; 25] =
     [1, 2, 3, 13, 14, 15, 16, 17, 23, 24, 25, 26, 27, 29, 204, 205, 206, 207, 208, 209, 210, 215, 501, 1500, 31_337];

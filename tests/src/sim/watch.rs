@@ -57,7 +57,7 @@ impl State {
                     let version = number("subVersion").unwrap_or(0);
                     self.note(What::SqlPull { host, broker, group, topic, version });
                 }
-                self.note(What::Pull { host, link: id, group, queue, offset });
+                self.note(What::Pull { host, link: id, group, queue, offset, written });
             }
             _ => {}
         }

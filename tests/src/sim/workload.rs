@@ -33,6 +33,8 @@ pub struct Options {
     pub plan: Option<Plan>,
     /// Whether to plant a violation, to see that it is reported.
     pub canary: bool,
+    /// The number of events after which the run has failed.
+    pub events: Option<u64>,
 }
 
 /// Runs the workload of a seed and checks every invariant.
@@ -70,6 +72,7 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     sim.swarm = options.swarm;
     sim.script = options.script;
     sim.trace = options.trace;
+    sim.events = options.events.unwrap_or(u64::MAX);
     if plan.old_brokers {
         let config = BrokerConfig::default();
         let reply_codec = crate::cluster::ReplyCodec::AsRequest;

@@ -57,6 +57,7 @@ impl Consumer {
     pub(crate) fn on_commit_timer(&mut self, at: Siblings<'_>, fx: &mut Effects) {
         if matches!(self.state, State::Running | State::Draining { .. }) {
             fx.arm(TimerKey::Commit(self.config.group.clone()), self.client.commit_interval);
+            self.stats.sample(fx.now);
             self.commit_rounds = self.commit_rounds.wrapping_add(1);
             self.confirm_starts(at, fx);
             self.commit(self.commit_rounds.is_multiple_of(ROUNDS_TO_COMMIT_ALL), at, fx);
@@ -93,6 +94,9 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
+        if let Some(last) = last {
+            self.stats.on_handled(&queue.topic, last.handled, fx.now);
+        }
         if self.local.is_some() {
             return self.keep_last(queue, epoch, last);
         }

@@ -349,6 +349,17 @@ impl Consumer {
         left && self.holds(queue, now)
     }
 
+    /// Whether the lock of a queue is ours, when it was given, and how often giving it back failed.
+    pub(super) fn lock_of(&self, queue: &MessageQueue, now: Instant) -> (bool, Option<Instant>, u32) {
+        match self.locks.0.get(queue) {
+            Some(Lock { state: LockState::Held { until } | LockState::Checking { until }, .. }) => {
+                (self.holds(queue, now), Some(until.before(LEASE)), 0)
+            }
+            Some(Lock { state: LockState::Unlocking, failures, .. }) => (false, None, *failures),
+            Some(Lock { state: LockState::Wanted { .. }, .. }) | None => (false, None, 0),
+        }
+    }
+
     fn wants_lock(&self, queue: &MessageQueue) -> bool {
         let ending = matches!(self.state, State::Unlocking { .. } | State::Leaving { .. });
         !ending && self.queues.contains_key(queue)

@@ -6,6 +6,7 @@ mod lock;
 mod pull;
 mod queue;
 mod replica;
+mod report;
 mod reset;
 mod room;
 mod send_back;
@@ -23,6 +24,7 @@ pub use pull::{PullContext, Pulled, decode as decode_pull};
 use super::rebalance::{Allocation, Rebalance};
 use super::routes::Routes;
 use super::signal::{Leaving, Signal};
+use super::stats::Stats;
 use super::{ClientEvent, CommandResult, Drained, Output, StartError, StartStep};
 use crate::config::{ClientConfig, ConsumerConfig, Filter, StartFrom};
 use crate::dispatch::Progress;
@@ -30,7 +32,7 @@ use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel};
@@ -67,6 +69,9 @@ pub(crate) struct Consumer {
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     commit_rounds: u32,
     send_backs: BTreeMap<u64, SendBack>,
+    stats: Stats,
+    /// When it was started.
+    begun: UnixMillis,
     turn: Arc<core::sync::atomic::AtomicU32>,
 }
 
@@ -130,6 +135,8 @@ impl Consumer {
         step(StartStep::ConsumeService, fx);
         fx.arm(TimerKey::StartDeadline(group.clone()), START_TIMEOUT);
         Self {
+            stats: Stats::new(subscriptions.topics(), fx.now),
+            begun: fx.wall,
             start: op,
             client: client.clone(),
             start_at: config.start_at.clone(),
@@ -344,6 +351,7 @@ impl Consumer {
 
     /// How far a queue is settled.
     pub(crate) fn on_progress(&mut self, progress: &Progress, at: Siblings<'_>, fx: &mut Effects) {
+        self.stats.on_handled(&progress.queue.topic, progress.handled, fx.now);
         let Some(assigned) = self.queues.get_mut(&*progress.queue) else {
             return;
         };

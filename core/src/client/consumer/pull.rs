@@ -45,11 +45,15 @@ pub enum Pulled {
         batch: Arc<Batch>,
         /// The broker id to ask next.
         suggested: i64,
+        /// The end of the queue.
+        end: Option<QueueOffset>,
     },
     /// Nothing new.
     Nothing {
         /// The broker id to ask next.
         suggested: i64,
+        /// The end of the queue.
+        end: Option<QueueOffset>,
     },
     /// The offset is outside the queue.
     OffsetIllegal {
@@ -98,12 +102,13 @@ pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
         return Pulled::OffsetIllegal { next, min: fields.min_offset, max: fields.max_offset };
     }
     let suggested = fields.suggested_broker;
+    let end = QueueOffset::from_wire(fields.max_offset);
     let body = if code == response::SUCCESS { frame.body } else { Bytes::new() };
     let batch = collect(context, body, next, fields.offset_delta.unwrap_or(0));
     if batch.items.is_empty() && batch.to <= context.from {
-        return Pulled::Nothing { suggested };
+        return Pulled::Nothing { suggested, end };
     }
-    Pulled::Batch { batch: Arc::new(batch), suggested }
+    Pulled::Batch { batch: Arc::new(batch), suggested, end }
 }
 
 /// The records of an answer that belong to the subscription; those that cannot be read keep their place.

@@ -17,6 +17,7 @@ use super::replica::Replica;
 use super::room::Room;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
+use crate::client::stats::QueueStats;
 use crate::client::view::MASTER_ID;
 use crate::client::{ClientEvent, Output};
 use crate::dispatch::Progress;
@@ -51,6 +52,10 @@ pub(super) struct Assigned {
     unsure: bool,
     /// Pulls in a row that came back at once with nothing.
     quick: u32,
+    /// The end of the queue, as the last pull told it.
+    end: Option<QueueOffset>,
+    pulled_at: Option<Instant>,
+    consumed_at: Option<Instant>,
 }
 
 /// What happens to a queue next.
@@ -89,6 +94,9 @@ impl Assigned {
             replica: Replica::new(),
             unsure: false,
             quick: 0,
+            end: None,
+            pulled_at: None,
+            consumed_at: None,
         }
     }
 
@@ -116,6 +124,9 @@ impl Assigned {
         fx.pinned = fx.pinned.saturating_sub(released);
         self.released_bytes = progress.released_bytes;
         self.outstanding = progress.outstanding;
+        if progress.handled.count() > 0 {
+            self.consumed_at = Some(fx.now);
+        }
         self.phase == Phase::Throttled && !mutant!(16)
     }
 
@@ -152,6 +163,21 @@ impl Assigned {
     /// The next offset to pull.
     pub(super) fn next_to_pull(&self) -> QueueOffset {
         self.next
+    }
+
+    /// When it was last pulled, and when messages of it were last consumed.
+    pub(super) fn last_times(&self) -> (Option<Instant>, Option<Instant>) {
+        (self.pulled_at, self.consumed_at)
+    }
+
+    pub(super) fn stats(&self) -> QueueStats {
+        QueueStats {
+            consumed_to: self.settled_to,
+            committed: self.committed,
+            end: self.end,
+            cached: self.cached(),
+            cached_bytes: self.pinned(),
+        }
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -219,11 +245,15 @@ impl Consumer {
             return;
         }
         match result {
-            Ok(Pulled::Batch { batch, suggested }) => {
+            Ok(Pulled::Batch { batch, suggested, end }) => {
                 assigned.replica.suggest(suggested);
+                assigned.end = end;
                 assigned.quick = 0;
                 assigned.next = batch.to;
                 let count = u64::try_from(batch.items.len()).unwrap_or(u64::MAX);
+                if count > 0 {
+                    self.stats.on_pulled(&queue.topic, count, fx.now.since(since), fx.now);
+                }
                 assigned.delivered = assigned.delivered.saturating_add(count);
                 assigned.delivered_bytes = assigned.delivered_bytes.saturating_add(batch.bytes());
                 fx.pinned = fx.pinned.saturating_add(batch.bytes());
@@ -245,8 +275,9 @@ impl Consumer {
                     self.wait(queue, ERROR_PAUSE, fx);
                 }
             }
-            Ok(Pulled::Nothing { suggested }) => {
+            Ok(Pulled::Nothing { suggested, end }) => {
                 assigned.replica.suggest(suggested);
+                assigned.end = end;
                 // A broker holds a pull that finds nothing; one that does not is asked less and less often.
                 let held = fx.now.since(since) >= HELD_AT_LEAST;
                 assigned.quick = if held { 0 } else { assigned.quick.saturating_add(1) };
@@ -355,6 +386,7 @@ impl Consumer {
         let reply_to =
             ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: assigned.epoch, asked };
         assigned.phase = Phase::Pulling { asked, since: fx.now, from_slave };
+        assigned.pulled_at = Some(fx.now);
         let frame = request.encode(self.client.codec, Bytes::new());
         fx.request_by(to.clone(), frame, fx.now.after(PULL_TIMEOUT), reply_to, Some(Arc::new(context)));
     }

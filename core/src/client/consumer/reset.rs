@@ -1,6 +1,5 @@
-//! What operators do and ask: queues go on at other offsets, and tell theirs.
+//! What operators do: queues go on at other offsets.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Consumer, Siblings, State};
@@ -42,14 +41,5 @@ impl Consumer {
             self.pull_on(queue, at, fx);
         }
         moved.len()
-    }
-
-    /// How far each of our queues of a topic is consumed.
-    pub(crate) fn offsets_of(&self, topic: &Topic) -> BTreeMap<MessageQueue, i64> {
-        let offset = |(queue, assigned): (&MessageQueue, &super::queue::Assigned)| {
-            let offset = if mutant!(113) { assigned.next_to_pull() } else { assigned.settled_to()? };
-            (queue.topic == *topic).then(|| (queue.clone(), offset.to_wire()))
-        };
-        self.queues.iter().filter_map(offset).collect()
     }
 }

@@ -270,7 +270,7 @@ impl Consumer {
         all.insert(name::MAX_RECONSUME_TIMES, most.to_string());
         all.remove(name::DELAY);
         // Java's level would keep a dead letter from its topic for up to two hours.
-        if !self.config.is_orderly() && times < most {
+        if !self.config.is_orderly() && (times < most || mutant!(46)) {
             all.insert(name::DELAY, level.to_string());
         }
         let mut encoded = PropertiesBuilder::new();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{ConsumeMode, ServerPolicy};
 use crate::ids::MessageQueue;
-use crate::wire::body::{ConsumerStatus, QueueTable, ResetOffsets};
+use crate::wire::body::{ConsumerRunningInfo, ConsumerStatus, ProcessQueueInfo, QueueTable, ResetOffsets};
 
 impl World {
     /// A server asks something; what is answered.
@@ -22,6 +22,15 @@ impl World {
         self.run();
         assert!(self.answers.len() <= before + 1, "one answer at most");
         self.answers.get(before).cloned()
+    }
+
+    /// A handler is done with a message, and is counted.
+    fn count_as(&mut self, taken: &Taken, outcome: Outcome) {
+        let now = self.now;
+        self.dispatch(&"g".into(), |dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.settle(taken, outcome);
+        });
     }
 
     /// The verdict on the last request, and how often there was that one.
@@ -166,6 +175,113 @@ fn how_far_a_topic_is_consumed_is_told() {
     assert_eq!((nothing.header.code, told(nothing)), (0, BTreeMap::new()), "as Java has it");
     let nothing = world.asks("b:1", STATUS, &[("topic", "U"), ("group", "g")], []).unwrap();
     assert_eq!((nothing.header.code, told(nothing)), (0, BTreeMap::new()));
+}
+
+const RUNNING: i32 = request::GET_CONSUMER_RUNNING_INFO;
+const ABOUT_ME: &[(&str, &str)] = &[("consumerGroup", "g"), ("clientId", ME), ("jstackEnable", "true")];
+
+fn told(world: &mut World) -> ConsumerRunningInfo {
+    let answer = world.asks("b:1", RUNNING, ABOUT_ME, []).unwrap();
+    assert_eq!((answer.header.code, world.verdict().0), (response::SUCCESS, ServerVerdict::Done));
+    ConsumerRunningInfo::decode(&answer.body).unwrap()
+}
+
+#[test]
+fn the_state_of_a_consumer_is_told_without_stacks() {
+    let (mut world, taken) = consuming(|config| config.max_reconsume = Some(3));
+    world.input(Input::WallClock(UnixMillis(1_000_000)));
+    world.count_as(&taken[0], Outcome::Done);
+    world.news();
+    let info = told(&mut world);
+    assert_eq!((info.jstack, info.user_info.len(), info.pop_queues.0.len()), (None, 0, 0));
+    let property = |key: &str| info.properties.get(key).map(String::as_str);
+    for (key, value) in [
+        ("PROP_NAMESERVER_ADDR", NS),
+        ("PROP_CONSUMEORDERLY", "false"),
+        ("PROP_CONSUME_TYPE", "CONSUME_PASSIVELY"),
+        ("PROP_CLIENT_VERSION", "V5_3_1"),
+        ("PROP_CONSUMER_START_TIMESTAMP", "1000"),
+        ("allocateMessageQueueStrategy", "AVG"),
+        ("maxReconsumeTimes", "3"),
+        ("messageModel", "CLUSTERING"),
+        ("pullThresholdForQueue", "1000"),
+    ] {
+        assert_eq!(property(key), Some(value), "{key}");
+    }
+    let topics: Vec<_> = info.subscriptions.iter().map(|data| data.topic.as_str()).collect();
+    assert_eq!(topics, ["%RETRY%g", "T"]);
+    let state = info.queues.0[&queue("T", "b", 0)].clone();
+    let expected = ProcessQueueInfo {
+        cached_msg_count: 2,
+        cached_msg_min_offset: 501,
+        cached_msg_max_offset: 502,
+        commit_offset: 501,
+        last_consume_timestamp: 1_000_000,
+        last_lock_timestamp: 1_000,
+        last_pull_timestamp: 1_000_000 - 5_000,
+        ..ProcessQueueInfo::default()
+    };
+    assert_eq!(state, expected);
+    let status = info.status[&Topic::from("T")];
+    assert_eq!(status.consume_ok_tps, 0.2, "one in five seconds");
+    let other = world.asks("b:1", RUNNING, &[("consumerGroup", "x"), ("clientId", ME)], []).unwrap();
+    assert_eq!((other.header.code, world.verdict().0), (response::SYSTEM_ERROR, ServerVerdict::NoGroup));
+    assert_eq!(other.header.remark.as_deref(), Some("The Consumer Group <x> not exist in this consumer"));
+    assert_eq!(world.asks("b:1", RUNNING, &[], []).unwrap().header.code, response::SYSTEM_ERROR);
+}
+
+#[test]
+fn in_order_locks_and_handlers_are_told() {
+    let (mut world, _held) = consuming(|config| config.mode = ConsumeMode::Orderly);
+    world.input(Input::WallClock(UnixMillis(1_000_000)));
+    world.news();
+    let info = told(&mut world);
+    let state = info.queues.0[&queue("T", "b", 0)].clone();
+    assert_eq!(info.properties["PROP_CONSUMEORDERLY"], "true");
+    assert!(state.locked && !state.droped);
+    assert_eq!((state.last_lock_timestamp, state.try_unlock_times), (1_000_000 - 5_000, 0));
+    let handler = (state.transaction_msg_count, state.transaction_msg_min_offset, state.transaction_msg_max_offset);
+    assert_eq!((state.cached_msg_count, handler), (3, (1, 500, 500)));
+}
+
+#[test]
+fn figures_are_of_what_handlers_did_and_where_queues_are() {
+    let (mut world, taken) = consuming(|_| ());
+    world.advance(1_000);
+    world.count_as(&taken[0], Outcome::Done);
+    world.count_as(&taken[1], Outcome::Failed { level: 0 });
+    // What goes back to the broker is settled then, and counts once.
+    world.run();
+    let stats = |world: &mut World| {
+        let op = world.command(Command::Stats("g".into()));
+        let CommandResult::Stats(stats) = world.result(op).clone() else { panic!("no stats") };
+        stats
+    };
+    let figures = stats(&mut world);
+    let of_queue = figures.queues[&queue("T", "b", 0)];
+    assert_eq!((of_queue.consumed_to.map(QueueOffset::get), of_queue.cached), (Some(502), 1));
+    assert_eq!((of_queue.end.map(QueueOffset::get), of_queue.backlog()), (Some(1_000), Some(498)));
+    let status = figures.topics[&Topic::from("T")];
+    assert_eq!(
+        (status.consume_ok_tps, status.consume_failed_tps, status.consume_failed_msgs),
+        (1.0 / 6.0, 1.0 / 6.0, 1)
+    );
+    assert_eq!((status.consume_rt, status.pull_tps), (1_000.0, 0.5));
+    // Figures of a queue that is given up stay those of its topic.
+    world.count_as(&taken[2], Outcome::Done);
+    world.members = alloc::vec!["0".into(), ME.into()];
+    world.asks("b:1", request::NOTIFY_CONSUMER_IDS_CHANGED, &[("consumerGroup", "g")], []);
+    world.advance(1_000);
+    let figures = stats(&mut world);
+    assert!(!figures.queues.contains_key(&queue("T", "b", 0)));
+    assert_eq!(figures.topics[&Topic::from("T")].consume_ok_tps, 2.0 / 7.0);
+    assert_eq!(stats_of_nobody(&mut world), ConsumerStats::default());
+}
+
+fn stats_of_nobody(world: &mut World) -> ConsumerStats {
+    let op = world.command(Command::Stats("nobody".into()));
+    let CommandResult::Stats(stats) = world.result(op).clone() else { panic!("no stats") };
+    stats
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use futures_lite::{FutureExt, Stream};
 
 use super::{Client, Delivery};
-use crate::client::{Command, CommandResult, Drained, StartError, SubscribeError};
+use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
 use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
@@ -293,6 +293,16 @@ impl PushConsumer {
             return Drained::default();
         };
         drained
+    }
+
+    /// What it consumes and how fast, by topic over the last minute, and how far each of its queues is. Nothing once it
+    /// is stopped.
+    pub async fn stats(&self) -> ConsumerStats {
+        let shared = &self.inner.client.inner.shared;
+        let CommandResult::Stats(stats) = shared.call(Command::Stats(self.inner.group.clone())).await else {
+            return ConsumerStats::default();
+        };
+        stats
     }
 
     /// The group.

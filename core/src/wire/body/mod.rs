@@ -9,6 +9,7 @@ mod names;
 mod offset_file;
 mod offsets;
 mod route;
+mod running;
 
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use heartbeat::{
@@ -17,6 +18,7 @@ pub use heartbeat::{
 pub use offset_file::{OffsetFile, OffsetFileError};
 pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+pub use running::{ConsumeStatus, ConsumerRunningInfo, PopQueueInfo, ProcessQueueInfo};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};
 

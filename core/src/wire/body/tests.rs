@@ -92,6 +92,33 @@ fn members_and_locks_are_read_and_written_back() {
 }
 
 #[test]
+fn what_a_consumer_tells_of_itself_has_queues_as_javas_tools_want_them() {
+    let body = captured!("v540_server_307", 1);
+    let info = ConsumerRunningInfo::decode(&body).unwrap();
+    let state = &info.queues.0[&queue(0)];
+    assert_eq!((state.commit_offset, state.last_lock_timestamp, state.locked), (5, 1_795_494_973_852, false));
+    assert_eq!(info.properties[ConsumerRunningInfo::CONSUME_TYPE], "CONSUME_PASSIVELY");
+    assert_eq!(info.status[&"CapTopic".into()], ConsumeStatus::default());
+    assert_eq!(info.subscriptions.len(), 2);
+    let again = info.encode();
+    assert_eq!(ConsumerRunningInfo::decode(&again), Ok(info.clone()));
+    // But for the order of properties, which Java leaves to chance.
+    let bytes = |body: &[u8]| {
+        let mut bytes = body.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    assert_eq!(bytes(&again), bytes(&body));
+    let stacks = ConsumerRunningInfo { jstack: Some("a\n\"b\"".into()), ..info };
+    assert!(
+        stacks.encode().starts_with(br#"{"jstack":"a\n\"b\"","mqPopTable":{},"mqTable":{{"brokerName":"broker-a","#)
+    );
+    assert_eq!(ConsumerRunningInfo::decode(&stacks.encode()), Ok(stacks));
+    assert_eq!(ConsumerRunningInfo::decode(b"{}"), Ok(ConsumerRunningInfo::default()));
+    assert!(ConsumerRunningInfo::decode(b"[]").is_err());
+}
+
+#[test]
 fn offsets_have_objects_as_keys() {
     let reset = ResetOffsets::decode(&captured!("v540_server_220", 0)).unwrap();
     assert_eq!(reset.offset_table.0, BTreeMap::from([(queue(0), 0), (queue(1), 0)]));
@@ -379,6 +406,7 @@ proptest! {
             let _ = LockedQueues::decode(body);
             let _ = ResetOffsets::decode(body);
             let _ = ConsumerStatus::decode(body);
+            let _ = ConsumerRunningInfo::decode(body);
         }
     }
 }

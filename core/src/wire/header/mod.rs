@@ -221,6 +221,8 @@ pub const FLAG_RESPONSE: i32 = 1;
 pub const FLAG_ONEWAY: i32 = 2;
 /// The wire version this client announces, 5.3.1: servers send GO_AWAY only to versions above it.
 pub const VERSION: i32 = 475;
+/// What Java calls this version.
+pub const VERSION_NAME: &str = "V5_3_1";
 /// Room for a usual header.
 const HEADER_GUESS: usize = 512;
 const NAMES: [&str; 14] = [

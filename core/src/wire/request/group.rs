@@ -3,8 +3,9 @@
 use super::fields;
 use crate::ids::{ClientId, Group, Topic};
 use crate::wire::codes::request::{
-    CHECK_CLIENT_CONFIG, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_STATUS_FROM_CLIENT, HEART_BEAT, LOCK_BATCH_MQ,
-    NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ, UNREGISTER_CLIENT,
+    CHECK_CLIENT_CONFIG, GET_CONSUMER_LIST_BY_GROUP, GET_CONSUMER_RUNNING_INFO, GET_CONSUMER_STATUS_FROM_CLIENT,
+    HEART_BEAT, LOCK_BATCH_MQ, NOTIFY_CONSUMER_IDS_CHANGED, RESET_CONSUMER_CLIENT_OFFSET, UNLOCK_BATCH_MQ,
+    UNREGISTER_CLIENT,
 };
 
 fields! {
@@ -68,6 +69,19 @@ fields! {
         topic: Topic = "topic",
         /// The consumer group.
         group: Group = "group",
+    }
+}
+
+fields! {
+    /// A consumer is to tell of itself; the body of the answer is
+    /// [`ConsumerRunningInfo`](crate::wire::body::ConsumerRunningInfo).
+    pub struct GetRunningInfo = GET_CONSUMER_RUNNING_INFO {
+        /// The consumer group.
+        group: Group = "consumerGroup",
+        /// The member; a broker passes the request on to it.
+        client: ClientId = "clientId",
+        /// Whether it is to tell the stacks of its threads.
+        stacks: Option<bool> = "jstackEnable",
     }
 }
 

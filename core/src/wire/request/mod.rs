@@ -17,8 +17,8 @@ pub use consume::{
     UpdateConsumerOffset,
 };
 pub use group::{
-    CheckClientConfig, GetConsumerList, GetConsumerStatus, HeartBeat, LockBatchMq, NotifyConsumerIdsChanged,
-    ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
+    CheckClientConfig, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
+    NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};

@@ -150,6 +150,11 @@ proptest! {
         comes_back(&Empty)?;
         comes_back(&GetConsumerList { group: (&names.1).into() })?;
         comes_back(&NotifyConsumerIdsChanged { group: (&names.1).into() })?;
+        comes_back(&GetRunningInfo {
+            group: (&names.1).into(),
+            client: (&names.2).into(),
+            stacks: standard_json,
+        })?;
         comes_back(&GetConsumerStatus { topic: topic.clone(), group: (&names.1).into() })?;
         comes_back(&ResetConsumerOffset {
             topic: topic.clone(),

@@ -1,10 +1,10 @@
-//! Work on all processors.
+//! Work on several processors.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The lowest number below `count` that `find` has something for.
-pub(crate) fn first<T: Send>(count: u64, find: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
+/// The lowest number below `count` that `find` has something for; it is called on so many threads.
+pub(crate) fn first<T: Send>(count: u64, threads: usize, find: impl Fn(u64) -> Option<T> + Sync) -> Option<(u64, T)> {
     let next = AtomicU64::new(0);
     let best: Mutex<Option<(u64, T)>> = Mutex::new(None);
     let lock = || best.lock().unwrap_or_else(PoisonError::into_inner);
@@ -22,7 +22,7 @@ pub(crate) fn first<T: Send>(count: u64, find: impl Fn(u64) -> Option<T> + Sync)
             }
         }
     };
-    std::thread::scope(|scope| (0..processors()).for_each(|_| drop(scope.spawn(work))));
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     best.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn the_lowest_number_is_found_whoever_is_faster() {
-        assert_eq!(first(100, |number| (number >= 37).then_some(number * 2)), Some((37, 74)));
-        assert_eq!(first(100, |number| (number >= 100).then_some(())), None);
+        assert_eq!(first(100, 2, |number| (number >= 37).then_some(number * 2)), Some((37, 74)));
+        assert_eq!(first(100, 2, |number| (number >= 100).then_some(())), None);
     }
 }

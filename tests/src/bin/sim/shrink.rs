@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rocketmq_core::rng::Rng;
 use rocketmq_testkit::sim::plan::Plan;
+use rocketmq_testkit::sim::script::MOST_EVENTS;
 use rocketmq_testkit::sim::workload::{self, Options};
 use rocketmq_testkit::sim::{Fault, Occasion, Script, Swarm};
 
@@ -72,7 +73,7 @@ impl Shrink {
 
 /// The script of a failing seed; of the invariants that it breaks, this one.
 pub(crate) fn of_seed(seed: u64, invariant: &str, mutant: u32) -> Result<Script, String> {
-    let report = workload::check(seed);
+    let report = workload::check_with(seed, Options { events: Some(MOST_EVENTS), ..Options::default() });
     let mut script = Script::of(&report).ok_or_else(|| format!("seed {seed:#x} does not fail"))?;
     if let Some(failure) = report.broken.iter().find(|failure| failure.invariant == invariant) {
         (script.invariant, script.about) = (failure.invariant.to_owned(), failure.text.clone());
@@ -156,8 +157,9 @@ impl Search {
             let rate = Swarm::these([*kind]).rate(*kind);
             swarm.with(*kind, (rate * MORE_OFTEN).min(50_000));
         }
-        let found = parallel::first(count, |index| {
-            let options = Options { plan: Some(world.plan.clone()), swarm: Some(swarm.clone()), ..Options::default() };
+        let found = parallel::first(count, self.threads(), |index| {
+            let (plan, swarm) = (Some(world.plan.clone()), Some(swarm.clone()));
+            let options = Options { plan, swarm, events: Some(MOST_EVENTS), ..Options::default() };
             let seed = first.wrapping_add(index) & SHORT_SEED;
             let report = (!self.is_over()).then(|| workload::check_with(seed, options))?;
             let mut script = report.breaks(&self.start.invariant).then(|| Script::of(&report))??;
@@ -249,6 +251,11 @@ impl Search {
         let report = script.run();
         mutants::activate(mutant);
         report.failure.is_none()
+    }
+
+    /// Runs of one process share its memory.
+    fn threads(&self) -> usize {
+        if self.start.invariant == "X3" { 1 } else { parallel::processors() }
     }
 
     fn is_over(&self) -> bool {

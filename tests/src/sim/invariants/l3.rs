@@ -37,8 +37,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
             }
             What::Pull { host, group, queue, .. } => {
-                let roomy = |setup: &GroupSetup| setup.name == *group && setup.queue_messages >= ROOMY;
-                if !history.setup.groups.iter().any(roomy) {
+                let roomy = |setup: &GroupSetup| {
+                    setup.name == *group && setup.queue_messages >= ROOMY && setup.topic_messages.is_none()
+                };
+                if history.setup.cache_bytes.is_some() || !history.setup.groups.iter().any(roomy) {
                     continue;
                 }
                 let due = Due::Pull(group.clone(), queue.clone());
@@ -82,7 +84,7 @@ mod tests {
     }
 
     fn pull() -> What {
-        What::Pull { host: 5, link: 1, group: "g0".into(), queue: queue(0), offset: 0 }
+        pulled(5, 1, 0, 0)
     }
 
     fn steady(mut rows: Vec<(u64, What)>) -> History {

@@ -12,6 +12,8 @@ mod d6;
 mod f1;
 mod f2;
 mod f3;
+mod f4;
+mod hands;
 mod l1;
 mod l2;
 mod l3;
@@ -109,6 +111,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "F1", says: "a full queue is not pulled", check: f1::check },
     Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
     Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
+    Invariant { id: "F4", says: "a full cache is not filled up but for queues that have nothing", check: f4::check },
     Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
     Invariant { id: "L2", says: "no busy loop: reconnects and rebalances keep their pauses", check: l2::check },
     Invariant { id: "L3", says: "listeners delay neither heartbeats nor pulls", check: l3::check },
@@ -151,10 +154,9 @@ pub(crate) mod synthetic {
             queue_messages: 2,
             pull_batch: 2,
             max_reconsume: 2,
-            orderly: false,
-            broadcast: false,
+            ..GroupSetup::default()
         };
-        History { rows, setup: Setup { calm: false, steady: false, old_brokers: false, groups: vec![group] } }
+        History { rows, setup: Setup { groups: vec![group], ..Setup::default() } }
     }
 
     /// The same of a group that consumes in order.
@@ -191,6 +193,7 @@ pub(crate) mod synthetic {
             id: Some(id),
             unique: "u".into(),
             tag: "new".into(),
+            bytes: 100,
             intact: true,
             reconsume: 0,
             real_topic: None,
@@ -244,6 +247,12 @@ pub(crate) mod synthetic {
 
     pub(crate) fn committed(offset: i64) -> What {
         What::Committed { host: 0, written: Instant::FAR, group: "g0".into(), queue: queue(0), offset }
+    }
+
+    /// A pull that was written when it arrived, a millisecond after the one before it.
+    pub(crate) fn pulled(host: usize, link: u64, id: i32, offset: i64) -> What {
+        let written = Instant::from_millis(u64::try_from(offset).unwrap_or(0));
+        What::Pull { host, link, group: "g0".into(), queue: queue(id), offset, written }
     }
 
     pub(crate) fn assigned(member: u32, added: &[i32], revoked: &[i32]) -> What {

@@ -16,6 +16,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let (expected, tells) = match *request {
                     request::NOTIFY_CONSUMER_IDS_CHANGED => (response::SUCCESS, false),
                     request::GET_CONSUMER_STATUS_FROM_CLIENT => (response::SUCCESS, true),
+                    // Of a group that it does not have it tells nothing.
+                    request::GET_CONSUMER_RUNNING_INFO if *bytes == 0 => (response::SYSTEM_ERROR, false),
+                    request::GET_CONSUMER_RUNNING_INFO => (response::SUCCESS, true),
                     // A request without a body.
                     request::RESET_CONSUMER_CLIENT_OFFSET => (response::SYSTEM_ERROR, false),
                     request::CONSUME_MESSAGE_DIRECTLY => (response::NO_PERMISSION, false),
@@ -57,7 +60,9 @@ mod tests {
     #[test]
     fn refused_or_taken_note_of() {
         let rows = vec![
-            (1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
+            (1, answered(326, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
+            (1, answered(307, response::SYSTEM_ERROR, 0)),
+            (1, answered(307, response::SUCCESS, 900)),
             (1, answered(request::NOTIFY_CONSUMER_IDS_CHANGED, response::SUCCESS, 0)),
             (1, answered(request::GET_CONSUMER_STATUS_FROM_CLIENT, response::SUCCESS, 70)),
             (1, answered(request::CONSUME_MESSAGE_DIRECTLY, response::NO_PERMISSION, 0)),
@@ -70,7 +75,8 @@ mod tests {
     #[test]
     fn done_or_told_or_started_again() {
         assert!(check(&history(vec![(1, answered(220, response::SUCCESS, 0))])).is_err());
-        assert!(check(&history(vec![(1, answered(307, response::REQUEST_CODE_NOT_SUPPORTED, 9))])).is_err());
+        assert!(check(&history(vec![(1, answered(326, response::REQUEST_CODE_NOT_SUPPORTED, 9))])).is_err());
+        assert!(check(&history(vec![(1, answered(307, response::SYSTEM_ERROR, 9))])).is_err());
         let rows = vec![(1, assigned(0, &[0], &[])), (2, start(7)), (3, start(0))];
         assert!(check(&history(rows)).is_err());
     }

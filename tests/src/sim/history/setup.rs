@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::payload;
+use super::super::payload;
 
 /// What invariants must know of a run beforehand.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Setup {
     pub steady: bool,
     /// Whether brokers are of version 4.9, which bury a republished message one time earlier.
     pub old_brokers: bool,
+    /// Bytes that a member may have in hand, if that is little.
+    pub cache_bytes: Option<u64>,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
 }
@@ -38,6 +40,8 @@ pub struct GroupSetup {
     pub changing: bool,
     /// Messages of a queue above which it is not pulled.
     pub queue_messages: u32,
+    /// The same of a topic, to be shared by the queues of a member.
+    pub topic_messages: Option<u32>,
     /// Messages of one pull.
     pub pull_batch: u32,
     /// Redeliveries before a message is dead.
@@ -83,6 +87,7 @@ impl Default for GroupSetup {
             sql: None,
             changing: false,
             queue_messages: 1_000,
+            topic_messages: None,
             pull_batch: 32,
             max_reconsume: 16,
             orderly: false,
