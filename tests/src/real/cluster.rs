@@ -69,6 +69,8 @@ pub struct RealCluster {
     slave: Option<Watched>,
     namesrv: Option<Watched>,
     boots: u32,
+    /// The broker listens where a slave would.
+    moved: bool,
     boot_time: Duration,
     // Last, so that the folder goes after the processes and the ports after the folder.
     dir: RunDir,
@@ -96,7 +98,7 @@ impl RealCluster {
         let ports = PortBlock::reserve()?;
         let dir = RunDir::new(&options.version)?;
         let cluster =
-            Self { options, lib, broker: None, slave: None, namesrv: None, boots: 0, boot_time: Duration::ZERO, dir, ports };
+            Self { options, lib, broker: None, slave: None, namesrv: None, boots: 0, moved: false, boot_time: Duration::ZERO, dir, ports };
         cluster.write_files()?;
         Ok(cluster)
     }
@@ -108,7 +110,7 @@ impl RealCluster {
 
     /// Address of the broker, `host:port`.
     pub fn broker_addr(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.broker())
+        format!("127.0.0.1:{}", self.broker_port())
     }
 
     /// Address of the slave, `host:port`.
@@ -165,7 +167,7 @@ impl RealCluster {
 
     /// Changes a setting of the running broker, until its next start.
     pub fn set_broker_config(&self, key: &str, value: &str) -> Result<(), RealError> {
-        probe::configure(self.ports.broker(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
+        probe::configure(self.broker_port(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
     }
 
     /// Stops the broker: with SIGKILL, or with SIGTERM and waiting for its orderly end.
@@ -185,10 +187,17 @@ impl RealCluster {
             return Ok(());
         }
         let started = Instant::now();
-        let broker = self.boot("broker", self.ports.broker())?;
+        let broker = self.boot("broker", self.broker_port())?;
         self.broker = Some(broker);
         self.boot_time = started.elapsed();
         Ok(())
+    }
+
+    /// Restarts the broker, which has no slave, at another address.
+    pub fn move_broker(&mut self) -> Result<(), RealError> {
+        self.stop_broker(false);
+        self.moved = true;
+        self.start_broker()
     }
 
     /// Starts the slave of the broker; returns when it is registered.
@@ -269,6 +278,10 @@ impl RealCluster {
         Ok(())
     }
 
+    fn broker_port(&self) -> u16 {
+        if self.moved { self.ports.slave().0 } else { self.ports.broker() }
+    }
+
     fn jvm_args(&self, args: &mut Vec<OsString>, who: &str) {
         // Small, quick to start, and what old code needs to run on Java 17.
         args.extend(
@@ -316,7 +329,7 @@ impl RealCluster {
             ("brokerId", "0".to_owned()),
             ("namesrvAddr", self.namesrv()),
             ("brokerIP1", "127.0.0.1".to_owned()),
-            ("listenPort", self.ports.broker().to_string()),
+            ("listenPort", self.broker_port().to_string()),
             ("haListenPort", (self.ports.broker() + 1).to_string()),
             ("storePathRootDir", store.display().to_string()),
             ("storePathCommitLog", store.join("commitlog").display().to_string()),

@@ -24,6 +24,7 @@ mod offsets;
 mod orderly;
 mod owned;
 mod restart;
+mod routes;
 mod runtimes;
 mod slaves;
 mod slow;
@@ -99,6 +100,7 @@ fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, Rea
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }
+        failures.extend(routes::moved(&world, &mut cluster));
     }
     if !failures.is_empty() {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
@@ -151,6 +153,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
+        job("routes", |world| L::block_on(routes::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.
