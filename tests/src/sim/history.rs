@@ -1,5 +1,6 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
+mod ends;
 mod setup;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use rocketmq_core::time::Instant;
 
+pub use self::ends::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
 
 use super::faults::Fault;
@@ -569,34 +571,4 @@ pub enum What {
         /// What happened.
         after: &'static str,
     },
-}
-
-/// What is left of a client in its process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leftover {
-    /// Links still open.
-    pub links: usize,
-    /// Timers still set.
-    pub timers: usize,
-    /// Tasks still there.
-    pub tasks: usize,
-    /// Locks that brokers still keep for it.
-    pub locks: usize,
-}
-
-/// What a member did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is in its group.
-    Started,
-    /// Its consumer did not start.
-    Refused,
-    /// It left.
-    Left,
-    /// Its process ended without a word.
-    Crashed,
-    /// Its process stands still.
-    Paused,
-    /// Its process goes on.
-    Resumed,
 }
