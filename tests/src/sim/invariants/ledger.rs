@@ -74,6 +74,11 @@ impl Ledger {
         }
     }
 
+    /// A group need not handle what is at this offset.
+    pub(super) fn pass(&mut self, group: &Arc<str>, queue: &Queue, offset: i64) {
+        self.handled(&(group.clone(), queue.clone()), offset);
+    }
+
     /// Something that is still to be handled, if anything is.
     pub(crate) fn left(&self) -> Option<(&Key, i64, Option<u64>)> {
         self.open.iter().find_map(|(key, open)| {

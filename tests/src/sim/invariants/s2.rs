@@ -21,13 +21,13 @@ fn check_group(history: &History, setup: &GroupSetup) -> Result<(), Broken> {
     let all = GroupSetup { tags: Vec::new(), ..setup.clone() };
     let mut ledger = Ledger::new(&Setup { groups: vec![all], ..history.setup.clone() });
     for row in &history.rows {
+        ledger.row(&row.what);
         if let What::Stored(copy) = &row.what
             && copy.queue.topic == setup.topic
             && wishes.iter().any(|wish| wish.until > row.at && !payload::wants(wish.filter, &copy.tag))
         {
-            continue;
+            ledger.pass(&setup.name, &copy.queue, copy.offset);
         }
-        ledger.row(&row.what);
         if matches!(row.what, What::Drained)
             && let Some(((group, queue), offset, id)) = ledger.left()
         {
