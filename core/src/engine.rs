@@ -169,6 +169,16 @@ impl Engine {
         taken
     }
 
+    /// Hands out the next messages of one queue, so many at most and in order; each is settled by itself, and those that
+    /// come in order before the next of their queue.
+    pub fn take_many(&mut self, now: Instant, group: &Group, most: usize) -> Vec<Taken> {
+        let Some(intake) = self.intakes.get_mut(group) else { return Vec::new() };
+        let many = intake.dispatch.take_many(now, most);
+        self.look_if_urgent(now);
+        self.run(now);
+        many
+    }
+
     /// Settles a message handed out: once, with what became of it.
     pub fn settle(&mut self, now: Instant, group: &Group, taken: &Taken, outcome: Outcome) -> Settled {
         let Some(Intake { dispatch, .. }) = self.intakes.get_mut(group) else { return Settled::Released };
@@ -281,8 +291,12 @@ impl Engine {
                 false
             }),
             Output::Redeliver { group, taken } => self.hand_out(group, |dispatch| dispatch.redeliver(&taken)),
+            Output::LookForOverdue { group } => self.hand_out(group, |dispatch| {
+                dispatch.look_for_overdue();
+                false
+            }),
             Output::Settle { group, taken } => self.hand_out(group, |dispatch| {
-                dispatch.settle(&taken, Outcome::Done);
+                dispatch.returned(&taken);
                 dispatch.is_orderly() && dispatch.has_ready()
             }),
             Output::Lease { group, epoch, until } => self.hand_out(group, |dispatch| dispatch.lease(epoch, until)),

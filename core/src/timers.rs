@@ -28,6 +28,8 @@ pub(crate) enum TimerKey {
     Queue(Group, MessageQueue, Epoch),
     /// Ask for, renew or give back locks of a group.
     Locks(Group),
+    /// Look for handlers that take too long.
+    Overdue(Group),
     /// Commit the offsets of a group.
     Commit(Group),
     /// A broker is asked again whether it can filter, or has taken long enough.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::StreamExt;
 use rocketmq_testkit::cluster::tcp::EmbeddedCluster;
-use rocketmq_tokio::{Client, Message, Producer, PushConsumer, StartFrom};
+use rocketmq_tokio::{Client, ClientEvent, DeliveryBatch, Message, Producer, PushConsumer, ReceivedMessage, StartFrom};
 use tokio::time::timeout;
 
 async fn start(cluster: &EmbeddedCluster) -> (Client, Producer, PushConsumer) {
@@ -162,6 +162,105 @@ async fn clones_share_the_work_and_each_message_goes_to_one() {
     all.sort_unstable_by_key(|body| body.parse::<u32>().unwrap());
     assert_eq!(all, (0..200).map(|n| n.to_string()).collect::<Vec<_>>());
     client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_are_of_one_queue_and_what_fails_of_them_comes_again() {
+    let cluster = cluster();
+    let (client, producer, consumer) = start(&cluster).await;
+    send(&producer, 200).await;
+    let seen = Arc::new(Mutex::new(Vec::<Vec<(i32, u64, i32)>>::new()));
+    let (stopper, all) = (consumer.clone(), seen.clone());
+    // A task of its own: the future has to be `Send`, and `'static` with its consumer.
+    let task = tokio::spawn(async move {
+        let handler = |batch: DeliveryBatch| {
+            let all = all.clone();
+            async move {
+                let row = |message: &ReceivedMessage| {
+                    (message.queue().id, message.queue_offset().get(), message.reconsume_times())
+                };
+                let is_first = batch.messages()[0].reconsume_times() == 0;
+                all.lock().unwrap().push(batch.messages().iter().map(row).collect());
+                if is_first { batch.ack_up_to(3) } else { batch.ack() }
+            }
+        };
+        consumer.run_batches(3, 5, handler).await;
+    });
+    let count = || seen.lock().unwrap().iter().flatten().filter(|(_, _, times)| *times == 0).count();
+    let failed =
+        || seen.lock().unwrap().iter().filter(|batch| batch[0].2 == 0).map(|batch| batch.len().saturating_sub(3)).sum();
+    let again = || seen.lock().unwrap().iter().flatten().filter(|(_, _, times)| *times == 1).count();
+    timeout(PATIENCE, async {
+        while count() < 200 || again() < failed() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(stopper.shutdown().await.unsettled, 0);
+    timeout(PATIENCE, task).await.expect("it ends with its consumer").unwrap();
+    let seen = seen.lock().unwrap().clone();
+    for batch in &seen {
+        assert!((1..=5).contains(&batch.len()), "{batch:?}");
+        assert!(batch.windows(2).all(|two| two[0].0 == two[1].0 && two[0].1 < two[1].1), "{batch:?}");
+    }
+    assert!(seen.iter().any(|batch| batch.len() == 5) && failed() > 0);
+    assert_eq!((count(), again(), committed(&cluster)), (200, failed(), 200));
+    client.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wait_for_a_batch_that_is_dropped_loses_no_message() {
+    let cluster = cluster();
+    let (client, producer, consumer) = start(&cluster).await;
+    let mut seen = 0;
+    for n in 0..60_u64 {
+        send(&producer, 2).await;
+        let soon = Duration::from_micros((n % 10) * 300);
+        if let Ok(Some(batch)) = timeout(soon, consumer.next_batch(4)).await {
+            seen += batch.len();
+            batch.ack();
+        }
+    }
+    while let Ok(Some(batch)) = timeout(Duration::from_millis(500), consumer.next_batch(1_000_000)).await {
+        assert!(batch.len() <= 1_024);
+        seen += batch.len();
+        batch.commit();
+    }
+    assert_eq!(seen, 120);
+    consumer.shutdown().await;
+    assert_eq!((committed(&cluster), consumer.next_batch(1).await.is_none()), (120, true));
+    client.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_suspended_consumer_hands_out_what_it_has_and_pulls_no_more() {
+    let cluster = cluster();
+    let (client, producer, consumer) = start(&cluster).await;
+    send(&producer, 4).await;
+    for _ in 0..4 {
+        timeout(PATIENCE, consumer.next()).await.expect("one of each queue").unwrap().ack();
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut events = client.events();
+    consumer.suspend().await;
+    assert!(matches!(events.try_next(), Some(ClientEvent::Suspended { .. })));
+    // The pulls that are held at the broker bring one answer each.
+    send(&producer, 36).await;
+    let mut before = 4;
+    while let Ok(Some(delivery)) = timeout(Duration::from_millis(500), consumer.next()).await {
+        delivery.ack();
+        before += 1;
+    }
+    assert!((5..40).contains(&before), "{before}");
+    consumer.resume().await;
+    let mut after = 0;
+    while before + after < 40 {
+        timeout(PATIENCE, consumer.next()).await.expect("the others come").unwrap().ack();
+        after += 1;
+    }
+    client.shutdown().await;
+    assert_eq!(committed(&cluster), 40);
 }
 
 #[tokio::test]

@@ -166,6 +166,15 @@ pub enum Command {
     },
     /// The figures of a consumer; [`CommandResult::Stats`].
     Stats(Group),
+    /// Pull nothing more for a consumer, or go on; [`CommandResult::Done`].
+    Suspend {
+        /// Its group.
+        group: Group,
+        /// The operation that started it.
+        start: OpId,
+        /// Whether to pull nothing more.
+        suspend: bool,
+    },
     /// One request to one place; [`CommandResult::Called`].
     Call {
         /// The place.
@@ -195,7 +204,7 @@ pub enum CommandResult {
     Route(Result<(), RouteError>),
     /// Of [`Command::WantLink`].
     Link(Result<(), RequestFailure>),
-    /// Of producer commands.
+    /// Of producer commands, and of [`Command::Suspend`].
     Done,
     /// Of [`Command::StartConsumer`].
     Started(Result<(), StartError>),
@@ -279,6 +288,11 @@ pub enum Output {
         group: Group,
         /// The message.
         taken: Taken,
+    },
+    /// Time to look for handlers that take too long.
+    LookForOverdue {
+        /// The group.
+        group: Group,
     },
     /// A message cannot be passed: hand out nothing more of its queue.
     StopQueue {

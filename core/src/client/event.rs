@@ -150,6 +150,27 @@ pub enum ClientEvent {
         /// Whether a handler still runs: another member may start the same message beside it.
         handling: bool,
     },
+    /// A handler takes longer than [`consume_timeout`](crate::config::ConsumerConfig::consume_timeout).
+    ConsumeTimeout {
+        /// The group.
+        group: Group,
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset of its message.
+        offset: QueueOffset,
+        /// Whether the message is handed back, and what the handler says of it counts no more.
+        goes_back: bool,
+    },
+    /// A consumer pulls nothing more until it is resumed.
+    Suspended {
+        /// The group.
+        group: Group,
+    },
+    /// A consumer that was suspended pulls again.
+    Resumed {
+        /// The group.
+        group: Group,
+    },
     /// A failed message of a broadcasting group: it does not come again.
     Dropped {
         /// The group.
@@ -228,6 +249,9 @@ impl ClientEvent {
     pub(crate) fn of_dispatch(group: Group, event: DispatchEvent) -> Self {
         match event {
             DispatchEvent::Poison { .. } => Self::Poison { group, event },
+            DispatchEvent::Overdue { queue, offset, goes_back } => {
+                Self::ConsumeTimeout { group, queue, offset, goes_back }
+            }
             DispatchEvent::Dropped { queue, offset } => Self::Dropped { group, queue, offset },
         }
     }

@@ -229,6 +229,13 @@ impl ClientMachine {
                 let stats = self.consumers.get(&group).map(|consumer| consumer.stats(self.fx.now));
                 self.fx.complete(op, CommandResult::Stats(stats.unwrap_or_default()));
             }
+            Command::Suspend { group, start, suspend } => {
+                let at = Siblings { routes: &self.routes };
+                if let Some(known) = self.consumers.get_mut(&group).filter(|known| known.is_started_by(start)) {
+                    known.on_suspend(suspend, at, &mut self.fx);
+                }
+                self.fx.complete(op, CommandResult::Done);
+            }
             Command::Call { to, frame, timeout } => match to {
                 CallTarget::NameServer => self.fx.ask_names(frame, timeout, ReplyTo::Call(op)),
                 CallTarget::Endpoint(to) => self.fx.request(to, frame, timeout, ReplyTo::Call(op)),
@@ -317,6 +324,9 @@ impl ClientMachine {
                 self.with_consumer(&group, |consumer, at, fx| consumer.on_queue_timer(&queue, epoch, at, fx));
             }
             TimerKey::Locks(group) => self.with_consumer(&group, Consumer::on_lock_timer),
+            TimerKey::Overdue(group) => {
+                self.with_consumer(&group, |consumer, _, fx| consumer.on_overdue_timer(fx));
+            }
             TimerKey::Commit(group) => self.with_consumer(&group, Consumer::on_commit_timer),
             TimerKey::Filters(group) => self.with_consumer(&group, Consumer::on_filter_timer),
             TimerKey::StartDeadline(group) => self.with_consumer(&group, Consumer::on_start_deadline),

@@ -64,8 +64,23 @@ pub struct ConsumerConfig {
     /// Orderly: whether what is consumed may be committed at once, or waits for an explicit commit. Java
     /// `ConsumeOrderlyContext.autoCommit`: yes.
     pub auto_commit: bool,
+    /// How long a handler may take before that is told. Java `consumeTimeout`: 15 min.
+    pub consume_timeout: Duration,
+    /// What to do with a message whose handler takes longer. Java hands it back.
+    pub on_consume_timeout: TimeoutPolicy,
     /// What to do with records that cannot be decoded.
     pub on_poison: PoisonPolicy,
+}
+
+/// What to do with a message whose handler takes longer than the time it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeoutPolicy {
+    /// Tell of it: the handler may go on.
+    #[default]
+    Tell,
+    /// Tell of it and hand the message back to the broker, which delivers it again after ten seconds; what the handler
+    /// says later counts no more. Not in an orderly group, whose queue waits, nor in broadcasting.
+    SendBack,
 }
 
 /// Where a group without stored offset starts.
@@ -132,6 +147,8 @@ impl ConsumerConfig {
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             auto_commit: true,
+            consume_timeout: Duration::from_secs(15 * 60),
+            on_consume_timeout: TimeoutPolicy::default(),
             on_poison: PoisonPolicy::default(),
         }
     }
@@ -181,6 +198,9 @@ impl ConsumerConfig {
         if !(MIN_SUSPEND..=MAX_SUSPEND).contains(&self.suspend) {
             return Err(ConfigError::Range { name: "suspend (ms)", least: 10, most: 30_000 });
         }
+        if !(MIN_CONSUME_TIMEOUT..=MAX_CONSUME_TIMEOUT).contains(&self.consume_timeout) {
+            return Err(ConfigError::Range { name: "consume_timeout (s)", least: 1, most: 2_592_000 });
+        }
         if self.pull_interval > MAX_PULL_INTERVAL {
             return Err(ConfigError::Range { name: "pull_interval (ms)", least: 0, most: 65_535 });
         }
@@ -205,6 +225,10 @@ pub(crate) const MIN_SUSPEND: Duration = Duration::from_millis(10);
 pub(crate) const MAX_SUSPEND: Duration = Duration::from_secs(30);
 /// With the headers of an answer, this fits into a frame.
 const MAX_PULL_BYTES: u32 = 8 * 1_024 * 1_024;
+/// A handler may take a second at least.
+const MIN_CONSUME_TIMEOUT: Duration = Duration::from_secs(1);
+/// And 30 days at most.
+const MAX_CONSUME_TIMEOUT: Duration = Duration::from_secs(2_592_000);
 /// Java's bound on `pullInterval`.
 const MAX_PULL_INTERVAL: Duration = Duration::from_millis(65_535);
 
@@ -255,6 +279,10 @@ mod tests {
         let pause = |millis| config(|c| c.suspend = Duration::from_millis(millis));
         assert_eq!((pause(9), pause(10)), (range("suspend (ms)", 10, 30_000), Ok(())));
         assert_eq!((pause(30_000), pause(30_001)), (Ok(()), range("suspend (ms)", 10, 30_000)));
+        let handling = |seconds| config(|c| c.consume_timeout = Duration::from_secs(seconds));
+        let bounds = || range("consume_timeout (s)", 1, 2_592_000);
+        assert_eq!((handling(0), handling(1)), (bounds(), Ok(())));
+        assert_eq!((handling(2_592_000), handling(2_592_001)), (Ok(()), bounds()));
         let slow = config(|c| c.pull_interval = Duration::from_millis(65_536));
         assert_eq!(slow, range("pull_interval (ms)", 0, 65_535));
     }

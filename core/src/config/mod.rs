@@ -12,7 +12,7 @@ mod strategy;
 use alloc::string::String;
 
 pub use client::{ClientConfig, parse_name_servers};
-pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom};
+pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPolicy};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use filter::Filter;
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};

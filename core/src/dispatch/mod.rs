@@ -6,24 +6,27 @@
 //! [`Dispatch::poll_progress`]. A committed offset can therefore never pass an unsettled message.
 
 mod batch;
+mod config;
+mod many;
 mod news;
+mod overdue;
 mod queue;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use batch::{Batch, Content, Item, Poison, PoisonCause};
+pub use config::{DispatchConfig, PoisonPolicy};
 pub use news::{DispatchEvent, Failure, Handled, Progress};
+pub use overdue::OVERDUE_TICKS;
 
 use bytes::Bytes;
 
-use crate::config::ConsumerConfig;
 use crate::ids::{Epoch, MessageQueue};
 use crate::mutants::mutant;
 use crate::time::Instant;
-use crate::wire::body::MessageModel;
 use crate::wire::compress::{InflateError, inflate};
 use queue::Queue;
 
@@ -38,59 +41,16 @@ pub struct Dispatch {
     ring: VecDeque<usize>,
     /// Until when messages of an assignment may be handed out. Orderly only.
     leases: BTreeMap<Epoch, Instant>,
-    /// Assignments that were revoked while a message of theirs was in a handler. Orderly only.
-    lingering: BTreeSet<Epoch>,
+    /// Assignments that were revoked while messages of theirs, so many, were in a handler. Orderly only.
+    lingering: BTreeMap<Epoch, usize>,
     ended: VecDeque<(Arc<MessageQueue>, Epoch)>,
     failed: VecDeque<Failure>,
     events: VecDeque<DispatchEvent>,
     dirty: VecDeque<usize>,
     open: bool,
     urgent: bool,
-}
-
-/// How a consumer wants its messages handed out.
-#[derive(Clone, Copy, Debug)]
-pub struct DispatchConfig {
-    /// What to do with a record that cannot be decoded.
-    pub on_poison: PoisonPolicy,
-    /// Whether a failed message is done (broadcasting) or goes back to the broker (clustering).
-    pub drop_failed: bool,
-    /// Whether a queue hands out one message at a time, in order, and only while its lease lasts.
-    pub orderly: bool,
-    /// Orderly: whether what is done is settled at once, or with the next [`Outcome::Committed`].
-    pub auto_commit: bool,
-}
-
-impl DispatchConfig {
-    /// What a consumer's configuration asks for.
-    #[must_use]
-    pub fn of(config: &ConsumerConfig) -> Self {
-        Self {
-            on_poison: match (config.model, config.on_poison) {
-                // There is nobody to hand it back to.
-                (MessageModel::Broadcasting, PoisonPolicy::SendBack) => PoisonPolicy::Skip,
-                (_, policy) => policy,
-            },
-            drop_failed: config.model == MessageModel::Broadcasting,
-            orderly: config.is_orderly(),
-            auto_commit: config.auto_commit || !config.is_orderly(),
-        }
-    }
-}
-
-/// What to do with a record that cannot be decoded: undecodable, body checksum wrong, or not inflatable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PoisonPolicy {
-    /// Hand it back to the broker by its physical offset; a refusal stops the queue. In broadcasting, where nothing is
-    /// handed back, it is passed over as by `Skip`.
-    #[default]
-    SendBack,
-    /// Stop handing out this queue at the record.
-    Stop,
-    /// Pass over it, with an event.
-    Skip,
-    /// Hand it to the consumer as it is: `delivery.poison()` gives the reason.
-    Deliver,
+    /// Counts the looks for what is overdue.
+    tick: u32,
 }
 
 /// A message handed out; it identifies itself to [`Dispatch::settle`].
@@ -109,6 +69,14 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Why it cannot be read, if that is known by now.
+    fn poison(&self) -> Option<PoisonCause> {
+        match self.item().map(|item| &item.content) {
+            Some(Content::Poison(poison)) => Some(poison.cause.clone()),
+            Some(Content::Record(_)) | None => None,
+        }
+    }
+
     /// The item itself.
     #[must_use]
     pub fn item(&self) -> Option<&Item> {
@@ -174,6 +142,8 @@ pub enum Settled {
     Applied,
     /// The queue is no longer ours: nothing is sent, the offset is not passed, the message comes again elsewhere.
     Released,
+    /// The handler took too long, and the message was handed back meanwhile: it comes again.
+    Overdue,
 }
 
 impl Dispatch {
@@ -186,13 +156,14 @@ impl Dispatch {
             by_epoch: BTreeMap::new(),
             ring: VecDeque::new(),
             leases: BTreeMap::new(),
-            lingering: BTreeSet::new(),
+            lingering: BTreeMap::new(),
             ended: VecDeque::new(),
             failed: VecDeque::new(),
             events: VecDeque::new(),
             dirty: VecDeque::new(),
             open: true,
             urgent: false,
+            tick: 0,
         }
     }
 
@@ -260,7 +231,7 @@ impl Dispatch {
                 self.ring.pop_front();
                 continue;
             };
-            let Some(next) = queue.next(slot, now) else {
+            let Some(next) = queue.next(slot, now, self.tick) else {
                 queue.leave_ring();
                 self.ring.pop_front();
                 continue;
@@ -272,11 +243,7 @@ impl Dispatch {
             } else if next.last_of_batch && self.ring.len() > 1 {
                 self.ring.rotate_left(1);
             }
-            let poison = match next.taken.item().map(|item| &item.content) {
-                Some(Content::Poison(poison)) => Some(poison.cause.clone()),
-                Some(Content::Record(_)) | None => None,
-            };
-            match poison {
+            match next.taken.poison() {
                 None => return Some(next.taken),
                 Some(reason) => match self.poisoned(next.taken, reason) {
                     Some(taken) => return Some(taken),
@@ -297,7 +264,7 @@ impl Dispatch {
             return None;
         };
         if policy != PoisonPolicy::Deliver {
-            queue.handler_ended();
+            queue.handler_ended(&taken);
         }
         self.events.push_back(DispatchEvent::Poison {
             queue: (*taken.batch.queue).clone(),
@@ -334,7 +301,9 @@ impl Dispatch {
             self.end_of(taken);
             return Settled::Released;
         };
-        queue.handler_ended();
+        if queue.is_void(taken) {
+            return Settled::Overdue;
+        }
         let failure = match outcome {
             Outcome::Done | Outcome::Committed => None,
             Outcome::Failed { .. } if config.drop_failed && !config.orderly => None,
@@ -343,10 +312,13 @@ impl Dispatch {
             Outcome::RolledBack if config.auto_commit => return self.settle(taken, Outcome::Failed { level: 0 }),
             Outcome::Suspended { pause } => Some(Failure { pause: Some(pause), ..Failure::new(taken.clone(), 0) }),
             Outcome::RolledBack => {
-                queue.roll_back();
+                queue.roll_back(taken);
                 Some(Failure { rolled_back: true, ..Failure::new(taken.clone(), 0) })
             }
         };
+        if failure.is_some() || config.orderly {
+            queue.handler_ended(taken);
+        }
         if let Some(failure) = failure {
             if mutant!(43) {
                 queue.enter_ring(taken.slot, &mut self.ring);
@@ -355,6 +327,21 @@ impl Dispatch {
             self.urgent = true;
             return Settled::Applied;
         }
+        self.done(taken, outcome);
+        Settled::Applied
+    }
+
+    /// A failed message is with the broker.
+    pub fn returned(&mut self, taken: &Taken) {
+        self.done(taken, Outcome::Done);
+    }
+
+    /// Nothing is to be done with a message any more.
+    fn done(&mut self, taken: &Taken, outcome: Outcome) {
+        let config = self.config;
+        let Some(queue) = queue_of(&mut self.queues, taken) else {
+            return;
+        };
         let is_low = if config.auto_commit {
             queue.settle(taken.span, taken.index)
         } else if outcome == Outcome::Committed {
@@ -373,7 +360,6 @@ impl Dispatch {
             self.events.push_back(DispatchEvent::Dropped { queue: (*taken.batch.queue).clone(), offset });
         }
         self.urgent |= is_low || dropped || !self.open;
-        Settled::Applied
     }
 
     /// A failed message could not go back to the broker: hand it out again here.
@@ -394,7 +380,7 @@ impl Dispatch {
     /// Stops handing out a queue for good: its next message cannot be passed.
     pub fn stop_queue(&mut self, taken: &Taken) {
         if let Some(queue) = queue_of(&mut self.queues, taken) {
-            queue.stop();
+            queue.stop(taken);
         }
     }
 
@@ -410,7 +396,7 @@ impl Dispatch {
         self.failed.retain(|failure| failure.taken.slot != slot);
         let last = gone.progress();
         if last.busy {
-            self.lingering.insert(epoch);
+            self.lingering.insert(epoch, gone.busy());
         }
         Some(last)
     }
@@ -483,7 +469,12 @@ impl Dispatch {
 
     /// The handler of a revoked queue is done.
     fn end_of(&mut self, taken: &Taken) {
-        if self.lingering.remove(&taken.batch.epoch) {
+        let Some(left) = self.lingering.get_mut(&taken.batch.epoch) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.lingering.remove(&taken.batch.epoch);
             self.ended.push_back((taken.batch.queue.clone(), taken.batch.epoch));
             self.urgent = true;
         }

@@ -43,6 +43,15 @@ pub enum DispatchEvent {
         /// What is done about it.
         policy: PoisonPolicy,
     },
+    /// A handler takes too long.
+    Overdue {
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset of its message.
+        offset: QueueOffset,
+        /// Whether the message is handed back, and what the handler says of it counts no more.
+        goes_back: bool,
+    },
     /// A failed message of a broadcasting group was passed over.
     Dropped {
         /// The queue.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::tests::{batch, offset};
 use super::*;
+use crate::config::ConsumerConfig;
 
 const FAR: Instant = Instant::FAR;
 const NOW: Instant = Instant::ZERO;

@@ -1,6 +1,6 @@
 //! One assigned queue: spans of pulled offsets and the marks of what is settled.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -22,6 +22,8 @@ pub(super) struct Queue {
     cursor: Position,
     redeliver: VecDeque<(Position, i32)>,
     local_retries: BTreeMap<Position, i32>,
+    /// Taken from handlers that took too long: what those say of it, by how often it had come, counts no more.
+    voided: BTreeSet<(Position, i32)>,
     settled_to: QueueOffset,
     unsettled: u64,
     pinned: u64,
@@ -38,16 +40,16 @@ pub(super) struct Queue {
     order: Option<Order>,
 }
 
-/// What keeps the messages of a queue in order: one at a time, while the lease lasts.
+/// What keeps the messages of a queue in order: in one handler at a time, while the lease lasts.
 #[derive(Debug, Default)]
 struct Order {
     lease: Instant,
-    /// Whether a message is in a handler.
-    busy: bool,
+    /// What is in a handler.
+    busy: Vec<Position>,
     /// Done, and waiting for a commit.
     held: Vec<Position>,
-    /// The message that is to come again was rolled back.
-    rolled_back: bool,
+    /// Of those that are to come again, the ones that were rolled back.
+    rolled_back: Vec<Position>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,8 +63,20 @@ struct Position {
 struct Span {
     batch: Option<Arc<Batch>>,
     to: QueueOffset,
-    settled: Vec<bool>,
+    marks: Vec<Mark>,
     open: usize,
+}
+
+/// Where an item is between pull and settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// Not handed out yet, or failed.
+    Waiting,
+    /// In a handler since this tick.
+    Out(u32),
+    /// In a handler that takes too long, which was told.
+    Overdue,
+    Settled,
 }
 
 pub(super) struct Next {
@@ -80,6 +94,7 @@ impl Queue {
             cursor: Position { span: 0, index: 0 },
             redeliver: VecDeque::new(),
             local_retries: BTreeMap::new(),
+            voided: BTreeSet::new(),
             settled_to: from,
             unsettled: 0,
             pinned: 0,
@@ -95,7 +110,7 @@ impl Queue {
         }
     }
 
-    /// Hands out one message at a time from now on, until then at most.
+    /// Is in one handler at a time from now on, until then at most.
     pub(super) fn put_in_order(&mut self, lease: Option<Instant>) {
         self.order.get_or_insert_default().lease = lease.unwrap_or_default();
     }
@@ -110,30 +125,48 @@ impl Queue {
             self.released_bytes = self.released_bytes.saturating_add(bytes);
         }
         self.unsettled = self.unsettled.saturating_add(wide(open));
-        self.spans.push_back(Span { batch: keep.then_some(batch), to, settled: alloc::vec![false; open], open });
+        self.spans.push_back(Span { batch: keep.then_some(batch), to, marks: alloc::vec![Mark::Waiting; open], open });
         self.trim();
     }
 
     /// The next item to hand out.
-    pub(super) fn next(&mut self, slot: usize, now: Instant) -> Option<Next> {
-        if self.stopped || self.is_occupied() {
+    pub(super) fn next(&mut self, slot: usize, now: Instant, tick: u32) -> Option<Next> {
+        if self.is_occupied() {
             return None;
         }
         if self.order.as_ref().is_some_and(|order| now >= order.lease) && !mutant!(12) {
             return None;
         }
+        self.one_more(slot, now, tick)
+    }
+
+    /// The one after that, into the same hands.
+    pub(super) fn one_more(&mut self, slot: usize, now: Instant, tick: u32) -> Option<Next> {
+        if self.stopped {
+            return None;
+        }
         let next = self.next_in_turn(slot, now)?;
+        let position = Position::of(&next.taken);
+        self.outstanding = self.outstanding.saturating_add(1);
+        self.mark(position, Mark::Out(tick));
         if let Some(order) = &mut self.order {
-            order.busy = true;
+            order.busy.push(position);
         }
         Some(next)
+    }
+
+    /// Takes back what was handed out, as if it never was.
+    pub(super) fn put_back(&mut self, taken: &Taken) {
+        let position = Position::of(taken);
+        self.handler_ended(taken);
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.again(position, taken.local_retries);
     }
 
     fn next_in_turn(&mut self, slot: usize, at: Instant) -> Option<Next> {
         while let Some((position, local_retries)) = self.redeliver.pop_front() {
             // Settled since, by whoever still held it.
             let Some(batch) = self.batch_of_open(position) else { continue };
-            self.outstanding = self.outstanding.saturating_add(1);
             let taken = Taken { batch, index: position.index, local_retries, at, slot, span: position.span };
             return Some(Next { taken, last_of_batch: false });
         }
@@ -141,14 +174,13 @@ impl Queue {
         loop {
             let cursor = self.cursor;
             let span = self.spans.get(index_of(cursor.span, self.base))?;
-            let len = span.settled.len();
+            let len = span.marks.len();
             if cursor.index >= len {
                 self.cursor = Position { span: cursor.span.saturating_add(1), index: 0 };
                 continue;
             }
             let batch = span.batch.clone()?;
             self.cursor.index = cursor.index.saturating_add(1);
-            self.outstanding = self.outstanding.saturating_add(1);
             let last_of_batch = self.cursor.index >= len;
             let taken = Taken { batch, index: cursor.index, local_retries: 0, at, slot, span: cursor.span };
             return Some(Next { taken, last_of_batch });
@@ -159,6 +191,39 @@ impl Queue {
     pub(super) fn count(&mut self, ok: bool, time: Duration) {
         let (ok, failed) = (u64::from(ok), u64::from(!ok));
         self.handled = self.handled.plus(Handled { ok, failed, time });
+    }
+
+    /// What has been in handlers for more than so many ticks, from the first on and so much of it at most. Each is told
+    /// once; voided, it is in nobody's hands any more.
+    pub(super) fn overdue(&mut self, slot: usize, tick: u32, ticks: u32, voids: bool) -> Vec<Taken> {
+        let mut found = Vec::new();
+        for (at, span) in self.spans.iter_mut().enumerate() {
+            let Some(batch) = &span.batch else { continue };
+            for (index, mark) in span.marks.iter_mut().enumerate() {
+                match mark {
+                    Mark::Out(since) if tick.wrapping_sub(*since) > ticks => {}
+                    Mark::Out(_) | Mark::Waiting | Mark::Overdue | Mark::Settled => continue,
+                }
+                let span = self.base.saturating_add(wide(at));
+                let position = Position { span, index };
+                let local_retries = self.local_retries.get(&position).copied().unwrap_or(0);
+                *mark = if voids { Mark::Waiting } else { Mark::Overdue };
+                if voids && !mutant!(30) {
+                    self.voided.insert((position, local_retries));
+                }
+                let at = Instant::ZERO;
+                found.push(Taken { batch: batch.clone(), index, local_retries, at, slot, span });
+                if found.len() >= MOST_OVERDUE {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a handler took so long that this hand-out counts no more; that is told once.
+    pub(super) fn is_void(&mut self, taken: &Taken) -> bool {
+        !self.voided.is_empty() && self.voided.remove(&(Position::of(taken), taken.local_retries))
     }
 
     /// Asks to be told when no more than this is left; whether it is so already.
@@ -172,8 +237,8 @@ impl Queue {
         let Some(at) = self.spans.get_mut(index_of(span, self.base)) else {
             return false;
         };
-        match at.settled.get_mut(index) {
-            Some(mark) if !*mark => *mark = true,
+        match at.marks.get_mut(index) {
+            Some(mark) if *mark != Mark::Settled => *mark = Mark::Settled,
             _ => return false,
         }
         at.open = at.open.saturating_sub(1);
@@ -193,7 +258,7 @@ impl Queue {
     /// Done, but not settled before a later one is committed.
     pub(super) fn hold(&mut self, taken: &Taken) {
         if let Some(order) = &mut self.order {
-            order.held.push(Position { span: taken.span, index: taken.index });
+            order.held.push(Position::of(taken));
             self.outstanding = self.outstanding.saturating_sub(1);
         }
     }
@@ -210,10 +275,10 @@ impl Queue {
         self.settle(taken.span, taken.index) || is_low
     }
 
-    /// What was held comes again, and after it the item that is about to.
-    pub(super) fn roll_back(&mut self) {
+    /// What was held comes again, and after it this item.
+    pub(super) fn roll_back(&mut self, taken: &Taken) {
         if let Some(order) = &mut self.order {
-            order.rolled_back = true;
+            order.rolled_back.push(Position::of(taken));
             for position in core::mem::take(&mut order.held) {
                 let retries = self.local_retries.get(&position).copied().unwrap_or(0);
                 self.again(position, retries);
@@ -222,15 +287,29 @@ impl Queue {
     }
 
     /// The message that was in a handler is not any more.
-    pub(super) fn handler_ended(&mut self) {
+    pub(super) fn handler_ended(&mut self, taken: &Taken) {
+        let position = Position::of(taken);
         if let Some(order) = &mut self.order {
-            order.busy = false;
+            order.busy.retain(|known| *known != position);
+        }
+        self.mark(position, Mark::Waiting);
+    }
+
+    fn mark(&mut self, at: Position, as_it_is: Mark) {
+        let span = self.spans.get_mut(index_of(at.span, self.base));
+        if let Some(mark) = span.and_then(|span| span.marks.get_mut(at.index))
+            && *mark != Mark::Settled
+        {
+            *mark = as_it_is;
         }
     }
 
     pub(super) fn redeliver(&mut self, taken: &Taken) {
-        let position = Position { span: taken.span, index: taken.index };
-        let rolled_back = self.order.as_mut().is_some_and(|order| core::mem::take(&mut order.rolled_back));
+        let position = Position::of(taken);
+        let rolled_back = self.order.as_mut().is_some_and(|order| {
+            let known = order.rolled_back.iter().position(|known| *known == position);
+            known.map(|at| order.rolled_back.swap_remove(at)).is_some()
+        });
         let retries = self.local_retries.entry(position).or_insert(0);
         *retries = retries.saturating_add(i32::from(!rolled_back));
         let retries = *retries;
@@ -246,9 +325,9 @@ impl Queue {
     }
 
     /// Stops at an item that was handed out and will never be settled.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, taken: &Taken) {
         self.stopped = true;
-        self.handler_ended();
+        self.handler_ended(taken);
         self.outstanding = self.outstanding.saturating_sub(1);
     }
 
@@ -280,7 +359,7 @@ impl Queue {
         }
         if let Some(span) = self.spans.front()
             && let Some(batch) = &span.batch
-            && let Some(first_open) = span.settled.iter().position(|settled| !settled)
+            && let Some(first_open) = span.marks.iter().position(|mark| *mark != Mark::Settled)
             && let Some(item) = batch.items.get(first_open)
         {
             self.settled_to = self.settled_to.max(item.offset);
@@ -292,7 +371,7 @@ impl Queue {
             settled: self.settled,
             released_bytes: self.released_bytes,
             outstanding: self.outstanding,
-            busy: self.order.as_ref().is_some_and(|order| order.busy),
+            busy: self.busy() > 0,
             handled: core::mem::take(&mut self.handled),
         }
     }
@@ -300,7 +379,7 @@ impl Queue {
     /// The end of the last settled item: what a mistaken client commits.
     fn last_settled(&self) -> QueueOffset {
         let last = |span: &Span| {
-            let at = span.settled.iter().rposition(|settled| *settled)?;
+            let at = span.marks.iter().rposition(|mark| *mark == Mark::Settled)?;
             Some(span.batch.as_ref()?.items.get(at)?.offset.next())
         };
         self.spans.iter().filter_map(last).max().unwrap_or(self.settled_to)
@@ -308,6 +387,11 @@ impl Queue {
 
     pub(super) fn is(&self, epoch: Epoch) -> bool {
         self.epoch == epoch
+    }
+
+    /// Messages in a handler. Orderly only.
+    pub(super) fn busy(&self) -> usize {
+        self.order.as_ref().map_or(0, |order| order.busy.len())
     }
 
     pub(super) fn outstanding(&self) -> u64 {
@@ -325,7 +409,7 @@ impl Queue {
         }
         let cursor = self.cursor();
         let at = index_of(cursor.span, self.base);
-        let begun = self.spans.get(at).is_some_and(|span| cursor.index < span.settled.len());
+        let begun = self.spans.get(at).is_some_and(|span| cursor.index < span.marks.len());
         begun || self.spans.iter().skip(at.saturating_add(1)).any(|span| span.open > 0)
     }
 
@@ -336,8 +420,8 @@ impl Queue {
 
     fn batch_of_open(&self, at: Position) -> Option<Arc<Batch>> {
         let span = self.spans.get(index_of(at.span, self.base))?;
-        let settled = *span.settled.get(at.index)?;
-        if settled { None } else { span.batch.clone() }
+        let mark = *span.marks.get(at.index)?;
+        if mark == Mark::Settled { None } else { span.batch.clone() }
     }
 
     /// Lets go of leading spans with nothing open.
@@ -358,6 +442,12 @@ impl Queue {
     }
 }
 
+impl Position {
+    fn of(taken: &Taken) -> Self {
+        Self { span: taken.span, index: taken.index }
+    }
+}
+
 fn index_of(span: u64, base: u64) -> usize {
     span.checked_sub(base).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX)
 }
@@ -365,3 +455,6 @@ fn index_of(span: u64, base: u64) -> usize {
 fn wide(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
+
+/// What is overdue of one queue is told so much of at a time. Source: Java `ProcessQueue.cleanExpiredMsg`.
+const MOST_OVERDUE: usize = 16;

@@ -6,8 +6,11 @@ use core::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::ConsumerConfig;
 use crate::ids::QueueOffset;
-use crate::wire::message::LostReason;
+use crate::wire::message::{
+    Entry, LostReason, RecordLimits, RecordVersion, StoredMessage, SysFlags, encode_record, walk,
+};
 
 fn config() -> DispatchConfig {
     let config = ConsumerConfig::new("g".into());
@@ -42,6 +45,43 @@ pub(super) fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> A
         frame: if offsets.is_empty() { Bytes::new() } else { Bytes::from_static(&[0; 100]) },
         items: offsets.iter().map(item).collect(),
     })
+}
+
+/// The same of messages that can be read.
+pub(super) fn readable(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
+    let poison = batch(id, epoch, span, offsets);
+    let mut bytes = Vec::new();
+    let host = "10.0.0.9:1".parse().unwrap();
+    for offset in offsets {
+        let message = StoredMessage {
+            queue_id: id,
+            flag: 0,
+            queue_offset: QueueOffset::new(*offset),
+            physical_offset: 0,
+            sys_flag: SysFlags::default(),
+            born_timestamp: 1,
+            born_host: host,
+            store_timestamp: 2,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: Bytes::from_static(b"body"),
+            topic: "T".into(),
+            properties: Bytes::new(),
+        };
+        encode_record(&message, RecordVersion::V1, &mut bytes).unwrap();
+    }
+    let item = |entry| match entry {
+        Entry::Record(record) => Item {
+            offset: record.queue_offset,
+            physical_offset: Some(record.physical_offset),
+            content: Content::Record(record),
+        },
+        other => panic!("{other:?}"),
+    };
+    let items = walk(&bytes, RecordLimits { max_records: 1_000, verify_crc: true }).map(item).collect();
+    let Batch { queue, epoch, from, to, .. } = &*poison;
+    Arc::new(Batch { queue: queue.clone(), epoch: *epoch, from: *from, to: *to, frame: bytes.into(), items })
 }
 
 pub(super) fn offset(taken: &Taken) -> u64 {

@@ -196,10 +196,11 @@ impl<R: Runtime> ClientTask<R> {
                 self.intakes.insert(config.group.clone(), intake);
             }
             Output::Deliver { group, batch } => self.with_intake(&group, |intake| intake.deliver(batch)),
-            Output::Settle { group, taken } => self.with_intake(&group, |intake| intake.pass(&taken)),
+            Output::Settle { group, taken } => self.with_intake(&group, |intake| intake.returned(&taken)),
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.with_intake(&group, |intake| intake.tell_low(epoch, messages, bytes));
             }
+            Output::LookForOverdue { group } => self.with_intake(&group, Intake::look_for_overdue),
             Output::Redeliver { group, taken } => self.with_intake(&group, |intake| intake.redeliver(&taken)),
             Output::StopQueue { group, taken } => self.with_intake(&group, |intake| intake.stop_queue(&taken)),
             Output::Lease { group, epoch, until } => self.with_intake(&group, |intake| intake.lease(epoch, until)),

@@ -64,6 +64,28 @@ impl<L: Locks> Intake<L> {
 
     /// The next message; `None` when there will be no more.
     pub(super) fn poll_take(&self, waiter: &mut Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+        self.poll_with(waiter, cx, Dispatch::take)
+    }
+
+    /// The next messages of one queue, so many at most.
+    pub(super) fn poll_take_many(
+        &self,
+        most: usize,
+        waiter: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Vec<Taken>>> {
+        self.poll_with(waiter, cx, |dispatch, now| {
+            let many = dispatch.take_many(now, most);
+            (!many.is_empty()).then_some(many)
+        })
+    }
+
+    fn poll_with<T>(
+        &self,
+        waiter: &mut Option<u64>,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Dispatch, Instant) -> Option<T>,
+    ) -> Poll<Option<T>> {
         let waker = cx.waker().clone();
         let now = self.clock.now();
         let (result, urgent) = self.state.with(|state| {
@@ -74,7 +96,7 @@ impl<L: Locks> Intake<L> {
             if !state.dispatch.is_open() {
                 return (Poll::Ready(None), false);
             }
-            match state.dispatch.take(now) {
+            match take(&mut state.dispatch, now) {
                 Some(taken) => (Poll::Ready(Some(taken)), state.dispatch.take_urgent()),
                 None => {
                     // Who finds nothing keeps its place in the order.
@@ -103,29 +125,58 @@ impl<L: Locks> Intake<L> {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// A failed message is with the broker.
-    pub(super) fn pass(&self, taken: &Taken) {
-        self.settle_with(taken, Outcome::Done, |_| ());
-    }
-
     /// A handler is done with a message.
     pub(super) fn settle(&self, taken: &Taken, outcome: Outcome) -> Settled {
         let now = self.clock.now();
-        self.settle_with(taken, outcome, |dispatch| dispatch.count(now, taken, outcome))
+        self.change(|dispatch| {
+            dispatch.count(now, taken, outcome);
+            dispatch.settle(taken, outcome)
+        })
     }
 
-    fn settle_with(&self, taken: &Taken, outcome: Outcome, before: impl FnOnce(&mut Dispatch)) -> Settled {
-        let (settled, urgent, wakers) = self.state.with(|state| {
-            before(&mut state.dispatch);
-            let settled = state.dispatch.settle(taken, outcome);
+    /// Settles messages handed out together: so many from the first on as `done`, the others as `rest`.
+    pub(super) fn settle_many<'t>(
+        &self,
+        many: impl Iterator<Item = &'t Taken>,
+        first: usize,
+        done: Outcome,
+        rest: Outcome,
+    ) {
+        let now = self.clock.now();
+        self.change(|dispatch| dispatch.settle_many(now, many, first, done, rest));
+    }
+
+    /// Messages that were handed out come again as if they never had.
+    pub(super) fn put_back(&self, many: &[Taken]) {
+        self.change(|dispatch| dispatch.put_back(many));
+    }
+
+    /// A failed message is with the broker.
+    pub(super) fn returned(&self, taken: &Taken) {
+        self.change(|dispatch| dispatch.returned(taken));
+    }
+
+    /// Looks for handlers that take too long.
+    pub(super) fn look_for_overdue(&self) {
+        self.change(Dispatch::look_for_overdue);
+    }
+
+    /// Whether queues are consumed in order.
+    pub(super) const fn is_orderly(&self) -> bool {
+        self.orderly
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Dispatch) -> T) -> T {
+        let (result, urgent, wakers) = self.state.with(|state| {
+            let result = change(&mut state.dispatch);
             // The next of its queue had to wait for it.
             let next = state.dispatch.is_orderly() && state.dispatch.has_ready();
-            (settled, state.dispatch.take_urgent(), state.wake(usize::from(next)))
+            (result, state.dispatch.take_urgent(), state.wake(usize::from(next)))
         });
         self.dirty.store(true, Ordering::Release);
         self.nudge_if(urgent);
         wakers.into_iter().for_each(Waker::wake);
-        settled
+        result
     }
 
     /// Orderly: the lock of a queue is ours until then.
@@ -158,8 +209,8 @@ impl<L: Locks> Intake<L> {
 
     pub(super) fn redeliver(&self, taken: &Taken) {
         let (wakers, urgent) = self.state.with(|state| {
-            let ours = state.dispatch.redeliver(taken);
-            (state.wake(usize::from(ours)), state.dispatch.take_urgent())
+            let ready = state.dispatch.redeliver(taken) && state.dispatch.has_ready();
+            (state.wake(usize::from(ready)), state.dispatch.take_urgent())
         });
         self.dirty.store(true, Ordering::Release);
         self.nudge_if(urgent);
@@ -240,6 +291,10 @@ impl<L: Locks> Turn<L> {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
         self.intake.poll_take(&mut self.waiter, cx)
+    }
+
+    pub(super) fn poll_many(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Vec<Taken>>> {
+        self.intake.poll_take_many(most, &mut self.waiter, cx)
     }
 
     pub(super) fn intake(&self) -> &Arc<Intake<L>> {

@@ -41,6 +41,11 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::QueueStopped { group, queue, offset } => {
             tracing::error!(%group, %queue, %offset, "queue stopped at a record that cannot be passed");
         }
+        ClientEvent::ConsumeTimeout { group, queue, offset, goes_back } => {
+            tracing::warn!(%group, %queue, %offset, goes_back, "a handler takes too long");
+        }
+        ClientEvent::Suspended { group } => tracing::info!(%group, "suspended"),
+        ClientEvent::Resumed { group } => tracing::info!(%group, "resumed"),
         ClientEvent::Dropped { group, queue, offset } => tracing::warn!(%group, %queue, %offset, "failed, dropped"),
         ClientEvent::OffsetsUnreadable { group, path, why } => {
             tracing::warn!(%group, path, why = ?clip(&alloc::format!("{why}")), "offsets cannot be read");

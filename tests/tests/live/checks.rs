@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The names of the assertions that held on one broker version.
@@ -29,6 +30,14 @@ impl Checks {
     /// How many different assertions held.
     pub(crate) fn count(&self) -> usize {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Writes the names of all that held into the folder of test output, for `tests/features.md` to be checked by.
+    pub(crate) fn write_down(&self) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: String = held.iter().flat_map(|id| [id.as_str(), "\n"]).collect();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("held-{}.txt", self.version));
+        std::fs::write(&path, lines).expect("test output can be written");
     }
 
     fn record(&self, id: String) {

@@ -71,6 +71,7 @@ fn live(version: &str) -> Result<(), RealError> {
     if !failures.is_empty() {
         panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
+    checks.write_down();
     let whole = only().is_none();
     assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
     Ok(())

@@ -11,6 +11,7 @@ mod reset;
 mod room;
 mod send_back;
 mod subscription;
+mod suspend;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -27,7 +28,7 @@ use super::signal::{Leaving, Signal};
 use super::stats::Stats;
 use super::{ClientEvent, CommandResult, Drained, Output, StartError, StartStep};
 use crate::config::{ClientConfig, ConsumerConfig, Filter, StartFrom};
-use crate::dispatch::Progress;
+use crate::dispatch::{OVERDUE_TICKS, Progress};
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Epoch, Group, MessageQueue, OpId, QueueOffset, Topic};
@@ -68,6 +69,7 @@ pub(crate) struct Consumer {
     /// The commits under way.
     lanes: BTreeMap<(Topic, BrokerName), Lane>,
     commit_rounds: u32,
+    suspended: bool,
     send_backs: BTreeMap<u64, SendBack>,
     stats: Stats,
     /// When it was started.
@@ -152,6 +154,7 @@ impl Consumer {
             local,
             lanes: BTreeMap::new(),
             commit_rounds: 0,
+            suspended: false,
             send_backs: BTreeMap::new(),
             turn,
         }
@@ -183,6 +186,7 @@ impl Consumer {
             State::Committing { .. } | State::Unlocking { .. } | State::Leaving { .. } => return,
         }
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
+        fx.disarm(&TimerKey::Overdue(group.clone()));
         self.end_proposals(fx);
         self.rebalance.stop(fx);
         for (queue, assigned) in &mut self.queues {
@@ -389,6 +393,7 @@ impl Consumer {
         fx.disarm(&TimerKey::StartDeadline(group.clone()));
         fx.arm(TimerKey::Commit(group.clone()), self.client.commit_interval);
         self.state = State::Running;
+        self.look_later_for_overdue(fx);
         fx.complete(op, CommandResult::Started(Ok(())));
         self.on_rebalance(at, fx);
     }
@@ -489,6 +494,17 @@ impl Consumer {
         for op in &self.stops {
             fx.complete(*op, CommandResult::Stopped(Drained { unsettled }));
         }
+    }
+
+    /// Time to look for handlers that take too long.
+    pub(crate) fn on_overdue_timer(&self, fx: &mut Effects) {
+        fx.output(Output::LookForOverdue { group: self.config.group.clone() });
+        self.look_later_for_overdue(fx);
+    }
+
+    fn look_later_for_overdue(&self, fx: &mut Effects) {
+        let period = self.config.consume_timeout.checked_div(OVERDUE_TICKS).unwrap_or(self.config.consume_timeout);
+        fx.arm(TimerKey::Overdue(self.config.group.clone()), period);
     }
 
     /// Messages handed out and not settled.

@@ -71,6 +71,8 @@ enum Phase {
     Waiting,
     /// Enough is cached: progress pulls on.
     Throttled,
+    /// The consumer is suspended: its resumption pulls on.
+    Suspended,
     /// The consumer is stopping.
     Stopped,
 }
@@ -197,6 +199,10 @@ impl Assigned {
         self.delivered_bytes.saturating_sub(self.released_bytes)
     }
 
+    pub(super) fn is_suspended(&self) -> bool {
+        self.phase == Phase::Suspended
+    }
+
     fn cached(&self) -> u64 {
         self.delivered.saturating_sub(self.settled)
     }
@@ -239,7 +245,12 @@ impl Consumer {
             Phase::Pulling { asked: known, .. } if known != asked && !mutant!(3) => return,
             Phase::Pulling { since, from_slave, .. } => (since, from_slave),
             _ if mutant!(3) && assigned.settled_to.is_some() => (fx.now, false),
-            Phase::Locking | Phase::Locating | Phase::Waiting | Phase::Throttled | Phase::Stopped => return,
+            Phase::Locking
+            | Phase::Locating
+            | Phase::Waiting
+            | Phase::Throttled
+            | Phase::Suspended
+            | Phase::Stopped => return,
         };
         if assigned.epoch != epoch && !mutant!(3) {
             return;
@@ -329,6 +340,10 @@ impl Consumer {
         };
         if !open {
             assigned.phase = Phase::Locking;
+            return;
+        }
+        if self.suspended && !mutant!(82) {
+            assigned.phase = Phase::Suspended;
             return;
         }
         if assigned.is_full() && !mutant!(25) {
@@ -501,6 +516,10 @@ impl Consumer {
                 Phase::Throttled => {
                     assert_eq!(causes, (0, false), "{queue} {assigned:?}");
                     assert!(assigned.cached() > 0, "throttled for nothing: {assigned:?}");
+                }
+                Phase::Suspended => {
+                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
+                    assert!(self.suspended, "suspended for nothing: {assigned:?}");
                 }
                 Phase::Stopped => assert!(!timer && !matches!(self.state, State::Running), "{queue} {assigned:?}"),
             }

@@ -27,10 +27,19 @@ use crate::wire::request::{Request, SendMessageBack};
 pub(super) struct SendBack {
     failure: Failure,
     republish: Option<SendOp>,
+    /// In order: it becomes a dead letter, when those of its queue before it have.
+    buries: bool,
+}
+
+impl SendBack {
+    fn is_of(&self, queue: &MessageQueue, epoch: Epoch) -> bool {
+        let batch = &self.failure.taken.batch;
+        *batch.queue == *queue && batch.epoch == epoch
+    }
 }
 
 impl Consumer {
-    /// How many more failed messages can be taken in now. In order there is one of a queue at most.
+    /// How many more failed messages can be taken in now. In order there are those of one hand-out of each queue at most.
     pub(crate) fn failure_room(&self) -> usize {
         if self.config.is_orderly() {
             return usize::MAX;
@@ -52,7 +61,7 @@ impl Consumer {
         if mutant!(1) {
             fx.output(Output::Settle { group: self.config.group.clone(), taken: failure.taken.clone() });
         }
-        self.send_backs.insert(id, SendBack { failure, republish: None });
+        self.send_backs.insert(id, SendBack { failure, republish: None, buries: false });
         let to = at.routes.view().master(&queue.broker).cloned();
         let physical = item.as_ref().and_then(|item| item.physical_offset);
         let (Some(to), Some(offset)) = (to, physical) else {
@@ -108,8 +117,16 @@ impl Consumer {
         }
     }
 
-    /// Drives the republication of one message on.
+    /// Drives the republication of one message on; in order, the next of its queue follows.
     pub(crate) fn on_republish(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
+        let batch = self.send_backs.get(&id).map(|back| back.failure.taken.batch.clone());
+        self.drive(id, at, fx);
+        if let Some(batch) = batch {
+            self.bury(&batch.queue, batch.epoch, at, fx);
+        }
+    }
+
+    fn drive(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
         let group = self.config.group.clone();
         let Some(op) = self.send_backs.get_mut(&id).and_then(|back| back.republish.as_mut()) else {
             return;
@@ -128,7 +145,7 @@ impl Consumer {
             SendStep::Done(Ok(_)) => self.settle(id, fx),
             SendStep::Done(Err(error)) => {
                 if let Some(back) = self.send_backs.get_mut(&id) {
-                    back.republish = None;
+                    (back.republish, back.buries) = (None, false);
                     let queue = (*back.failure.taken.batch.queue).clone();
                     let why = error.to_string();
                     fx.event(ClientEvent::SendBackFailed { group: group.clone(), queue, why });
@@ -152,12 +169,24 @@ impl Consumer {
             let start = failure.taken.batch.from;
             return self.restart_at(&queue, start, fx);
         }
-        let id = fx.fresh_id();
-        self.send_backs.insert(id, SendBack { failure, republish: None });
+        let (id, epoch) = (fx.fresh_id(), failure.taken.batch.epoch);
+        self.send_backs.insert(id, SendBack { failure, republish: None, buries: dead });
         if dead {
-            self.republish(id, at, fx);
+            self.bury(&queue, epoch, at, fx);
         } else {
             fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), pause);
+        }
+    }
+
+    /// In order: dead letters of a queue go one after the other.
+    fn bury(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
+        let next = |this: &Self| {
+            let mut of_queue = this.send_backs.iter().filter(|(_, back)| back.buries && back.is_of(queue, epoch));
+            of_queue.next().filter(|(_, back)| back.republish.is_none()).map(|(id, _)| *id)
+        };
+        // Each is under way then, or buried no more.
+        while let Some(id) = next(self) {
+            self.republish(id, at, fx);
         }
     }
 
@@ -166,7 +195,7 @@ impl Consumer {
         if !self.config.is_orderly() {
             return;
         }
-        let waits = |back: &SendBack| back.republish.is_none() && back.failure.poison.is_none();
+        let waits = |back: &SendBack| !back.buries && back.failure.poison.is_none();
         let waiting: alloc::vec::Vec<_> =
             self.send_backs.iter().filter(|(_, back)| waits(back)).map(|(id, _)| *id).collect();
         for id in waiting {
@@ -186,12 +215,8 @@ impl Consumer {
     /// The queue is no longer ours: whoever owns it gets its unsettled messages again.
     pub(super) fn drop_send_backs(&mut self, queue: &MessageQueue, epoch: Epoch, fx: &mut Effects) {
         let group = &self.config.group;
-        let of_queue = |back: &SendBack| {
-            let batch = &back.failure.taken.batch;
-            *batch.queue == *queue && batch.epoch == epoch
-        };
         let gone: alloc::vec::Vec<_> =
-            self.send_backs.iter().filter(|(_, back)| of_queue(back)).map(|(id, _)| *id).collect();
+            self.send_backs.iter().filter(|(_, back)| back.is_of(queue, epoch)).map(|(id, _)| *id).collect();
         for id in gone {
             self.send_backs.remove(&id);
             fx.disarm(&TimerKey::Redeliver(group.clone(), id));
@@ -232,6 +257,9 @@ impl Consumer {
     fn republish(&mut self, id: u64, at: Siblings<'_>, fx: &mut Effects) {
         let parcel = self.send_backs.get(&id).and_then(|back| self.retry_parcel(&back.failure, fx));
         let Some(parcel) = parcel else {
+            if let Some(back) = self.send_backs.get_mut(&id) {
+                back.buries = false;
+            }
             return fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), self.redeliver_pause());
         };
         let share = REPUBLISH_TIMEOUT.checked_div(REPUBLISH_ATTEMPTS).unwrap_or(REPUBLISH_TIMEOUT);
@@ -240,7 +268,7 @@ impl Consumer {
         if let Some(back) = self.send_backs.get_mut(&id) {
             back.republish = Some(op);
         }
-        self.on_republish(id, at, fx);
+        self.drive(id, at, fx);
     }
 
     fn redeliver_pause(&self) -> Duration {

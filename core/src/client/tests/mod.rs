@@ -23,6 +23,7 @@ mod servers;
 mod shutdowns;
 mod starts;
 mod subscriptions;
+mod suspends;
 
 use alloc::string::ToString;
 use core::net::SocketAddr;
@@ -235,9 +236,8 @@ impl World {
             Output::TellLow { group, epoch, messages, bytes } => {
                 self.dispatch(&group, |dispatch| dispatch.tell_low(epoch, messages, bytes));
             }
-            Output::Settle { group, taken } => self.dispatch(&group, |dispatch| {
-                dispatch.settle(&taken, Outcome::Done);
-            }),
+            Output::LookForOverdue { group } => self.dispatch(&group, Dispatch::look_for_overdue),
+            Output::Settle { group, taken } => self.dispatch(&group, |dispatch| dispatch.returned(&taken)),
             Output::Redeliver { group, taken } => self.dispatch(&group, |dispatch| {
                 dispatch.redeliver(&taken);
             }),
@@ -275,6 +275,9 @@ impl World {
             }
             while let Some((queue, epoch)) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_ended) {
                 self.input(Input::HandlerEnded { group: group.clone(), queue: (*queue).clone(), epoch });
+            }
+            while let Some(event) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_event) {
+                self.events.push(ClientEvent::of_dispatch(group.clone(), event));
             }
             while self.machine.failure_room(&group) > 0
                 && let Some(failure) = self.dispatches.get_mut(&group).and_then(Dispatch::poll_failure)

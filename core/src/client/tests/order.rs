@@ -76,6 +76,28 @@ fn a_pause_is_what_is_configured_or_asked_for_within_bounds() {
 }
 
 #[test]
+fn dead_letters_of_a_batch_go_one_after_the_other() {
+    let mut world = world(|config| config.max_reconsume = Some(0));
+    world.held.insert(SEND);
+    let now = world.now;
+    let mut many = Vec::new();
+    world.dispatch(&"g".into(), |dispatch| many = dispatch.take_many(now, 3));
+    assert_eq!(many.len(), 3);
+    world.dispatch(&"g".into(), |dispatch| dispatch.settle_many(now, many.iter(), 0, Outcome::Done, FAILED));
+    world.run();
+    for body in ["500", "501", "502"] {
+        assert_eq!(world.open(SEND, |_| true), 1);
+        assert!(world.take_one().is_none());
+        let asked = world.take(SEND);
+        assert_eq!(&asked.frame.body[..], body.as_bytes());
+        let frame = world.usual(&asked);
+        world.reply(asked, frame);
+        world.run();
+    }
+    assert_eq!((world.open(SEND, |_| true), committed(&mut world)), (0, Some(503)));
+}
+
+#[test]
 fn without_a_limit_it_comes_again_for_ever() {
     let mut world = world(|_| ());
     let rounds = |world: &World| world.count(|event| matches!(event, ClientEvent::Rebalanced { .. }));

@@ -2,7 +2,7 @@
 //! gives the same outputs.
 
 use super::*;
-use crate::config::{ConsumeMode, Filter};
+use crate::config::{ConsumeMode, Filter, TimeoutPolicy};
 use crate::rng::Rng;
 use proptest::prelude::*;
 
@@ -45,13 +45,15 @@ fn configure(seed: u64) -> impl FnOnce(&mut ConsumerConfig) {
         config.mode = [ConsumeMode::Concurrent, ConsumeMode::Orderly][usize::from(seed % 2 == 1)];
         config.auto_commit = seed % 4 != 3;
         config.max_reconsume = Some(2);
+        config.consume_timeout = core::time::Duration::from_secs(4);
+        config.on_consume_timeout = [TimeoutPolicy::Tell, TimeoutPolicy::SendBack][usize::from(seed % 8 < 4)];
     }
 }
 
 fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
     let places = ["n1:1", "n2:2", "a:1", "b:1"];
     let place = places[rng.below(4)];
-    match rng.below(22) {
+    match rng.below(23) {
         0..=3 => world.advance([1, 20, 500, 4_000][rng.below(4)]),
         4..=8 if !world.asked.is_empty() => {
             let at = rng.below(world.asked.len());
@@ -59,10 +61,17 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
             random_answer(world, rng, asked);
         }
         9..=11 => {
+            let many = rng.below(3) == 0;
             let failed =
                 [Outcome::Failed { level: 0 }, Outcome::RolledBack, Outcome::Failed { level: -1 }][rng.below(3)];
             let outcome = [Outcome::Done, Outcome::Committed, failed][rng.below(3)];
-            if let Some(taken) = world.take_one() {
+            if many {
+                let (now, most, first) = (world.now, 1 + rng.below(6), rng.below(6));
+                world.dispatch(&"g".into(), |dispatch| {
+                    let many = dispatch.take_many(now, most);
+                    dispatch.settle_many(now, many.iter(), first, outcome, failed);
+                });
+            } else if let Some(taken) = world.take_one() {
                 world.dispatch(&"g".into(), |dispatch| {
                     dispatch.settle(&taken, outcome);
                 });
@@ -96,6 +105,10 @@ fn step(world: &mut World, rng: &mut Rng, ops: &mut Vec<OpId>, seed: u64) {
         21 => {
             let deadline = world.now.after(Duration::from_secs(2));
             ops.push(world.stop("g", deadline));
+        }
+        22 => {
+            let (group, start, suspend) = ("g".into(), world.started, rng.below(2) == 0);
+            ops.push(world.command(Command::Suspend { group, start, suspend }));
         }
         _ => world.input(Input::BrokerRequest(ConnId { index: 0, generation: 1 }, rebalances::notice("g"))),
     }
@@ -186,6 +199,9 @@ fn the_scripts_reach_what_they_are_for() {
         "Lease {",
         "Redeliver {",
         "LockLost",
+        "Suspended",
+        "Resumed",
+        "LookForOverdue",
         "Event(Subscribed",
         "Event(Unsubscribed",
         "Subscribed(Err",

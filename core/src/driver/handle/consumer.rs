@@ -10,9 +10,9 @@ use std::panic::AssertUnwindSafe;
 
 use futures_lite::{FutureExt, Stream};
 
-use super::{Client, Delivery};
+use super::{Client, Delivery, DeliveryBatch};
 use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
-use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy};
+use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
@@ -149,6 +149,21 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// How long a handler may take, 1 s to 30 days, before [`ClientEvent::ConsumeTimeout`](crate::client::ClientEvent)
+    /// tells of it, a quarter of that time later at most. Default: 15 minutes.
+    #[must_use]
+    pub const fn consume_timeout(mut self, timeout: Duration) -> Self {
+        self.config.consume_timeout = timeout;
+        self
+    }
+
+    /// What to do then with the message, beyond that. Default: nothing, the handler may go on.
+    #[must_use]
+    pub const fn on_consume_timeout(mut self, policy: TimeoutPolicy) -> Self {
+        self.config.on_consume_timeout = policy;
+        self
+    }
+
     /// What to do with records that cannot be decoded. Default: hand them back to the broker.
     #[must_use]
     pub const fn on_poison(mut self, policy: PoisonPolicy) -> Self {
@@ -238,6 +253,16 @@ impl PushConsumer {
         poll_fn(|cx| poll_delivery(&mut turn, cx)).await
     }
 
+    /// The next messages of one queue, in order: as many as there are now, `most` of them at most, which is 1 to 1,024;
+    /// `None` when the consumer is stopped. It waits for none but the first of them.
+    ///
+    /// Nothing is taken before it is ready: the future can be dropped at any point without losing a message.
+    pub async fn next_batch(&self, most: usize) -> Option<DeliveryBatch> {
+        let mut turn = Turn::new(self.inner.intake.clone());
+        let most = most.clamp(1, MOST_IN_BATCH);
+        poll_fn(|cx| poll_batch(&mut turn, most, cx)).await
+    }
+
     /// Calls `handler` for each message, with up to `at_once` running at the same time in this task, until the
     /// consumer is stopped: orderly, each for another queue. A handler that panics has failed its message.
     pub async fn run<F, Fut>(&self, at_once: usize, handler: F)
@@ -245,16 +270,32 @@ impl PushConsumer {
         F: Fn(Delivery) -> Fut + Send,
         Fut: Future<Output = ()> + Send,
     {
-        let worker = || async {
-            while let Some(delivery) = self.next().await {
-                // A panic drops the delivery unsettled: that is a failed message.
-                let result = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
-                if result.is_err() && mutant!(35) {
-                    break;
-                }
-            }
-        };
-        Workers::new((0..at_once.max(1)).map(|_| worker())).await;
+        work(at_once, || self.next(), handler).await;
+    }
+
+    /// The same with up to `most` messages of one queue, 1 to 1,024, for each call: see [`PushConsumer::next_batch`].
+    pub async fn run_batches<F, Fut>(&self, at_once: usize, most: usize, handler: F)
+    where
+        F: Fn(DeliveryBatch) -> Fut + Send,
+        Fut: Future<Output = ()> + Send,
+    {
+        work(at_once, || self.next_batch(most), handler).await;
+    }
+
+    /// Pulls nothing more until [`PushConsumer::resume`]. What a broker was asked for before may still come, and what is in
+    /// hand is handed out as ever; the group keeps its queues and their locks, and offsets are committed.
+    pub async fn suspend(&self) {
+        self.set_suspended(true).await;
+    }
+
+    /// Pulls again after [`PushConsumer::suspend`], at once.
+    pub async fn resume(&self) {
+        self.set_suspended(false).await;
+    }
+
+    async fn set_suspended(&self, suspend: bool) {
+        let (group, start) = (self.inner.group.clone(), self.inner.start);
+        self.inner.client.inner.shared.call(Command::Suspend { group, start, suspend }).await;
     }
 
     /// Subscribes to another topic while the group runs, or changes what is wanted of one; brokers are told at once.
@@ -366,6 +407,41 @@ fn poll_delivery(turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Delivery>
     }
 }
 
+/// The same with several messages of one queue.
+fn poll_batch(turn: &mut Turn, most: usize, cx: &mut Context<'_>) -> Poll<Option<DeliveryBatch>> {
+    loop {
+        let Some(many) = core::task::ready!(turn.poll_many(most, cx)) else {
+            return Poll::Ready(None);
+        };
+        if let Some(batch) = DeliveryBatch::open(many, turn.intake()) {
+            return Poll::Ready(Some(batch));
+        }
+    }
+}
+
+/// So many workers in this task, each of which handles what comes, one after the other, until there is nothing more.
+async fn work<D, N, Next, F, Fut>(at_once: usize, next: N, handler: F)
+where
+    N: Fn() -> Next + Send,
+    Next: Future<Output = Option<D>> + Send,
+    F: Fn(D) -> Fut + Send,
+    Fut: Future<Output = ()> + Send,
+{
+    let (next, handler) = (&next, &handler);
+    let worker = || async move {
+        while let Some(delivery) = next().await {
+            // A panic drops what was handed out unsettled: that failed.
+            let result = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
+            if result.is_err() && mutant!(35) {
+                break;
+            }
+        }
+    };
+    Workers::new((0..at_once.max(1)).map(|_| worker())).await;
+}
+
+/// Messages of one batch. Source: Java `DefaultMQPushConsumerImpl.checkConfig`, `consumeMessageBatchMaxSize`.
+const MOST_IN_BATCH: usize = 1_024;
 /// How long shutdown takes at most.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same when the last handle was dropped.

@@ -63,7 +63,7 @@ impl Delivery {
     /// it has come often enough. In an orderly group its queue waits for it, as long as is configured. In broadcasting
     /// it is dropped, as in every other way to fail.
     pub fn retry(mut self) {
-        self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
+        self.settle(DelayLevel::BROKER.failed());
     }
 
     /// Failed: in an orderly group its queue waits so long, 10 ms to 30 s, and then it comes again. Else the same as
@@ -74,12 +74,12 @@ impl Delivery {
 
     /// Failed: it comes again after this delay. In an orderly group the same as [`Delivery::retry`].
     pub fn retry_at(mut self, level: DelayLevel) {
-        self.settle(Outcome::Failed { level: level.0 });
+        self.settle(level.failed());
     }
 
     /// Failed for good: it goes to the dead-letter queue now.
     pub fn dead_letter(mut self) {
-        self.settle(Outcome::Failed { level: DelayLevel::DEAD_LETTER.0 });
+        self.settle(DelayLevel::DEAD_LETTER.failed());
     }
 
     /// Why the record cannot be read, with [`PoisonPolicy::Deliver`](crate::dispatch::PoisonPolicy::Deliver).
@@ -97,7 +97,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled {
-            self.settle(Outcome::Failed { level: DelayLevel::BROKER.0 });
+            self.settle(DelayLevel::BROKER.failed());
         }
     }
 }
@@ -136,13 +136,17 @@ impl DelayLevel {
     /// Two hours.
     pub const H2: Self = Self(18);
     /// The broker chooses: level 3 plus the times it came before.
-    const BROKER: Self = Self(0);
-    const DEAD_LETTER: Self = Self(-1);
+    pub(super) const BROKER: Self = Self(0);
+    pub(super) const DEAD_LETTER: Self = Self(-1);
 
     /// The level with this number, 1 to 18; `None` outside.
     #[must_use]
     pub const fn new(level: i32) -> Option<Self> {
         if level >= 1 && level <= 18 { Some(Self(level)) } else { None }
+    }
+
+    pub(super) const fn failed(self) -> Outcome {
+        Outcome::Failed { level: self.0 }
     }
 }
 
@@ -154,7 +158,7 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
+    pub(super) fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
         let poison = match taken.item().map(|item| &item.content) {
             Some(Content::Poison(poison)) => Some(poison.cause.clone()),
             Some(Content::Record(_)) | None => None,
@@ -166,12 +170,16 @@ impl ReceivedMessage {
     }
 
     /// A record whose body cannot be read: its bytes as they are.
-    fn poison(taken: Taken, cause: PoisonCause) -> Self {
+    pub(super) fn poison(taken: Taken, cause: PoisonCause) -> Self {
         let body = match taken.item().map(|item| &item.content) {
             Some(Content::Record(record)) => taken.batch.frame.slice_ref(record.body(&taken.batch.frame)),
             Some(Content::Poison(_)) | None => Bytes::new(),
         };
         Self { taken, body, poison: Some(cause) }
+    }
+
+    pub(super) const fn taken(&self) -> &Taken {
+        &self.taken
     }
 
     /// The topic it was sent to, also when it comes again by way of the retry topic.

@@ -4,10 +4,12 @@ mod admin;
 mod client;
 mod consumer;
 mod delivery;
+mod delivery_batch;
 mod producer;
 
 pub use admin::{Admin, AdminError, ResetTo};
 pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
+pub use delivery_batch::DeliveryBatch;
 pub use producer::{Producer, ProducerBuilder};
