@@ -205,7 +205,11 @@ impl Cluster {
     fn replicate(&mut self, now: Instant) {
         for index in 0..self.brokers.len() {
             let master = self.master_of(index);
-            if master == index || !self.brokers[index].up || !self.brokers[master].up {
+            if master == index || !self.brokers[index].up {
+                continue;
+            }
+            if !self.brokers[master].up {
+                self.brokers[index].broker.wait_for_master();
                 continue;
             }
             let [slave, master] = self.brokers.get_disjoint_mut([index, master]).expect("two different brokers");
