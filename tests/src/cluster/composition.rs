@@ -186,6 +186,17 @@ impl Cluster {
         self.brokers.iter().map(|slot| &slot.broker)
     }
 
+    /// All masters, which come before the slaves.
+    pub fn masters(&self) -> impl Iterator<Item = &Broker> {
+        self.brokers().filter(|broker| !broker.config().is_slave())
+    }
+
+    /// The slave of a master, by its index.
+    #[must_use]
+    pub fn slave_of(&self, master: usize) -> Option<usize> {
+        (0..self.brokers.len()).find(|index| *index != master && self.master_of(*index) == master)
+    }
+
     /// Number of name servers and of brokers.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
@@ -196,7 +207,11 @@ impl Cluster {
     fn replicate(&mut self, now: Instant) {
         for index in 0..self.brokers.len() {
             let master = self.master_of(index);
-            if master == index || !self.brokers[index].up || !self.brokers[master].up {
+            if master == index || !self.brokers[index].up {
+                continue;
+            }
+            if !self.brokers[master].up {
+                self.brokers[index].broker.wait_for_master();
                 continue;
             }
             let [slave, master] = self.brokers.get_disjoint_mut([index, master]).expect("two different brokers");

@@ -128,7 +128,7 @@ impl Cluster {
     /// The messages of a topic on all brokers.
     pub fn stored(&self, topic: &str) -> impl Iterator<Item = StoredView> {
         let topic = topic.to_owned();
-        self.brokers().flat_map(move |broker| broker.stored(&topic).collect::<Vec<_>>())
+        self.masters().flat_map(move |broker| broker.stored(&topic).collect::<Vec<_>>())
     }
 
     /// The committed offsets of a group on all brokers: (topic, broker, queue) → offset.
@@ -139,6 +139,6 @@ impl Cluster {
             let row = |(topic, queue, offset): (&str, i32, i64)| ((topic.to_owned(), name.clone(), queue), offset);
             broker.committed(group).map(row).collect::<Vec<_>>()
         };
-        self.brokers().flat_map(rows).collect()
+        self.masters().flat_map(rows).collect()
     }
 }

@@ -32,6 +32,8 @@ pub struct Options {
     pub namesrv_conf: Vec<(String, String)>,
     /// JVM options added to the broker's command line, such as `-D…` or `-Xmx1g`.
     pub broker_jvm: Vec<String>,
+    /// Whether the broker has a slave, which [`RealCluster::start_slave`] starts.
+    pub slave: bool,
     /// How long each process may take to become ready.
     pub boot_timeout: Duration,
 }
@@ -45,6 +47,7 @@ impl Options {
             broker_conf: Vec::new(),
             namesrv_conf: Vec::new(),
             broker_jvm: Vec::new(),
+            slave: false,
             boot_timeout: Duration::from_secs(60),
         }
     }
@@ -63,8 +66,11 @@ pub struct RealCluster {
     options: Options,
     lib: PathBuf,
     broker: Option<Watched>,
+    slave: Option<Watched>,
     namesrv: Option<Watched>,
     boots: u32,
+    /// The broker listens where a slave would.
+    moved: bool,
     boot_time: Duration,
     // Last, so that the folder goes after the processes and the ports after the folder.
     dir: RunDir,
@@ -91,8 +97,18 @@ impl RealCluster {
     fn prepare(options: Options, lib: PathBuf) -> Result<Self, RealError> {
         let ports = PortBlock::reserve()?;
         let dir = RunDir::new(&options.version)?;
-        let cluster =
-            Self { options, lib, broker: None, namesrv: None, boots: 0, boot_time: Duration::ZERO, dir, ports };
+        let cluster = Self {
+            options,
+            lib,
+            broker: None,
+            slave: None,
+            namesrv: None,
+            boots: 0,
+            moved: false,
+            boot_time: Duration::ZERO,
+            dir,
+            ports,
+        };
         cluster.write_files()?;
         Ok(cluster)
     }
@@ -104,7 +120,12 @@ impl RealCluster {
 
     /// Address of the broker, `host:port`.
     pub fn broker_addr(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.broker())
+        format!("127.0.0.1:{}", self.broker_port())
+    }
+
+    /// Address of the slave, `host:port`.
+    pub fn slave_addr(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.slave().0)
     }
 
     /// Name of the broker.
@@ -161,7 +182,7 @@ impl RealCluster {
 
     /// Changes a setting of the running broker, until its next start.
     pub fn set_broker_config(&self, key: &str, value: &str) -> Result<(), RealError> {
-        probe::configure(self.ports.broker(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
+        probe::configure(self.broker_port(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
     }
 
     /// Stops the broker: with SIGKILL, or with SIGTERM and waiting for its orderly end.
@@ -181,24 +202,49 @@ impl RealCluster {
             return Ok(());
         }
         let started = Instant::now();
+        let broker = self.boot("broker", self.broker_port())?;
+        self.broker = Some(broker);
+        self.boot_time = started.elapsed();
+        Ok(())
+    }
+
+    /// Restarts the broker, which has no slave, at another address.
+    pub fn move_broker(&mut self) -> Result<(), RealError> {
+        self.stop_broker(false);
+        self.moved = true;
+        self.start_broker()
+    }
+
+    /// Starts the slave of the broker; returns when it is registered.
+    pub fn start_slave(&mut self) -> Result<(), RealError> {
+        if self.slave.is_none() {
+            let slave = self.boot("slave", self.ports.slave().0)?;
+            self.slave = Some(slave);
+        }
+        Ok(())
+    }
+
+    /// Starts a broker process, on its old store if it had one.
+    fn boot(&mut self, who: &str, port: u16) -> Result<Watched, RealError> {
         self.write_files()?; // a broker whose configuration was changed at run time has written its file anew
         self.boots += 1;
-        let log = self.dir().join(format!("broker-{}.log", self.boots));
+        let log = self.dir().join(format!("{who}-{}.log", self.boots));
         let mut args = vec![tools::find("java")?.into_os_string()];
         args.extend(["-Xms256m", "-Xmx512m", "-XX:MaxDirectMemorySize=512m"].map(OsString::from));
-        self.jvm_args(&mut args, "broker");
+        self.jvm_args(&mut args, who);
         args.extend(self.options.broker_jvm.iter().map(OsString::from));
-        self.main_args(&mut args, "org.apache.rocketmq.broker.BrokerStartup", "broker.conf");
+        self.main_args(&mut args, "org.apache.rocketmq.broker.BrokerStartup", &format!("{who}.conf"));
         let mut broker = Watched::start(&args, &log)?;
-        let (namesrv, name, addr) = (self.ports.namesrv(), self.options.broker_name.clone(), self.broker_addr());
+        let addr = format!("127.0.0.1:{port}");
+        let (namesrv, name) = (self.ports.namesrv(), self.options.broker_name.clone());
         let boot_timeout = self.options.boot_timeout;
         let booted = broker.log_watch("boot success");
-        ready(&mut broker, "broker", "\"boot success\" in its log", boot_timeout, booted)?;
+        ready(&mut broker, who, "\"boot success\" in its log", boot_timeout, booted)?;
         // A 5.4.0 broker registers only if its connection to the name server, which it opens beside, is
         // there by then; if it is not, the next try comes after 10 s. So ask for another one.
-        let (port, permission) = (self.ports.broker(), self.conf_value("brokerPermission").unwrap_or("6").to_owned());
+        let permission = self.conf_value("brokerPermission").unwrap_or("6").to_owned();
         let mut asked = Instant::now();
-        ready(&mut broker, "broker", "its registration at the name server", boot_timeout, || {
+        ready(&mut broker, who, "its registration at the name server", boot_timeout, || {
             let there = probe::registered(namesrv, &name, &addr).unwrap_or(false);
             if !there && asked.elapsed() > REGISTER_PATIENCE {
                 asked = Instant::now();
@@ -206,9 +252,7 @@ impl RealCluster {
             }
             there
         })?;
-        self.broker = Some(broker);
-        self.boot_time = started.elapsed();
-        Ok(())
+        Ok(broker)
     }
 
     /// Stops the broker (orderly or with SIGKILL) and starts it again.
@@ -247,6 +291,10 @@ impl RealCluster {
         })?;
         self.namesrv = Some(namesrv);
         Ok(())
+    }
+
+    fn broker_port(&self) -> u16 {
+        if self.moved { self.ports.slave().0 } else { self.ports.broker() }
     }
 
     fn jvm_args(&self, args: &mut Vec<OsString>, who: &str) {
@@ -296,7 +344,7 @@ impl RealCluster {
             ("brokerId", "0".to_owned()),
             ("namesrvAddr", self.namesrv()),
             ("brokerIP1", "127.0.0.1".to_owned()),
-            ("listenPort", self.ports.broker().to_string()),
+            ("listenPort", self.broker_port().to_string()),
             ("haListenPort", (self.ports.broker() + 1).to_string()),
             ("storePathRootDir", store.display().to_string()),
             ("storePathCommitLog", store.join("commitlog").display().to_string()),
@@ -312,6 +360,22 @@ impl RealCluster {
         .collect();
         // Properties files let the last line of a key win.
         broker.extend(self.options.broker_conf.iter().cloned());
+        if self.options.slave {
+            let (port, replication) = self.ports.slave();
+            let store = dir.join("slave-store");
+            let line = |key: &str, value: String| (key.to_owned(), value);
+            broker.push(line("brokerIP2", "127.0.0.1".to_owned()));
+            let mut slave = broker.clone();
+            slave.extend([
+                line("brokerId", "1".to_owned()),
+                line("brokerRole", "SLAVE".to_owned()),
+                line("listenPort", port.to_string()),
+                line("haListenPort", replication.to_string()),
+                line("storePathRootDir", store.display().to_string()),
+                line("storePathCommitLog", store.join("commitlog").display().to_string()),
+            ]);
+            write(&dir.join("slave.conf"), &properties(&slave))?;
+        }
         write(&dir.join("namesrv.conf"), &properties(&namesrv))?;
         write(&dir.join("broker.conf"), &properties(&broker))?;
         // 4.x reads its logging set-up from the home directory; 5.x has its own in the jar.

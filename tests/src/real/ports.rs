@@ -40,6 +40,11 @@ impl PortBlock {
         self.base + 1
     }
 
+    /// The main port of the slave, which also takes the port two below, and the one of its replication.
+    pub(super) fn slave(&self) -> (u16, u16) {
+        (self.base + 4, self.base + 7)
+    }
+
     /// The main port of the broker, which also takes the port two below and the one above.
     pub(super) fn broker(&self) -> u16 {
         self.base + 5

@@ -64,7 +64,10 @@ where
 /// Lets a fault of servers, of the network or of clocks happen.
 pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
     let world = &world;
-    let (name_servers, brokers) = world.with(|state| state.servers.cluster.size());
+    let (name_servers, brokers) = world.with(|state| {
+        let cluster = &state.servers.cluster;
+        (cluster.size().0, cluster.masters().count())
+    });
     let broker = dice.index(brokers);
     let server = Node::Broker(broker);
     let name_server = Node::NameServer(dice.index(name_servers));
@@ -96,6 +99,46 @@ pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
             world.sleep(down).await;
             world.start(server);
         }
+        Fault::SlaveServes => {
+            let happened = world.with(|state| {
+                let slave = state.servers.cluster.slave_of(broker).map(Node::Broker);
+                let serves = state.servers.is_up(server) && slave.is_some_and(|slave| state.servers.is_up(slave));
+                if serves {
+                    state.count(fault);
+                    state.stop_server(server, End::Reset);
+                }
+                serves
+            });
+            if happened {
+                world.sleep(dice.seconds(5, 150)).await;
+                world.start(server);
+            }
+        }
+        Fault::SlaveLoss => {
+            let Some(slave) = world.with(|state| state.servers.cluster.slave_of(broker)) else { return };
+            let up = world.with(|state| {
+                let up = state.servers.is_up(Node::Broker(slave));
+                if up {
+                    state.count(fault);
+                }
+                up
+            });
+            match dice.range(0, 1) {
+                0 if up => {
+                    world.with(|state| state.stop_server(Node::Broker(slave), End::Reset));
+                    world.sleep(dice.seconds(5, 60)).await;
+                    world.start(Node::Broker(slave));
+                }
+                _ => world.with(|state| slave_retention(state, slave, &dice)),
+            }
+        }
+        Fault::GroupDeleted => world.with(|state| {
+            let groups: Vec<String> = state.servers.cluster.broker(broker).groups().map(str::to_owned).collect();
+            if let Some(group) = dice.pick(&groups) {
+                state.count(fault);
+                state.servers.cluster.broker_mut(broker).delete_group(&group);
+            }
+        }),
         Fault::LostLocks => world.with(|state| {
             state.count(fault);
             state.servers.cluster.broker_mut(broker).lose_locks();
@@ -202,6 +245,14 @@ fn retention(state: &mut State, broker: usize, dice: &Dice) {
     state.note(What::Trimmed { queue: Queue { broker, topic, id: queue }, min: offset });
 }
 
+/// A slave has less of a queue than its master.
+fn slave_retention(state: &mut State, slave: usize, dice: &Dice) {
+    let Some(topic) = some_topic(state, dice) else { return };
+    let queue = i32::try_from(dice.range(0, 3)).unwrap_or(0);
+    let (_, end) = state.servers.cluster.broker(slave).bounds(&topic, queue);
+    state.servers.cluster.broker_mut(slave).trim(&topic, queue, end);
+}
+
 /// The broker comes back with the offsets of some time ago.
 fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
     let mut any = false;
@@ -223,7 +274,7 @@ fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 19] = [
+pub(crate) const KINDS: [Fault; 22] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -243,4 +294,7 @@ pub(crate) const KINDS: [Fault; 19] = [
     Fault::Partition,
     Fault::WallJump,
     Fault::Pause,
+    Fault::SlaveServes,
+    Fault::SlaveLoss,
+    Fault::GroupDeleted,
 ];

@@ -189,6 +189,12 @@ faults! {
     Resubscribe = "app.10",
     /// Of several messages those from one on fail.
     PartialAck = "app.4b",
+    /// A master is down, and its slave serves reads, of a log and of offsets that are behind.
+    SlaveServes = "brk.9",
+    /// A slave is down, or has lost the head of a queue.
+    SlaveLoss = "brk.9s",
+    /// An operator deletes a group.
+    GroupDeleted = "brk.13",
 }
 
 impl Fault {

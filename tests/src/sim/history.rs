@@ -368,6 +368,26 @@ pub enum What {
         /// The version of the subscription.
         version: i64,
     },
+    /// A pull arrived at a slave.
+    SlavePull {
+        /// The index of the host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+        /// The offset asked for.
+        offset: i64,
+    },
+    /// An offset was to be committed at a slave.
+    SlaveCommit {
+        /// The index of the host.
+        host: usize,
+        /// The group.
+        group: Arc<str>,
+        /// The queue.
+        queue: Queue,
+    },
     /// A process was made for a member.
     Joined {
         /// The index of its host.

@@ -283,6 +283,8 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::OffsetsNotSaved { .. } => "offsets cannot be saved",
         ClientEvent::ServerRequest { verdict: ServerVerdict::Done, .. } => "a server's request is done",
         ClientEvent::ServerRequest { .. } => "a server's request is not done",
+        ClientEvent::ReadFrom { replica: 0, .. } => "a queue is read from its master again",
+        ClientEvent::ReadFrom { .. } => "a queue is read from a slave",
         ClientEvent::FilterRefused { .. } => "a broker refuses to filter",
         ClientEvent::Subscribed { .. } => "a group subscribes while it runs",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",

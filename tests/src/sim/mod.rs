@@ -164,6 +164,7 @@ pub struct Sim {
     brokers: usize,
     config: BrokerConfig,
     topics: Vec<(String, i32)>,
+    slaves: Option<Duration>,
     swarm: Option<Swarm>,
     excluded: Vec<Fault>,
     script: Option<Vec<Occasion>>,
@@ -224,6 +225,9 @@ impl Report {
     }
 }
 
+/// Bytes of log that brokers with slaves have in memory: consumers that are further behind are sent to the slave.
+const MEMORY: i64 = 2_000;
+
 /// What simulated code can end with.
 pub trait Verdict: Send + 'static {
     /// An error's text.
@@ -256,6 +260,7 @@ impl Sim {
             brokers: 2,
             config: BrokerConfig::default(),
             topics: Vec::new(),
+            slaves: None,
             swarm: None,
             excluded: Vec::new(),
             script: None,
@@ -281,6 +286,12 @@ impl Sim {
     #[must_use]
     pub fn brokers(self, brokers: usize) -> Self {
         Self { brokers, ..self }
+    }
+
+    /// Gives each broker a slave, whose log is so far behind.
+    #[must_use]
+    pub fn slaves(self, behind: Duration) -> Self {
+        Self { slaves: Some(behind), ..self }
     }
 
     /// The settings of every broker; name and address are overwritten.
@@ -375,7 +386,17 @@ impl Sim {
             property_filter: true,
             ..self.config.clone()
         };
-        let mut cluster = Cluster::new(self.name_servers, (0..self.brokers).map(config).collect(), Instant::ZERO);
+        let mut brokers: Vec<_> = (0..self.brokers).map(config).collect();
+        if let Some(replica_delay) = self.slaves {
+            brokers.iter_mut().for_each(|master| (master.slave_read, master.memory) = (true, MEMORY));
+            let slave = |(index, master): (usize, &BrokerConfig)| {
+                let address = broker_address(self.brokers + index);
+                BrokerConfig { id: 1, address, replica_delay, ..master.clone() }
+            };
+            let slaves: Vec<_> = brokers.iter().enumerate().map(slave).collect();
+            brokers.extend(slaves);
+        }
+        let mut cluster = Cluster::new(self.name_servers, brokers, Instant::ZERO);
         self.topics.iter().for_each(|(topic, queues)| cluster.put_topic(topic, *queues));
         let mut state = State::new(tape, swarm, self.script, Servers::new(cluster));
         state.trace.keep = self.trace;

@@ -45,6 +45,9 @@ pub struct Plan {
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
     pub operator: bool,
+    /// How far the slaves of brokers are behind, milliseconds, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slaves: Option<u64>,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -149,6 +152,7 @@ impl Plan {
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
+            slaves: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -173,6 +177,9 @@ impl Plan {
             plan.add_changing(&mut upto);
         }
         plan.operator = upto(0, 4) == 0;
+        if upto(0, 4) == 0 {
+            plan.slaves = Some(upto(1, 8_000) as u64);
+        }
         plan
     }
 
@@ -236,6 +243,7 @@ impl Default for Plan {
             cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
+            slaves: None,
         }
     }
 }

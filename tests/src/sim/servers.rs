@@ -143,7 +143,9 @@ impl State {
             self.end_link(id, end);
         }
         self.servers.cluster.stop(self.now, node);
-        if let Node::Broker(broker) = node {
+        if let Node::Broker(broker) = node
+            && self.servers.cluster.master_of(broker) == broker
+        {
             self.note(What::LocksLost { broker });
         }
         self.trace.line(self.now, || format!("{node:?} stops ({end:?})"));
@@ -168,6 +170,9 @@ impl State {
             return false;
         };
         self.servers.cluster.broker_mut(broker).lose_log_from(end);
+        if let Some(slave) = self.servers.cluster.slave_of(broker) {
+            self.servers.cluster.broker_mut(slave).lose_log_from(end);
+        }
         self.servers.seen[broker] = self.servers.seen[broker].min(end);
         self.note(What::Lost { broker, end });
         true
@@ -247,7 +252,11 @@ impl State {
             && let Node::Broker(broker) = node
             && self.servers.cluster.broker(broker).topic(&topic).is_some()
         {
-            let queue = Queue { broker, topic: topic.into(), id: queue };
+            let slave = self.servers.cluster.master_of(broker) != broker;
+            let queue = Queue { broker: self.servers.cluster.master_of(broker), topic: topic.into(), id: queue };
+            if slave {
+                self.note(What::SlaveCommit { host, group: group.as_str().into(), queue: queue.clone() });
+            }
             self.note(What::Committed { host, written, group: group.into(), queue, offset });
         }
         self.note_locks(host, locks);
@@ -392,8 +401,11 @@ impl State {
     /// Other offsets for queues that the server at the other end of a link is not the master of.
     fn foreign_reset(&self, link: u64) -> Bytes {
         let node = self.net.links.get(&link).map(|link| link.node);
-        let brokers = self.servers.cluster.brokers().enumerate();
-        let others = brokers.filter(|(index, _)| node != Some(Node::Broker(*index)));
+        let cluster = &self.servers.cluster;
+        let others = cluster.masters().enumerate().filter(|(index, _)| match node {
+            Some(Node::Broker(broker)) => cluster.master_of(broker) != *index,
+            Some(Node::NameServer(_)) | None => true,
+        });
         let queue = |(_, broker): (usize, &crate::cluster::Broker)| {
             (MessageQueue { topic: "t0".into(), broker: broker.config().name.as_str().into(), id: 0 }, 0)
         };
@@ -450,7 +462,7 @@ impl State {
 
     /// Notes what brokers have stored.
     fn observe(&mut self) {
-        for broker in 0..self.servers.seen.len() {
+        for broker in 0..self.servers.cluster.masters().count() {
             let model = self.servers.cluster.broker(broker);
             let (seen, end) = (self.servers.seen[broker], model.log_end());
             if seen >= end {

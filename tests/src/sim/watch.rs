@@ -39,7 +39,14 @@ impl State {
                 else {
                     return;
                 };
-                let queue = Queue { broker, topic, id: queue };
+                let master = self.servers.cluster.master_of(broker);
+                let queue = Queue { broker: master, topic, id: queue };
+                if master != broker {
+                    self.reach("a slave is pulled from");
+                    let (group, queue) = (group.clone(), queue.clone());
+                    self.note(What::SlavePull { host, group, queue, offset });
+                }
+                let broker = master;
                 let opaque = frame.header.opaque.0;
                 if let Some(link) = self.net.links.get_mut(&id) {
                     link.pulls.retain(|_, (of, known, _)| (&*of, &*known) != (&group, &queue));
@@ -59,6 +66,7 @@ impl State {
     /// What a broker says of an expression, if it accepts it.
     pub(super) fn filter_accepted(&self, node: Node, host: usize, frame: &Frame) -> Option<What> {
         let Node::Broker(broker) = node else { return None };
+        let broker = self.servers.cluster.master_of(broker);
         if frame.header.code != request::CHECK_CLIENT_CONFIG {
             return None;
         }

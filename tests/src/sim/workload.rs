@@ -85,6 +85,7 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
+    sim.slaves = plan.slaves.map(Duration::from_millis);
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
     report.plan = Some(plan);
@@ -221,7 +222,9 @@ impl Run {
         let at_once = if self.plan.long { 1 } else { 2 };
         let changes = self.plan.groups.iter().any(|group| group.setup.changing);
         let kinds = chaos::KINDS.into_iter().chain(membership::KINDS);
-        let kinds = kinds.filter(|fault| changes || *fault != Fault::Resubscribe).collect();
+        let slaves = self.plan.slaves.is_some();
+        let kinds = kinds.filter(|fault| changes || *fault != Fault::Resubscribe);
+        let kinds = kinds.filter(|fault| slaves || !matches!(fault, Fault::SlaveServes | Fault::SlaveLoss)).collect();
         let run = self.clone();
         chaos::start(&self.world, at_once, kinds, move |fault, dice| {
             let run = run.clone();
@@ -400,7 +403,7 @@ impl Run {
             let left = self.world.with(|state| {
                 state.history.rows[seen..].iter().for_each(|row| ledger.row(&row.what));
                 seen = state.history.rows.len();
-                let delayed: usize = state.servers.cluster.brokers().map(|broker| broker.delayed()).sum();
+                let delayed: usize = state.servers.cluster.masters().map(|broker| broker.delayed()).sum();
                 let left = ledger.left().map(|left| format!("{left:?}"));
                 left.or_else(|| (delayed > 0).then(|| format!("{delayed} delayed messages")))
             })?;
@@ -415,7 +418,7 @@ impl Run {
         let retry: Arc<str> = format!("%RETRY%{}", group.setup.name).into();
         self.world.cluster(|cluster| {
             let mut queues = Vec::new();
-            for (broker, model) in cluster.brokers().enumerate() {
+            for (broker, model) in cluster.masters().enumerate() {
                 let retry = Some(&retry).filter(|_| !group.setup.broadcast);
                 for topic in [&group.setup.topic].into_iter().chain(retry) {
                     let count = model.topic(topic).map_or(0, |config| config.read_queues);
@@ -434,7 +437,7 @@ impl Run {
                 let rows = model.committed(&group);
                 rows.map(|(topic, id, offset)| (Queue { broker, topic: topic.into(), id }, offset)).collect::<Vec<_>>()
             };
-            cluster.brokers().enumerate().flat_map(of_broker).collect()
+            cluster.masters().enumerate().flat_map(of_broker).collect()
         });
         self.world.note(What::LastOffsets { member: member.id, group, stored });
     }

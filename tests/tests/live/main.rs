@@ -27,7 +27,9 @@ mod orderly;
 mod owned;
 mod pop;
 mod restart;
+mod routes;
 mod runtimes;
+mod slaves;
 mod slow;
 mod subscriptions;
 mod volume;
@@ -63,12 +65,32 @@ fn live(version: &str) -> Result<(), RealError> {
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
+    let checks = Arc::new(Checks::new(version));
+    let mut failures = on_one_broker(version, &checks)?;
+    if failures.is_empty() && only().is_none_or(|only| "slaves".contains(&only)) {
+        failures.extend(slaves::both_runtimes(version, &checks)?);
+    }
+    eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
+    if !failures.is_empty() {
+        panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
+    }
+    checks.write_down();
+    let whole = only().is_none();
+    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
+    Ok(())
+}
+
+/// What one broker is enough for; what failed.
+fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, RealError> {
+    if only().is_some_and(|only| "slaves".contains(&only)) {
+        return Ok(Vec::new());
+    }
+    let begun = Instant::now();
     let mut options = Options::new(version);
     for (key, value) in kit::BROKER_CONF {
         options = options.conf(key, value);
     }
     let mut cluster = RealCluster::start(options)?;
-    let checks = Arc::new(Checks::new(version));
     let world = Arc::new(World {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
@@ -87,16 +109,12 @@ fn live(version: &str) -> Result<(), RealError> {
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }
+        failures.extend(routes::moved(&world, &mut cluster));
     }
-    eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
     if !failures.is_empty() {
         eprintln!("{}\n--- Java peer ---\n{}", cluster.log_tail(), world.java.log_tail());
-        panic!("{version}: {} scenarios failed:\n{}", failures.len(), failures.join("\n"));
     }
-    checks.write_down();
-    let whole = only().is_none();
-    assert!(!whole || checks.count() >= LEAST_ASSERTIONS, "{version}: only {} assertions", checks.count());
-    Ok(())
+    Ok(failures)
 }
 
 /// Everything that shares a running broker.
@@ -147,6 +165,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
+        job("routes", |world| L::block_on(routes::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),
         // What is measured comes last, when the JVMs have warmed up.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::queue::Assigned;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
+use crate::client::view::MASTER_ID;
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -161,7 +162,9 @@ impl Consumer {
 
     /// Sends a commit, or lets it wait for those before it. `false` when its broker is unknown.
     fn submit(&mut self, commit: Commit, at: Siblings<'_>, fx: &mut Effects) -> bool {
-        let Some(to) = at.routes.view().master(&commit.queue.broker).cloned() else {
+        let master = at.routes.view().master(&commit.queue.broker).cloned();
+        let any = || super::queue::readable(&commit.queue.broker, MASTER_ID, at).filter(|_| mutant!(154));
+        let Some(to) = master.or_else(|| any().map(|(_, to)| to)) else {
             return false;
         };
         let lane = self.lanes.entry(lane_of(&commit.queue)).or_default();

@@ -288,12 +288,12 @@ impl Consumer {
             }
             // A pull is answered with no such thing.
             Ok(Pulled::Popped { .. }) => self.wait(queue, ERROR_PAUSE, fx),
-            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave => {
+            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave && !mutant!(150) => {
                 // It lags behind, and may know less of the queue than we do: the master's word counts. One that held the
                 // pull for long has waited already.
                 assigned.replica.give_up();
                 let held = fx.now.since(since) >= HELD_AT_LEAST;
-                if at.routes.view().master(&queue.broker).is_some() || held {
+                if at.routes.view().master(&queue.broker).is_some() || held || mutant!(151) {
                     self.pull_on(queue, at, fx);
                 } else {
                     self.wait(queue, ERROR_PAUSE, fx);
@@ -320,6 +320,9 @@ impl Consumer {
                     }
                     _ => {}
                 }
+                if from_slave {
+                    assigned.replica.give_up();
+                }
                 self.pull_failed(queue, alloc::format!("broker answered {code}: {remark}"), fx);
                 self.wait(queue, pause, fx);
             }
@@ -328,6 +331,9 @@ impl Consumer {
                 self.wait(queue, ERROR_PAUSE, fx);
             }
             Err(error) => {
+                if from_slave {
+                    assigned.replica.give_up();
+                }
                 self.pull_failed(queue, alloc::format!("{error}"), fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }

@@ -14,6 +14,7 @@ use crate::config::ReadFrom;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{Endpoint, Epoch, MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::codes::response;
 use crate::wire::request::{Fields, QueryConsumerOffsetResponse};
@@ -120,5 +121,5 @@ impl Consumer {
 
 /// Whether what this replica says of stored offsets may be old.
 pub(super) fn is_hearsay(id: i64) -> bool {
-    id != MASTER_ID
+    id != MASTER_ID && !mutant!(152)
 }

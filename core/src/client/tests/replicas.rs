@@ -76,6 +76,28 @@ fn a_slave_that_has_nothing_sends_us_back_to_the_master() {
 }
 
 #[test]
+fn a_slave_that_refuses_or_does_not_answer_sends_us_back_to_the_master() {
+    type End = fn(&mut World, Asked);
+    let ends: [End; 2] = [
+        |world, pull| {
+            let frame = says(response::SYSTEM_ERROR, 1, 72, 0, Vec::new());
+            world.reply(pull, frame);
+        },
+        |world, pull| world.fail(pull, Sent::Maybe),
+    ];
+    for end in ends {
+        let mut world = consuming(&[0, 1], |_| ());
+        let pull = found(&mut world, 72, 1);
+        assert_eq!(pull.to.as_str(), "slave:1");
+        end(&mut world, pull);
+        world.advance(10_000);
+        let pull = world.pull("T");
+        assert_eq!((pull.to.as_str(), pull.field("queueOffset")), ("b:1", "72"));
+        assert_eq!(read_from(&world), [1, 0]);
+    }
+}
+
+#[test]
 fn what_a_slave_lost_is_asked_of_the_master() {
     // A slave of 5.x hides that the offset is before its start behind the code for "ask again".
     let mut world = consuming(&[0, 1], |_| ());

@@ -221,6 +221,11 @@ impl Broker {
         self.clients = Clients::new(now, &self.cfg);
     }
 
+    /// Forgets a group, as an operator does who deletes it; its offsets stay.
+    pub fn delete_group(&mut self, group: &str) {
+        self.groups.remove(group);
+    }
+
     /// Forgets who has locked which queue.
     pub fn lose_locks(&mut self) {
         self.locks = Locks::default();

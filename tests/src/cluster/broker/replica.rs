@@ -24,6 +24,11 @@ impl Replica {
 }
 
 impl Broker {
+    /// There is nothing to copy from.
+    pub fn wait_for_master(&mut self) {
+        self.replica.log = None;
+    }
+
     /// Copies from the master what is due.
     pub fn follow(&mut self, now: Instant, master: &Self) {
         if self.replica.tables <= now {

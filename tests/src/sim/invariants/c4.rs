@@ -32,7 +32,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut window = WINDOW;
     for row in &history.rows {
         match &row.what {
-            What::Fault(Fault::Pause | Fault::Zombie) => window = PAUSED,
+            What::Fault(Fault::Pause | Fault::Zombie | Fault::SlaveServes) => window = LONG,
             What::Committed { host, written, group, queue, offset } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
                 let late = line.host == Some(*host) && *written < line.written;
@@ -93,8 +93,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 
 /// How old an answer can be that a member starts from.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The same in a process that stood still between the answer and its use.
-const PAUSED: Duration = Duration::from_secs(500);
+/// The same in a process that stood still between the answer and its use, and of a slave that has no master.
+const LONG: Duration = Duration::from_secs(500);
 
 #[cfg(test)]
 mod tests {

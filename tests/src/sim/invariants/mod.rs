@@ -41,6 +41,8 @@ mod r4;
 mod s1;
 mod s2;
 mod s3;
+mod s4;
+mod s5;
 mod x2;
 mod x3;
 mod x4;
@@ -106,6 +108,8 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "S1", says: "of a topic that was given up nothing is handed out", check: s1::check },
     Invariant { id: "S2", says: "what is wanted all the time is consumed, whatever else changes", check: s2::check },
     Invariant { id: "S3", says: "nothing is pulled by SQL from a broker that was not asked", check: s3::check },
+    Invariant { id: "S4", says: "a slave is not asked in a loop for what it does not have", check: s4::check },
+    Invariant { id: "S5", says: "nothing is committed at a slave", check: s5::check },
     Invariant { id: "F1", says: "a full queue is not pulled", check: f1::check },
     Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
     Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
