@@ -22,8 +22,9 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
+    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
+    DelayLevel, Delivery, DeliveryBatch, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError,
+    ReceivedMessage, ResetTo,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};
