@@ -222,7 +222,8 @@ impl Plan {
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
+        let slaves = self.slaves.is_some();
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, slaves, groups }
     }
 }
 

@@ -29,10 +29,10 @@ struct Line {
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut lines: BTreeMap<(Arc<str>, Queue), Line> = BTreeMap::new();
-    let mut window = WINDOW;
+    let mut window = if history.setup.slaves { LONG } else { WINDOW };
     for row in &history.rows {
         match &row.what {
-            What::Fault(Fault::Pause | Fault::Zombie | Fault::SlaveServes) => window = LONG,
+            What::Fault(Fault::Pause | Fault::Zombie) => window = LONG,
             What::Committed { host, written, group, queue, offset } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
                 let late = line.host == Some(*host) && *written < line.written;
@@ -111,6 +111,14 @@ mod tests {
     fn back_or_started_from_the_beginning() {
         assert!(check(&history(vec![(2, committed(5)), (3, committed(4))])).is_err());
         assert!(check(&history(vec![(2, committed(5)), (70_000, start(0))])).is_err());
+    }
+
+    #[test]
+    fn started_where_a_slave_without_a_master_says() {
+        let mut history = history(vec![(1, committed(1)), (2, committed(5)), (400_000, start(1))]);
+        assert!(check(&history).is_err());
+        history.setup.slaves = true;
+        assert_eq!(check(&history), Ok(()));
     }
 
     #[test]
