@@ -62,6 +62,12 @@ impl Message {
         self.set(name::DELAY, alloc::format!("{level}"))
     }
 
+    /// The same, delivered at once.
+    pub(crate) fn without_delay(mut self) -> Self {
+        self.properties.retain(|(key, _)| !DELAYS.contains(&key.as_str()));
+        self
+    }
+
     /// Sets a flag that brokers keep and ignore.
     #[must_use]
     pub const fn with_flag(mut self, flag: i32) -> Self {
@@ -191,6 +197,8 @@ const RESERVED: [&str; 12] = [
     name::MIN_OFFSET,
     name::MAX_OFFSET,
 ];
+/// Properties that delay a message.
+const DELAYS: [&str; 4] = [name::DELAY, "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
 /// Room for the properties of a usual message.
 const PROPERTIES_GUESS: usize = 96;
 

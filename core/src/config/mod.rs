@@ -56,6 +56,9 @@ pub enum ConfigError {
     /// Brokers do not know the strategy by which a group that pops shares out queues.
     #[error("brokers share out the queues of a group that pops: averagely, or by circle")]
     PopStrategy,
+    /// A producer of transactions could not answer its brokers.
+    #[error("no checker: brokers ask what became of transactions, and somebody must answer")]
+    NoChecker,
     /// A filter expression cannot be parsed.
     #[error(
         "subscription of topic {topic}: '{expression}' is no expression such as \"*\", \"a || b\" or, in SQL, \"a > 3\""

@@ -16,6 +16,7 @@ pub mod prelude;
 pub mod queue;
 pub mod runtime;
 mod shared;
+mod transactions;
 #[cfg(feature = "tracing")]
 mod trace;
 mod workers;
@@ -23,7 +24,8 @@ mod workers;
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
+    EndError, HalfMessage, ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
+    TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -26,13 +26,13 @@ use crate::wire::frame::EncodedFrame;
 /// not begun; a message whose bytes are on their way may be stored all the same.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     client: Client,
-    config: ProducerConfig,
-    policy: SendPolicy,
+    pub(super) config: ProducerConfig,
+    pub(super) policy: SendPolicy,
     turn: AtomicU32,
 }
 
@@ -137,11 +137,11 @@ impl Producer {
         &self.inner.config.group
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.client.inner.shared
     }
 
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.shared().clock.now().after(self.inner.config.send_timeout)
     }
 
@@ -151,7 +151,7 @@ impl Producer {
     }
 
     /// Gives the send what it needs until it is done.
-    async fn drive(&self, mut op: SendOp) -> Result<Receipt, SendError> {
+    pub(super) async fn drive(&self, mut op: SendOp) -> Result<Receipt, SendError> {
         let shared = self.shared();
         loop {
             let view = shared.view();

@@ -9,6 +9,7 @@ mod group;
 mod pop;
 mod route;
 mod send;
+mod transaction;
 
 pub use admin::{
     CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse, SearchOffset,
@@ -27,6 +28,7 @@ pub use pop::{
 };
 pub use route::GetRouteInfo;
 pub use send::{SendMessage, SendMessageResponse};
+pub use transaction::{CheckTransaction, EndTransaction};
 
 use bytes::Bytes;
 

@@ -12,6 +12,7 @@ mod replica;
 mod send;
 mod send_back;
 mod topics;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use self::replica::Replica;
+use self::transactions::Halves;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -49,6 +51,7 @@ pub struct Broker {
     groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
+    halves: Halves,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
     filters: Filters,
@@ -100,6 +103,7 @@ impl Broker {
             groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
+            halves: Halves::new(now, &cfg),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
             filters: Filters::default(),
@@ -157,6 +161,7 @@ impl Broker {
             request::HEART_BEAT => self.heartbeat(&call, &body),
             request::UNREGISTER_CLIENT => self.unregister(&call),
             request::CONSUMER_SEND_MSG_BACK => self.send_back(&call),
+            request::END_TRANSACTION => self.end_transaction(&call),
             request::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(&call),
             request::LOCK_BATCH_MQ => self.lock(&call, &body),
             request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
@@ -190,6 +195,7 @@ impl Broker {
         if !self.cfg.is_slave() {
             self.deliver_due(now, wall);
             self.revive_due(now, wall);
+            self.check_halves(now, wall);
         }
         self.holds.scan(now, &self.store);
         self.pops.expire(now);
@@ -211,6 +217,7 @@ impl Broker {
         self.sessions.clear();
         self.clients = Clients::new(now, &self.cfg);
         self.locks = Locks::default();
+        self.halves.stop(now, &self.cfg);
         self.holds = Holds::new(now, &self.cfg);
         self.pops.stop();
         self.questions = Questions::default();
@@ -235,6 +242,7 @@ impl Broker {
     pub fn lose_log_from(&mut self, physical: i64) {
         self.store.truncate(physical);
         self.delays.truncate(&self.store);
+        self.halves.truncate(&self.store);
     }
 
     /// The next output.
@@ -249,7 +257,11 @@ impl Broker {
             return Wakeup::Now;
         }
         let slave = self.cfg.is_slave();
-        let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
+        let due = if slave {
+            self.replica.next()
+        } else {
+            self.delays.next_due(&self.store, &self.cfg).min(self.halves.next_check(&self.store))
+        };
         let due = due.min(self.pops.next_due()).min(self.questions.next_end());
         due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }
