@@ -29,6 +29,7 @@ mod restart;
 mod runtimes;
 mod slow;
 mod subscriptions;
+mod transactions;
 mod volume;
 
 use std::panic::AssertUnwindSafe;
@@ -144,6 +145,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
+        job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),

@@ -194,7 +194,11 @@ impl HalfMessage {
         let mut why = EndError::Unreachable(broker.clone());
         while shared.clock.now() < deadline {
             let Some(to) = shared.view().routes.master(broker).cloned() else {
-                pause(shared, deadline).await;
+                let topic = self.receipt.queue.topic.clone();
+                match shared.call(Command::WantRoute { topic, fresh: true }).await {
+                    CommandResult::Route(_) => pause(shared, deadline).await,
+                    _ => return Err(EndError::Closed),
+                }
                 continue;
             };
             match shared.call(Command::WantLink(to.clone())).await {

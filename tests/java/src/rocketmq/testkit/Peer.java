@@ -39,6 +39,7 @@ public final class Peer {
         COMMANDS.put("ping", a -> "pong");
         COMMANDS.put("commands", a -> COMMANDS.keySet());
         new Clients().register(COMMANDS);
+        new Transactions().register(COMMANDS);
         new Admin().register(COMMANDS);
         Codec.register(COMMANDS);
         COMMANDS.put("read_offset_file", a -> {
