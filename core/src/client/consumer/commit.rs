@@ -190,6 +190,13 @@ impl Consumer {
         true
     }
 
+    /// A queue goes on elsewhere: what waits to be committed of it is no longer so.
+    pub(super) fn withdraw_commit(&mut self, queue: &MessageQueue) {
+        if let Some(lane) = self.lanes.get_mut(&lane_of(queue)) {
+            lane.waiting.retain(|waiting| waiting.queue != *queue);
+        }
+    }
+
     /// A commit of this queue was answered: what waited for it goes on.
     fn next_of_lane(&mut self, done: &MessageQueue, stored: Option<QueueOffset>, at: Siblings<'_>, fx: &mut Effects) {
         let key = lane_of(done);
@@ -201,7 +208,8 @@ impl Consumer {
         for commit in core::mem::take(&mut lane.waiting) {
             let (queue, epoch) = (commit.queue.clone(), commit.epoch);
             let stored_already = queue == *done && stored == Some(commit.offset);
-            if stored_already || !self.submit(commit, at, fx) {
+            // The lock of its queue may have been lost meanwhile.
+            if stored_already || !self.holds(&queue, fx.now) || !self.submit(commit, at, fx) {
                 self.leaving.remove(&(queue.clone(), epoch));
                 if let Some(assigned) = self.queues.get_mut(&queue)
                     && assigned.epoch() == epoch

@@ -471,6 +471,7 @@ impl Consumer {
         assigned.unpin(fx);
         self.drop_send_backs(queue, old, fx);
         self.leave_lock(queue, old);
+        self.withdraw_commit(queue);
         fx.output(Output::Revoke { group, queue: queue.clone(), epoch: old });
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);

@@ -4,7 +4,8 @@ use super::*;
 use crate::config::{ConsumeMode, Permission, ServerPolicy};
 use crate::ids::MessageQueue;
 use crate::wire::body::{
-    ConsumeResult, ConsumerRunningInfo, ConsumerStatus, DirectResult, ProcessQueueInfo, QueueTable, ResetOffsets,
+    ConsumeResult, ConsumerRunningInfo, ConsumerStatus, DirectResult, LockedQueues, ProcessQueueInfo, QueueTable,
+    ResetOffsets,
 };
 
 impl World {
@@ -114,6 +115,46 @@ fn the_new_offset_waits_for_the_commit_under_way() {
     let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
     world.reply(commit, answer(0, |_| (), []));
     assert_eq!(commits(&world), ["10"]);
+}
+
+/// In order: of two queues the commit of one is under way, and that of the other waits for it. Then both locks are lost.
+fn one_commit_waits_without_its_lock() -> World {
+    let mut world = World::consuming(2, |config| config.mode = ConsumeMode::Orderly);
+    world.held.extend([request::UPDATE_CONSUMER_OFFSET, request::LOCK_BATCH_MQ]);
+    world.advance(21_000);
+    assert_eq!(commits(&world), ["500"], "the first of a topic goes alone");
+    let renewal = world.take(request::LOCK_BATCH_MQ);
+    let nothing = LockedQueues { queues: Vec::new() }.encode();
+    world.reply(renewal, answer(0, |_| (), nothing));
+    world.run();
+    world
+}
+
+#[test]
+fn what_waited_to_be_committed_is_not_committed_without_the_lock() {
+    let mut world = one_commit_waits_without_its_lock();
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(commit, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(commits(&world), [""; 0]);
+}
+
+#[test]
+fn what_waited_to_be_committed_before_a_move_is_not_committed_after_it() {
+    let mut world = one_commit_waits_without_its_lock();
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 10), (queue("T", "b", 1), 11)]));
+    world.held.remove(&request::LOCK_BATCH_MQ);
+    while let Some(at) = world.asked.iter().position(|asked| asked.code() == request::LOCK_BATCH_MQ) {
+        let lock = world.asked.remove(at);
+        let frame = world.usual(&lock);
+        world.reply(lock, frame);
+        world.run();
+    }
+    world.advance(3_000);
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(commit, answer(0, |_| (), []));
+    world.run();
+    assert!(!commits(&world).contains(&"500"), "it was at 500 before it was moved: {:?}", commits(&world));
 }
 
 #[test]

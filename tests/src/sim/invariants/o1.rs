@@ -31,11 +31,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
                 seen.insert(*offset);
             }
-            // What was passed by when the queue was moved forward may come after it was moved back.
-            What::Moved { group, queue, .. } => {
+            // What was passed by when the queue was moved forward may come after it was moved back, or after its broker
+            // came back with an offset from before.
+            What::Moved { group, queue, offset } => {
                 let key = (group.clone(), queue.clone());
                 let passed = passed.entry(key.clone()).or_default();
-                *passed = (*passed).max(seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1));
+                let seen = seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1);
+                *passed = (*passed).max(seen).max(*offset);
             }
             // And what was unwanted before the wishes changed.
             What::Subscribing { group, .. } => {
@@ -97,6 +99,17 @@ mod tests {
         assert_eq!(check(&orderly(rows(100))), Ok(()));
         assert!(check(&orderly(rows(101))).is_err(), "another was lost");
     }
+
+    #[test]
+    fn what_was_passed_by_may_come_later() {
+        let rows = |to| {
+            let moved = What::Moved { group: "g0".into(), queue: queue(0), offset: to };
+            vec![(1, moved), (2, delivered_to(0, 1, 2, 0)), (3, delivered_to(0, 2, 1, 0))]
+        };
+        assert_eq!(check(&orderly(rows(2))), Ok(()));
+        assert!(check(&orderly(rows(1))).is_err(), "what comes after the offset it was moved to is not passed by");
+    }
+
     #[test]
     fn what_was_unwanted_before_may_come_later() {
         let rows = |between| vec![(1, delivered_to(0, 1, 1, 0)), (2, between), (3, delivered_to(0, 2, 0, 0))];

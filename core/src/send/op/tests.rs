@@ -8,13 +8,18 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{ClientConfig, ProducerConfig};
 use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::Opaque;
+use crate::message::Message;
+use crate::time::UnixMillis;
 use crate::wire::frame;
 use crate::wire::header::{HeaderLimits, Preamble};
+use crate::wire::message::UniqueKeys;
 
 fn parcel() -> Parcel {
     let (client, producer) = (ClientConfig::new(Vec::new(), "c".into()), ProducerConfig::new("p".into()));
