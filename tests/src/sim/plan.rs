@@ -45,6 +45,17 @@ pub struct Plan {
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
     pub operator: bool,
+    /// Transactions, if there are any.
+    pub transactions: Option<Transactions>,
+}
+
+/// The transactions of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Transactions {
+    /// How many.
+    pub count: u64,
+    /// Processes at a time that send them.
+    pub tellers: usize,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -144,6 +155,7 @@ impl Plan {
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
+            transactions: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -169,6 +181,9 @@ impl Plan {
             plan.add_changing(&mut upto);
         }
         plan.operator = upto(0, 4) == 0;
+        if upto(0, 4) == 0 {
+            plan.transactions = Some(Transactions { count: upto(10, 60) as u64, tellers: upto(1, 2) });
+        }
         plan
     }
 
@@ -207,7 +222,8 @@ impl Plan {
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
+        let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, tellers, groups }
     }
 }
 
@@ -228,6 +244,7 @@ impl Default for Plan {
             cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
+            transactions: None,
         }
     }
 }

@@ -78,7 +78,6 @@ impl<'w, L: Live> Stage<'w, L> {
         let (group, witness) = (format!("bank_{}", L::NAME), format!("witness_{}", L::NAME));
         let spec = ConsumerSpec {
             instance: Some(witness.clone()),
-            from_first: true,
             ..ConsumerSpec::new(&witness, &world.namesrv, &witness, &topic)
         };
         world.java.start_consumer(&spec).expect("a Java consumer");
@@ -142,15 +141,14 @@ impl<'w, L: Live> Stage<'w, L> {
         check.that("seen-once-committed", seen.is_some(), &receipt);
         let seen = seen.expect("seen").message;
         check.eq("id", &seen.msg_id, &receipt.msg_id);
-        check.eq("queue", (seen.broker.as_str(), seen.queue_id), (self.world.broker_name.as_str(), receipt.queue.id));
+        check.eq("queue", (seen.broker.as_deref(), seen.queue_id), (Some(self.world.broker_name.as_str()), receipt.queue.id));
         check.that("another-place-than-the-half-message", seen.offset_msg_id != receipt.offset_msg_id, &seen);
-        let property = |key: &str| seen.properties.get(key).map(String::as_str);
+        let property = |key: &str| seen.properties.as_ref()?.get(key).map(String::as_str);
         check.eq("tag", property("TAGS"), Some("new"));
         check.eq("key", property("KEYS"), Some("k1"));
         check.eq("property", property("a"), Some("b"));
         check.eq("group", property("PGROUP"), Some(self.group.as_str()));
         check.eq("no-delay", property("DELAY"), None);
-        check.eq("no-half-message-any-more", property("TRAN_MSG"), None);
         check.eq("flag-of-a-committed-message", seen.sys_flag & 0xc, 8);
     }
 
@@ -181,7 +179,7 @@ impl<'w, L: Live> Stage<'w, L> {
             drop(self.producer.begin(self.message(body)).await.expect("stored"));
         }
         for body in ["commit later", &large, "panic"] {
-            let name = &body[..6];
+            let name = body.get(..6).unwrap_or(body);
             check.that(format!("seen-{name}"), self.sees(body).await.is_some(), &self.asked);
         }
         let asked = self.asked_of("commit later");

@@ -181,6 +181,14 @@ impl HalfMessage {
         self.end(Resolution::Rollback).await
     }
 
+    /// That is not known yet: the broker asks the checker in a while, as it does when this is dropped.
+    ///
+    /// # Errors
+    /// See [`EndError`].
+    pub async fn unknown(self) -> Result<(), EndError> {
+        self.end(Resolution::Unknown).await
+    }
+
     /// Where it is stored: a queue and an offset of the broker's own.
     #[must_use]
     pub const fn receipt(&self) -> &Receipt {

@@ -188,7 +188,6 @@ impl Broker {
         let real = |key: &str| half.properties.get(key).map(str::to_owned);
         half.queue_id = real("REAL_QID").and_then(|id| id.parse().ok()).unwrap_or(0);
         half.topic = real("REAL_TOPIC").unwrap_or_default();
-        half.properties.remove("TRAN_MSG");
         if !self.cfg.is_v4() {
             half.properties.remove("REAL_TOPIC");
             half.properties.remove("REAL_QID");

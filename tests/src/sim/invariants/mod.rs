@@ -31,6 +31,7 @@ mod p4;
 mod p5;
 mod p6;
 mod p7;
+mod p9;
 mod q1;
 mod q2;
 mod q3;
@@ -83,6 +84,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "P5", says: "every send ends once and in time", check: p5::check },
     Invariant { id: "P6", says: "a weak status is told, and is no error", check: p6::check },
     Invariant { id: "P7", says: "no more attempts than allowed, none after the deadline", check: p7::check },
+    Invariant { id: "P9", says: "a transaction is seen if and only if it is committed", check: p9::check },
     Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
     Invariant {
         id: "C2",
@@ -189,6 +191,7 @@ pub(crate) mod synthetic {
             offset,
             physical: offset * 100,
             id: Some(id),
+            tx: None,
             unique: "u".into(),
             tag: "new".into(),
             bytes: 100,
