@@ -167,6 +167,9 @@ mod tests {
             offset_msg_id: "7F00000100002A9F00000000000081B6".into(),
             queue,
             queue_offset: QueueOffset::new(16),
+            recall_handle: None,
+            region: None,
+            batch_key: None,
         };
         let place = HalfPlace::of(&receipt).unwrap();
         let end = place.end(&"g".into(), Resolution::Rollback, false);

@@ -67,15 +67,8 @@ impl Transactions {
     pub(super) fn on_check(&mut self, from: &Endpoint, frame: &Frame, fx: &mut Effects) -> Result<Group, Refusal> {
         let header = CheckTransaction::read(&frame.header.ext)?;
         let batch = batch_of(header.broker.clone().unwrap_or_else(|| "".into()), &frame.body)?;
-        let message = Taken {
-            batch: Arc::new(batch),
-            index: 0,
-            local_retries: 0,
-            at: fx.now,
-            direct: None,
-            slot: 0,
-            span: 0,
-        };
+        let message =
+            Taken { batch: Arc::new(batch), index: 0, local_retries: 0, at: fx.now, direct: None, slot: 0, span: 0 };
         let property = |key| property_of(&message, key).map(String::from);
         let group = property(name::PGROUP).map(Group::from).ok_or(Refusal::Malformed("no producer group".into()))?;
         let key = property(name::UNIQ_KEY).or_else(|| header.msg_id.clone());
@@ -159,9 +152,7 @@ impl ClientMachine {
 
 fn property_of<'a>(message: &'a Taken, key: &str) -> Option<&'a str> {
     match &message.item()?.content {
-        crate::dispatch::Content::Record(record) => {
-            properties::get(record.properties(&message.batch.frame), key)
-        }
+        crate::dispatch::Content::Record(record) => properties::get(record.properties(&message.batch.frame), key),
         crate::dispatch::Content::Poison(_) => None,
     }
 }

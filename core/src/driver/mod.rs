@@ -16,15 +16,15 @@ pub mod prelude;
 pub mod queue;
 pub mod runtime;
 mod shared;
-mod transactions;
 #[cfg(feature = "tracing")]
 mod trace;
+mod transactions;
 mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    EndError, HalfMessage, ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
+    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EndError,
+    HalfMessage, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
     TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};

@@ -21,6 +21,12 @@ pub enum SendError {
     /// None of the topic's queues takes messages: its brokers are read-only, or their masters are down.
     #[error("topic {0} has no queue that takes messages")]
     NotWritable(Topic),
+    /// The queue that was chosen does not exist, or takes no messages.
+    #[error("topic {0} has no such queue that takes messages")]
+    NoQueue(Topic),
+    /// A hook of the producer's refused it; nothing was sent.
+    #[error("refused: {0}")]
+    Refused(String),
     /// The name servers could not be asked.
     #[error("route: {0}")]
     Route(RouteError),
@@ -65,6 +71,8 @@ impl SendError {
             Self::Message(_)
             | Self::NoRoute(_)
             | Self::NotWritable(_)
+            | Self::NoQueue(_)
+            | Self::Refused(_)
             | Self::Route(_)
             | Self::Broker { .. }
             | Self::Closed => false,
@@ -77,7 +85,12 @@ impl SendError {
         match self {
             Self::Request(_) | Self::Route(_) | Self::NotWritable(_) | Self::Unknown { .. } => true,
             Self::Broker { code, .. } => RETRY_CODES.contains(code),
-            Self::Message(_) | Self::NoRoute(_) | Self::Malformed(_) | Self::Closed => false,
+            Self::Message(_)
+            | Self::NoRoute(_)
+            | Self::NoQueue(_)
+            | Self::Refused(_)
+            | Self::Malformed(_)
+            | Self::Closed => false,
         }
     }
 }

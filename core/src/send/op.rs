@@ -1,11 +1,12 @@
 //! The state of one send.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
-use super::policy::RETRY_CODES;
-use super::{Parcel, Receipt, SendError, SendPolicy, StoreStatus};
+use super::choose::{attempt_deadline, next_queue};
+use super::{FaultTable, Parcel, Receipt, SendError, SendPolicy, StoreStatus, Target};
 use crate::client::RouteError;
 use crate::client::view::{PublishQueue, RouteView, TopicView};
 use crate::error::{RequestError, RequestFailure, Sent};
@@ -15,7 +16,7 @@ use crate::time::Instant;
 use crate::wire::codes::response;
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
-use crate::wire::request::{Fields, Request, SendMessage, SendMessageResponse};
+use crate::wire::request::{Fields, Request, SendBatch, SendMessage, SendMessageResponse};
 use crate::wire::{Codec, Frame};
 
 /// The state of one send.
@@ -25,8 +26,9 @@ pub struct SendOp {
     codec: Codec,
     policy: SendPolicy,
     deadline: Instant,
-    /// The queue asked for, else any.
-    wanted: Option<MessageQueue>,
+    target: Target,
+    /// Whether nobody answers.
+    oneway: bool,
     made: u32,
     tried: Vec<BrokerName>,
     current: Option<MessageQueue>,
@@ -58,6 +60,8 @@ pub enum SendStep {
 /// One attempt.
 #[derive(Debug)]
 pub struct Attempt {
+    /// The broker.
+    pub broker: BrokerName,
     /// The address to send to.
     pub endpoint: Endpoint,
     /// The link to it, when it is up.
@@ -77,7 +81,8 @@ impl SendOp {
             codec,
             policy,
             deadline,
-            wanted: None,
+            target: Target::Any,
+            oneway: false,
             made: 0,
             tried: Vec::new(),
             current: None,
@@ -92,8 +97,19 @@ impl SendOp {
     /// A send to one queue: a single attempt, as in Java.
     #[must_use]
     pub fn to_queue(parcel: Parcel, codec: Codec, deadline: Instant, queue: MessageQueue) -> Self {
-        let policy = SendPolicy { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false };
-        Self { wanted: Some(queue), ..Self::new(parcel, codec, policy, deadline) }
+        Self::new(parcel, codec, SendPolicy::once(), deadline).to(Target::Queue(queue))
+    }
+
+    /// The same send to this target.
+    #[must_use]
+    pub fn to(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+
+    /// The same send without an answer: it ends with the first attempt that is written.
+    #[must_use]
+    pub fn oneway(self) -> Self {
+        Self { oneway: true, ..self }
     }
 
     /// A route was installed, or could not be.
@@ -154,6 +170,17 @@ impl SendOp {
 
     /// What the send needs next. `turn` is shared by the sends of a producer, so that they take queues in turn.
     pub fn poll(&mut self, now: Instant, view: &RouteView, turn: &AtomicU32) -> SendStep {
+        self.poll_with(now, view, turn, None)
+    }
+
+    /// The same, for a producer that knows its brokers' faults.
+    pub fn poll_with(
+        &mut self,
+        now: Instant,
+        view: &RouteView,
+        turn: &AtomicU32,
+        faults: Option<&FaultTable>,
+    ) -> SendStep {
         if let Some(outcome) = self.outcome.take() {
             return SendStep::Done(outcome);
         }
@@ -176,7 +203,15 @@ impl SendOp {
             }
             None => return SendStep::Route { topic: self.parcel.topic.clone(), fresh: false },
         };
-        let Some(target) = self.choose(topic, turn) else {
+        if let Target::Chosen(_) = &self.target
+            && let Target::Chosen(selector) = core::mem::take(&mut self.target)
+        {
+            let Some(queue) = selector.choose(&topic.publish) else {
+                return SendStep::Done(Err(SendError::NoQueue(self.parcel.topic.clone())));
+            };
+            self.target = Target::Queue(queue);
+        }
+        let Some(target) = self.choose(now, topic, turn, faults) else {
             // Every broker failed: look for others, and give them a moment.
             self.tried.clear();
             self.pause(now);
@@ -186,18 +221,28 @@ impl SendOp {
         // Giving up on a slow broker early helps only if there is another; a message may be stored twice by it.
         let broker = |queue: Option<&PublishQueue>| queue.map(|known| known.queue.broker.clone());
         let alone = broker(topic.publish.first()) == broker(topic.publish.last());
-        let patient = alone || self.made >= self.policy.attempts;
-        let cap = now.after(self.policy.attempt_timeout);
-        let deadline = if patient { self.deadline } else { self.deadline.min(cap) };
-        let frame = self.encode(&target.queue);
+        let deadline = attempt_deadline(now, self.deadline, self.made, &self.policy, alone);
+        let frame = self.encode(&target.queue, view.old_brokers.contains(&target.endpoint));
         self.current = Some(target.queue.clone());
-        SendStep::Send(Attempt { endpoint: target.endpoint.clone(), conn: target.conn, frame, deadline })
+        let (broker, endpoint) = (target.queue.broker.clone(), target.endpoint.clone());
+        SendStep::Send(Attempt { broker, endpoint, conn: target.conn, frame, deadline })
+    }
+
+    /// Whether nobody answers.
+    #[must_use]
+    pub const fn is_oneway(&self) -> bool {
+        self.oneway
     }
 
     /// When the send is given up.
     #[must_use]
     pub const fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// The ids of the messages of a batch, when it is one.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        self.parcel.batch.take().unwrap_or_default()
     }
 
     fn on_answer(&mut self, now: Instant, queue: MessageQueue, frame: &Frame) {
@@ -211,7 +256,7 @@ impl SendOp {
             _ => {
                 let remark = frame.header.remark.clone().unwrap_or_default();
                 self.last = Some(SendError::Broker { broker: queue.broker.clone(), code, remark });
-                if RETRY_CODES.contains(&code) {
+                if self.policy.retry_codes.contains(&code) {
                     self.tried.push(queue.broker);
                 } else {
                     self.outcome = Some(self.give_up(now));
@@ -246,22 +291,29 @@ impl SendOp {
             offset_msg_id: fields.msg_id,
             queue,
             queue_offset,
+            recall_handle: fields.recall_handle,
+            region: fields.region,
+            batch_key: fields.batch_uniq_id,
         })
     }
 
-    /// The queue for the next attempt: the next in turn whose broker has not failed this send.
-    fn choose<'v>(&self, topic: &'v TopicView, turn: &AtomicU32) -> Option<&'v PublishQueue> {
-        let healthy = |known: &&PublishQueue| !self.tried.contains(&known.queue.broker);
-        if let Some(wanted) = &self.wanted {
+    /// The queue for the next attempt.
+    fn choose<'v>(
+        &self,
+        now: Instant,
+        topic: &'v TopicView,
+        turn: &AtomicU32,
+        faults: Option<&FaultTable>,
+    ) -> Option<&'v PublishQueue> {
+        if let Target::Queue(wanted) = &self.target {
+            let healthy = |known: &&PublishQueue| !self.tried.contains(&known.queue.broker);
             return topic.publish.iter().find(|known| known.queue == *wanted).filter(healthy);
         }
-        let start = usize::try_from(turn.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
-        let start = start.checked_rem(topic.publish.len())?;
-        let (before, from) = topic.publish.split_at_checked(start)?;
-        from.iter().chain(before).find(healthy)
+        let turn = usize::try_from(turn.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
+        next_queue(&topic.publish, turn, &self.tried, faults.map(|table| (table, now)))
     }
 
-    fn encode(&self, queue: &MessageQueue) -> EncodedFrame {
+    fn encode(&self, queue: &MessageQueue, old_broker: bool) -> EncodedFrame {
         let parcel = &self.parcel;
         let header = SendMessage {
             group: parcel.group.clone(),
@@ -272,14 +324,20 @@ impl SendOp {
             sys_flag: parcel.sys_flag,
             born_timestamp: parcel.born.0,
             flag: parcel.flag,
-            properties: Some(parcel.properties.clone()),
+            properties: Some(parcel.header_properties(old_broker)),
             reconsume_times: Some(parcel.retry.map_or(0, |(times, _)| times)),
             unit_mode: Some(false),
             max_reconsume_times: parcel.retry.map(|(_, most)| most),
-            batch: Some(false),
+            batch: Some(parcel.batch.is_some()),
             broker: Some(queue.broker.clone()),
         };
-        header.encode(self.codec, parcel.body.clone())
+        let (codec, body) = (self.codec, parcel.body.clone());
+        match (parcel.batch.is_some(), self.oneway) {
+            (true, false) => SendBatch(header).encode(codec, body),
+            (true, true) => SendBatch(header).encode_oneway(codec, body),
+            (false, false) => header.encode(codec, body),
+            (false, true) => header.encode_oneway(codec, body),
+        }
     }
 
     fn pause(&mut self, now: Instant) {

@@ -1,12 +1,13 @@
 //! How often and how long a send may try.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::config::ProducerConfig;
 use crate::wire::codes::response;
 
 /// How often and how long a send may try.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SendPolicy {
     /// Attempts in all.
     pub attempts: u32,
@@ -14,6 +15,8 @@ pub struct SendPolicy {
     pub attempt_timeout: Duration,
     /// Whether a weak store is tried again elsewhere.
     pub retry_weak_store: bool,
+    /// Codes of brokers after which another one is tried.
+    pub retry_codes: Arc<[i32]>,
 }
 
 impl SendPolicy {
@@ -26,12 +29,20 @@ impl SendPolicy {
             attempts,
             attempt_timeout: config.attempt_timeout.unwrap_or(share),
             retry_weak_store: config.retry_weak_store,
+            retry_codes: config.retry_codes.iter().copied().collect(),
         }
+    }
+
+    /// The policy of a send that goes to one place: a single attempt, as in Java.
+    #[must_use]
+    pub fn once() -> Self {
+        Self { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false, retry_codes: Arc::new([]) }
     }
 }
 
-/// Codes after which another broker is tried. Source: Java `DefaultMQProducer.retryResponseCodes`.
-pub(super) const RETRY_CODES: [i32; 8] = [
+/// Codes after which another broker is tried, unless others are chosen. Source: Java
+/// `DefaultMQProducer.retryResponseCodes`.
+pub const RETRY_CODES: [i32; 8] = [
     response::SYSTEM_ERROR,
     response::SYSTEM_BUSY,
     response::SERVICE_NOT_AVAILABLE,

@@ -64,6 +64,8 @@ pub mod request {
     pub const SEND_MESSAGE_V2: i32 = 310;
     /// Send a batch.
     pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// Take back a message whose timer is not due.
+    pub const RECALL_MESSAGE: i32 = 370;
     /// Which queues are this member's, and how does it get their messages?
     pub const QUERY_ASSIGNMENT: i32 = 400;
     /// Set how a group gets the messages of a topic.

@@ -39,6 +39,8 @@ struct Stage<'w, L> {
     topic: String,
     group: String,
     witness: String,
+    /// The group and the name of a Java producer.
+    java: String,
     asked: Asked,
     client: Client,
     producer: TransactionProducer,
@@ -81,6 +83,10 @@ impl<'w, L: Live> Stage<'w, L> {
             ..ConsumerSpec::new(&witness, &world.namesrv, &witness, &topic)
         };
         world.java.start_consumer(&spec).expect("a Java consumer");
+        // Brokers hear of it with the next heartbeat after it has sent something.
+        let java = format!("java_{group}");
+        world.java.start_transactions(&java, &world.namesrv, &java).expect("a Java producer");
+        world.java.send_transaction(&java, &topic, "the first of Java", "COMMIT_MESSAGE").expect("stored");
         let client = world.client::<L>().await;
         let asked = Asked::default();
         let producer = producer(&client, &group, &topic, &asked).await;
@@ -91,6 +97,7 @@ impl<'w, L: Live> Stage<'w, L> {
             topic,
             group,
             witness,
+            java,
             asked,
             client,
             producer,
@@ -133,7 +140,8 @@ impl<'w, L: Live> Stage<'w, L> {
         let rolled_back = self.producer.begin(self.message("ends in rollback")).await.expect("stored");
         sleep(QUIET).await;
         self.look();
-        check.eq("not-seen-before-its-end", self.seen.len(), 0);
+        check.that("java-is-seen", self.sees("the first of Java").await.is_some(), ());
+        check.eq("not-seen-before-its-end", self.seen.len(), 1);
         let receipt = half.receipt().clone();
         check.eq("commit", half.commit().await, Ok(()));
         check.eq("rollback", rolled_back.rollback().await, Ok(()));
@@ -141,7 +149,11 @@ impl<'w, L: Live> Stage<'w, L> {
         check.that("seen-once-committed", seen.is_some(), &receipt);
         let seen = seen.expect("seen").message;
         check.eq("id", &seen.msg_id, &receipt.msg_id);
-        check.eq("queue", (seen.broker.as_deref(), seen.queue_id), (Some(self.world.broker_name.as_str()), receipt.queue.id));
+        check.eq(
+            "queue",
+            (seen.broker.as_deref(), seen.queue_id),
+            (Some(self.world.broker_name.as_str()), receipt.queue.id),
+        );
         check.that("another-place-than-the-half-message", seen.offset_msg_id != receipt.offset_msg_id, &seen);
         let property = |key: &str| seen.properties.as_ref()?.get(key).map(String::as_str);
         check.eq("tag", property("TAGS"), Some("new"));
@@ -228,16 +240,16 @@ impl<'w, L: Live> Stage<'w, L> {
 
     async fn java_answers_for_us(&mut self) {
         let check = self.check.step("java-answers");
-        let (name, world) = (format!("java_{}", self.group), self.world);
-        world.java.start_transactions(&name, &world.namesrv, &self.group).expect("a Java producer");
+        let (client, producer) = self.with_java().await;
         let bodies = ["commit by Java", "rollback by Java"];
         for body in bodies {
-            drop(self.producer.begin(self.message(body)).await.expect("stored"));
+            drop(producer.begin(self.message(body)).await.expect("stored"));
         }
-        self.client.shutdown().await;
+        drop(producer);
+        client.shutdown().await;
         check.that("seen", self.sees(bodies[0]).await.is_some(), ());
         let asked = eventually(|| {
-            let asked = world.java.checked(&name).expect("checked");
+            let asked = self.world.java.checked(&self.java).expect("checked");
             bodies.iter().all(|body| asked.iter().any(|known| known == body)).then_some(())
         });
         check.that("java-was-asked", asked.await.is_some(), ());
@@ -246,21 +258,28 @@ impl<'w, L: Live> Stage<'w, L> {
 
     async fn we_answer_for_java(&mut self) {
         let check = self.check.step("we-answer");
-        let (name, world) = (format!("java_{}", self.group), self.world);
         let mut ids = BTreeMap::new();
         for body in ["commit for Java", "rollback for Java"] {
-            let id = world.java.send_transaction(&name, &self.topic, body, "UNKNOW").expect("stored");
+            let id = self.world.java.send_transaction(&self.java, &self.topic, body, "UNKNOW").expect("stored");
             ids.insert(body, id);
         }
-        world.java.stop_transactions(&name).expect("stopped");
-        self.client = world.client::<L>().await;
-        self.producer = producer(&self.client, &self.group, &self.topic, &self.asked).await;
+        self.world.java.stop_transactions(&self.java).expect("stopped");
+        let (client, producer) = self.with_java().await;
         let seen = self.sees("commit for Java").await;
         check.eq("seen", seen.map(|seen| seen.message.msg_id).as_ref(), ids.get("commit for Java"));
         for (body, id) in &ids {
             let asked = eventually(|| self.asked_of(body).pop()).await;
             check.eq(format!("asked-{}", &body[..6]), asked.map(|got| got.msg_id).as_ref(), Some(id));
         }
+        drop(producer);
+        client.shutdown().await;
+    }
+
+    /// Another process of the Java producer's group.
+    async fn with_java(&self) -> (Client, TransactionProducer) {
+        let client = self.world.client::<L>().await;
+        let producer = producer(&client, &self.java, &self.topic, &self.asked).await;
+        (client, producer)
     }
 
     /// What was rolled back, and nothing else, was never seen; nothing was seen twice.
@@ -275,7 +294,7 @@ impl<'w, L: Live> Stage<'w, L> {
         for body in hidden.into_iter().chain(["rollback for Java"]) {
             self.check.that(format!("never-seen-{body}"), !bodies.iter().any(|seen| seen == body), &bodies);
         }
-        self.check.eq("all-seen", bodies.len(), 10);
+        self.check.eq("all-seen", bodies.len(), 11);
         self.world.java.stop_consumer(&self.witness).expect("stopped");
         if self.world.checks.version() == V4 {
             self.check.eq("no-word-too-much-on-4.9", self.asked_of("commit later").len(), 1);

@@ -165,6 +165,18 @@ impl Admin {
         Ok(QueueOffsetResponse::read(&frame.header.ext)?.offset)
     }
 
+    /// One request to the master of a broker of a topic.
+    pub(super) async fn ask_master<Q: Request>(
+        &self,
+        topic: &Topic,
+        broker: &BrokerName,
+        request: &Q,
+    ) -> Result<Frame, AdminError> {
+        let queue = MessageQueue { topic: topic.clone(), broker: broker.clone(), id: 0 };
+        let master = self.master(&queue).await?;
+        self.request(&master, request).await
+    }
+
     async fn master(&self, queue: &MessageQueue) -> Result<Endpoint, AdminError> {
         self.route(&queue.topic, false).await?;
         let view = self.client.inner.shared.view();

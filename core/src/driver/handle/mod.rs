@@ -13,5 +13,5 @@ pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
-pub use producer::{Producer, ProducerBuilder};
+pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

@@ -15,12 +15,11 @@ use crate::config::ConfigError;
 use crate::driver::shared::Shared;
 use crate::driver::transactions::Checker;
 use crate::error::RequestFailure;
-use crate::ids::{BrokerName, Group, Topic};
+use crate::ids::{BrokerName, Endpoint, Group, Topic};
 use crate::message::Message;
-use crate::send::{Parcel, Receipt, SendError, SendOp, StoreStatus};
+use crate::send::{Parcel, Receipt, SendError, StoreStatus, Target};
 use crate::time::Instant;
 use crate::transaction::{HalfPlace, Resolution};
-use crate::wire::frame::EncodedFrame;
 use crate::wire::request::Request;
 
 /// Sends messages that become visible only if something else succeeds: a row in a database, say. Clones are the same
@@ -110,9 +109,16 @@ impl TransactionProducer {
         let producer = &self.inner.producer;
         let (shared, deadline) = (producer.shared(), producer.deadline());
         let config = &producer.inner.config;
-        let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall())?;
-        let op = SendOp::new(parcel, shared.config.codec, producer.inner.policy, deadline);
-        let receipt = producer.drive(op).await?;
+        let told = producer.announce(&message, &Target::Any)?;
+        let permit = producer.admit(message.body().len(), deadline).await?;
+        let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall());
+        let result = match parcel {
+            Ok(parcel) => producer.deliver_parcel(parcel, Target::Any, deadline).await,
+            Err(error) => Err(error.into()),
+        };
+        drop(permit);
+        producer.tell(told.as_ref(), result.as_ref().map(Some));
+        let receipt = result?;
         if let Some(place) = HalfPlace::of(&receipt) {
             shared.transactions.take_in_hand(place);
         }
@@ -198,40 +204,41 @@ impl HalfMessage {
     async fn end(self, resolution: Resolution) -> Result<(), EndError> {
         let producer = &self.inner.producer;
         let (shared, deadline, group) = (producer.shared(), producer.deadline(), producer.group());
-        let broker = &self.receipt.queue.broker;
-        let mut why = EndError::Unreachable(broker.clone());
-        while shared.clock.now() < deadline {
-            let Some(to) = shared.view().routes.master(broker).cloned() else {
-                let topic = self.receipt.queue.topic.clone();
-                match shared.call(Command::WantRoute { topic, fresh: true }).await {
-                    CommandResult::Route(_) => pause(shared, deadline).await,
-                    _ => return Err(EndError::Closed),
-                }
-                continue;
-            };
-            match shared.call(Command::WantLink(to.clone())).await {
-                CommandResult::Link(Ok(())) => {}
-                CommandResult::Link(Err(error)) => {
-                    why = EndError::Link(error);
-                    pause(shared, deadline).await;
-                    continue;
-                }
-                _ => return Err(EndError::Closed),
-            }
-            // Only now: until here a check may have told another place.
-            let Some(place) = shared.transactions.let_go(&self.receipt.msg_id) else { return Err(EndError::NoPlace) };
-            let frame: EncodedFrame =
-                place.end(group, resolution, false).encode_oneway(shared.config.codec, Bytes::new());
-            match shared.call(Command::Oneway { to, frame }).await {
-                CommandResult::Sent(Ok(())) => return Ok(()),
-                CommandResult::Sent(Err(error)) => {
-                    why = EndError::Link(error);
+        loop {
+            let why = match self.link().await? {
+                Err(why) => why,
+                Ok(to) => {
+                    // Only now: until here a check may have told another place.
+                    let place = shared.transactions.let_go(&self.receipt.msg_id).ok_or(EndError::NoPlace)?;
+                    let end = place.end(group, resolution, false);
+                    let frame = end.encode_oneway(shared.config.codec, Bytes::new());
+                    let CommandResult::Sent(result) = shared.call(Command::Oneway { to, frame }).await else {
+                        return Err(EndError::Closed);
+                    };
+                    let Err(why) = result else { return Ok(()) };
                     shared.transactions.take_in_hand(place);
+                    EndError::Link(why)
                 }
-                _ => return Err(EndError::Closed),
+            };
+            if shared.clock.now() >= deadline {
+                return Err(why);
             }
+            pause(shared, deadline).await;
         }
-        Err(why)
+    }
+
+    /// The address of the broker that has the message, with a link to it; or why there is none now.
+    async fn link(&self) -> Result<Result<Endpoint, EndError>, EndError> {
+        let (shared, queue) = (self.inner.producer.shared(), &self.receipt.queue);
+        let Some(to) = shared.view().routes.master(&queue.broker).cloned() else {
+            let wanted = Command::WantRoute { topic: queue.topic.clone(), fresh: true };
+            let CommandResult::Route(_) = shared.call(wanted).await else { return Err(EndError::Closed) };
+            return Ok(Err(EndError::Unreachable(queue.broker.clone())));
+        };
+        let CommandResult::Link(result) = shared.call(Command::WantLink(to.clone())).await else {
+            return Err(EndError::Closed);
+        };
+        Ok(result.map(|()| to).map_err(EndError::Link))
     }
 }
 

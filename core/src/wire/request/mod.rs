@@ -27,7 +27,7 @@ pub use pop::{
     QueryAssignmentHeader, SetRequestMode,
 };
 pub use route::GetRouteInfo;
-pub use send::{SendMessage, SendMessageResponse};
+pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
 pub use transaction::{CheckTransaction, EndTransaction};
 
 use bytes::Bytes;

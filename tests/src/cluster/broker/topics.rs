@@ -139,14 +139,8 @@ const DEFAULT_TEMPLATE: &str = "TBW102";
 /// Where delayed messages wait, one queue a level.
 pub(super) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Topics that nobody may send to.
-pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
-    SCHEDULE_TOPIC,
-    HALF_TOPIC,
-    OP_TOPIC,
-    transactions::MAX_TOPIC,
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
+pub(super) const FORBIDDEN_TOPICS: [&str; 6] =
+    [SCHEDULE_TOPIC, HALF_TOPIC, OP_TOPIC, transactions::MAX_TOPIC, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
 /// Topics of the broker's own to which anybody may send.
 const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 /// Before the names of other topics of the broker's own.

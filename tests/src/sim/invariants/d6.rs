@@ -20,7 +20,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Resolved { id, outcome } if !matches!(outcome, Outcome::Stored { plain: true, .. }) => {
                 return broken(format!("message {id} is {outcome:?}"));
             }
-            What::Stored(copy) if copy.id.is_some() && !stored.insert(copy.id) => return broken(format!("{copy:?} is one more")),
+            What::Stored(copy) if copy.id.is_some() && !stored.insert(copy.id) => {
+                return broken(format!("{copy:?} is one more"));
+            }
             What::Delivered { group, id, .. } if !delivered.insert((group.clone(), *id)) => {
                 return broken(format!("{group} gets message {id:?} twice"));
             }

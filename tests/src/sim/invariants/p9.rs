@@ -42,7 +42,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 _ => {}
             },
             What::Lost { broker, .. } => drop(books.lossy.insert(*broker)),
-            What::Tx(Tx::Settled { left }) => books.settled(history, *left).map_err(|text| Broken::new(row.at, text))?,
+            What::Tx(Tx::Settled { left }) => {
+                books.settled(history, *left).map_err(|text| Broken::new(row.at, text))?
+            }
             _ => {}
         }
     }
