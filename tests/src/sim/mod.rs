@@ -117,6 +117,7 @@ mod timeline;
 mod trace;
 mod transactions;
 mod watch;
+mod ways;
 mod wishes;
 pub mod workload;
 mod world;

@@ -11,6 +11,7 @@ mod pull;
 mod replica;
 mod send;
 mod send_back;
+mod timers;
 mod topics;
 mod transactions;
 
@@ -35,6 +36,9 @@ pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use self::replica::Replica;
+pub(crate) use self::timers::TIMER_TOPIC;
+use self::timers::Timers;
+pub(crate) use self::topics::SCHEDULE_TOPIC;
 use self::transactions::Halves;
 use super::config::BrokerConfig;
 use super::message::Draft;
@@ -51,6 +55,7 @@ pub struct Broker {
     groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
+    timers: Timers,
     halves: Halves,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
@@ -103,6 +108,7 @@ impl Broker {
             groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
+            timers: Timers::default(),
             halves: Halves::new(now, &cfg),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
@@ -148,6 +154,7 @@ impl Broker {
                 Ok(Some(Reply::error(response::SERVICE_NOT_AVAILABLE, "a slave stores no messages")))
             }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
+            request::RECALL_MESSAGE if !self.cfg.is_v4() => self.recall(&call),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
@@ -194,6 +201,7 @@ impl Broker {
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
         if !self.cfg.is_slave() {
             self.deliver_due(now, wall);
+            self.deliver_timers(now, wall);
             self.revive_due(now, wall);
             self.check_halves(now, wall);
         }
@@ -242,6 +250,7 @@ impl Broker {
     pub fn lose_log_from(&mut self, physical: i64) {
         self.store.truncate(physical);
         self.delays.truncate(&self.store);
+        self.timers.truncate(&self.store);
         self.halves.truncate(&self.store);
     }
 
@@ -262,6 +271,7 @@ impl Broker {
         } else {
             self.delays.next_due(&self.store, &self.cfg).min(self.halves.next_check(&self.store))
         };
+        let due = due.min(self.timers.next_due());
         let due = due.min(self.pops.next_due()).min(self.questions.next_end());
         due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }

@@ -11,6 +11,7 @@ mod pulls;
 mod routes;
 mod send_backs;
 mod sends;
+mod timers;
 mod topics;
 
 use std::fmt;
@@ -65,9 +66,9 @@ pub(crate) fn together() -> Vec<Cell> {
     parts.into_iter().flatten().collect()
 }
 
-/// Those about popping, for which a broker needs its timer wheel.
+/// Those about popping and timers, for which a broker needs its timer wheel.
 pub(crate) fn popping() -> Vec<Cell> {
-    pops::hidden().into_iter().chain(pops::cells()).collect()
+    pops::hidden().into_iter().chain(timers::cells()).chain(pops::cells()).collect()
 }
 
 /// Those that run on brokers that filter by properties.
