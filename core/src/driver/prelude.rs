@@ -1,8 +1,8 @@
 //! What users of an adapter need: adapters re-export all of it.
 
 pub use super::{
-    Admin, AdminError, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
+    Admin, AdminError, Brokers, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream,
+    Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
 };
 pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,

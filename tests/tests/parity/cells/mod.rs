@@ -2,6 +2,7 @@
 
 mod filters;
 mod frames;
+mod inspect;
 mod locks;
 mod members;
 mod offsets;
@@ -40,7 +41,7 @@ impl fmt::Display for Cell {
 
 /// Those that run alone: of two topics that a broker announces at the same time a name server may overlook one.
 pub(crate) fn alone() -> Vec<Cell> {
-    routes::cells()
+    routes::cells().into_iter().chain(inspect::at_name_servers()).collect()
 }
 
 /// Those that run side by side; what waits long comes first.
@@ -58,6 +59,7 @@ pub(crate) fn together() -> Vec<Cell> {
         pulls::refused(),
         offsets::cells(),
         operators::cells(),
+        inspect::cells(),
         topics::cells(),
         locks::cells(),
         frames::cells(),
@@ -65,9 +67,9 @@ pub(crate) fn together() -> Vec<Cell> {
     parts.into_iter().flatten().collect()
 }
 
-/// Those about popping, for which a broker needs its timer wheel.
+/// Those about popping, and others for which a broker needs its timer wheel.
 pub(crate) fn popping() -> Vec<Cell> {
-    pops::hidden().into_iter().chain(pops::cells()).collect()
+    pops::hidden().into_iter().chain(pops::cells()).chain(inspect::of_timers()).collect()
 }
 
 /// Those that run on brokers that filter by properties.
