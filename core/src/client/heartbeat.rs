@@ -113,6 +113,7 @@ impl Heartbeat {
                 let version = frame.header.version;
                 if core::mem::replace(&mut broker.version, version) != version {
                     fx.event(ClientEvent::BrokerVersion { endpoint: endpoint.clone(), version });
+                    fx.raise(Signal::BrokerVersion { endpoint: endpoint.clone(), version });
                 }
                 if again {
                     // It said what was true before the groups changed.

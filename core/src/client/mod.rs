@@ -419,6 +419,9 @@ impl ClientMachine {
                 let data = self.heartbeat_data();
                 self.heartbeat.on_all(&data, &self.routes, &mut self.fx);
             }
+            Signal::BrokerVersion { endpoint, version } => {
+                self.routes.on_version(endpoint, version, &self.links, &mut self.fx);
+            }
             Signal::HeartbeatDone => self.each_consumer(|consumer, at, fx| {
                 consumer.on_heartbeat_done(at, fx);
                 consumer.on_rebalance(at, fx);

@@ -34,6 +34,8 @@ pub(crate) struct Routes {
     topics: BTreeMap<Topic, State>,
     brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
     endpoints: BTreeSet<Endpoint>,
+    /// Brokers of the releases 4.x.
+    old_brokers: BTreeSet<Endpoint>,
     view: Arc<RouteView>,
 }
 
@@ -60,6 +62,7 @@ impl Routes {
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),
             endpoints: BTreeSet::new(),
+            old_brokers: BTreeSet::new(),
             view: Arc::default(),
         }
     }
@@ -205,8 +208,21 @@ impl Routes {
             Some((topic.clone(), known.cloned().unwrap_or_else(|| Arc::new(view))))
         });
         let topics = topics.collect();
-        self.view = Arc::new(RouteView { topics, brokers: self.brokers.clone(), links });
+        let (brokers, old_brokers) = (self.brokers.clone(), self.old_brokers.clone());
+        self.view = Arc::new(RouteView { topics, brokers, links, old_brokers });
         fx.output(Output::Routes(self.view.clone()));
+    }
+
+    /// A broker told its wire version.
+    pub(crate) fn on_version(&mut self, endpoint: Endpoint, version: i32, links: &Links, fx: &mut Effects) {
+        let changed = if version < VERSION_5_0_0 {
+            self.old_brokers.insert(endpoint)
+        } else {
+            self.old_brokers.remove(&endpoint)
+        };
+        if changed {
+            self.publish(links, fx);
+        }
     }
 
     pub(crate) fn view(&self) -> &RouteView {
@@ -306,6 +322,7 @@ impl Routes {
         }
         let endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
         self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
+        self.old_brokers.retain(|endpoint| endpoints.contains(endpoint));
         if endpoints != self.endpoints {
             self.endpoints = endpoints;
             fx.raise(Signal::Endpoints);
@@ -346,5 +363,7 @@ fn topic_view(
     TopicView { publish, subscribe, exists }
 }
 
+/// The wire version of 5.0.0.
+const VERSION_5_0_0: i32 = 413;
 /// Between two immediate refreshes of one topic.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);

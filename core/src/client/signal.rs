@@ -33,6 +33,8 @@ pub(crate) enum Signal {
     HeartbeatAll,
     /// A broker took a heartbeat.
     HeartbeatDone,
+    /// A broker told another wire version than before.
+    BrokerVersion { endpoint: Endpoint, version: i32 },
     /// A group could not start, and is no more.
     StartFailed(Group),
     /// The members of a group changed, say the brokers.

@@ -20,11 +20,12 @@ pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
 pub use link::LinkConfig;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;
-pub use producer::ProducerConfig;
+pub use producer::{AutoBatch, LatencyFaults, ProducerConfig};
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
 
 use crate::ids::{Group, Topic};
+use crate::wire::compress::CompressionKind;
 
 /// A configuration that cannot work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +57,12 @@ pub enum ConfigError {
     /// Brokers do not know the strategy by which a group that pops shares out queues.
     #[error("brokers share out the queues of a group that pops: averagely, or by circle")]
     PopStrategy,
+    /// This build cannot write the compression that was chosen.
+    #[error("this build cannot write {0:?}: switch on the feature")]
+    Compression(CompressionKind),
+    /// The steps of latency are not in ascending order.
+    #[error("the steps of latency are not in ascending order")]
+    LatencySteps,
     /// A filter expression cannot be parsed.
     #[error(
         "subscription of topic {topic}: '{expression}' is no expression such as \"*\", \"a || b\" or, in SQL, \"a > 3\""

@@ -19,20 +19,54 @@ use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
 use crate::client::{Input, PullContext, Reply};
 use crate::config::LinkConfig;
 use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
-use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
+use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure, Sent};
 use crate::ids::{ConnId, Endpoint, RequestId};
 use crate::mutants::mutant;
 use crate::time::{Instant, Wakeup};
 use crate::wire::Frame;
 use crate::wire::frame::EncodedFrame;
 
-/// A request of a handle, which waits for its answer itself.
+/// A request of a handle, which waits for its end itself.
 pub(super) struct Submission {
     pub(super) frame: EncodedFrame,
     pub(super) deadline: Instant,
-    pub(super) reply: Completer<Result<Frame, RequestError>>,
+    pub(super) reply: Waiter,
     /// The bytes it was admitted with.
     pub(super) bytes: usize,
+}
+
+/// The end of a request that a handle waits for.
+pub(super) enum Waiter {
+    /// Its answer.
+    Answer(Completer<Result<Frame, RequestError>>),
+    /// That it is written: nobody answers.
+    Written(Completer<Result<(), RequestError>>),
+}
+
+impl Waiter {
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Answer(reply) => reply.is_abandoned(),
+            Self::Written(done) => done.is_abandoned(),
+        }
+    }
+
+    /// The request is over before it was sent.
+    fn fail(self, why: RequestError) -> Option<Waker> {
+        let waker = match self {
+            Self::Answer(reply) => reply.complete(Err(why)).ok(),
+            Self::Written(done) => done.complete(Err(why)).ok(),
+        };
+        waker.flatten()
+    }
+}
+
+/// A request without answer that is not wholly written.
+struct Unwritten {
+    done: Completer<Result<(), RequestError>>,
+    bytes: usize,
+    /// It is written when the link has written so many bytes.
+    at: u64,
 }
 
 /// Who waits for a request on this link.
@@ -83,6 +117,7 @@ pub(super) async fn run<R: Runtime>(
                 intake,
                 todo: early,
                 submitted: Vec::new(),
+                unwritten: VecDeque::new(),
                 wakers: Vec::new(),
                 mail: Vec::new(),
                 over: Load::default(),
@@ -105,6 +140,7 @@ struct ConnTask<R: Runtime> {
     intake: Intake<Submission>,
     todo: VecDeque<Order>,
     submitted: Vec<Submission>,
+    unwritten: VecDeque<Unwritten>,
     wakers: Vec<Waker>,
     mail: Vec<Mail>,
     /// Slots of requests that are over, to be given back.
@@ -210,13 +246,50 @@ impl<R: Runtime> ConnTask<R> {
                 self.let_go(bytes);
                 continue;
             }
-            let kind = OutgoingKind::Request { token: Token::Handle { reply, bytes }, deadline };
-            if let Err(rejected) = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind }) {
-                self.on_rejected(rejected);
+            match reply {
+                Waiter::Answer(reply) => {
+                    let kind = OutgoingKind::Request { token: Token::Handle { reply, bytes }, deadline };
+                    if let Err(rejected) = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind }) {
+                        self.on_rejected(rejected);
+                    }
+                }
+                Waiter::Written(done) => self.submit_oneway(now, frame, bytes, done),
             }
         }
         self.submitted = submitted;
         taken > 0
+    }
+
+    /// Its slot is given back when it is written, as nothing else ends it.
+    fn submit_oneway(
+        &mut self,
+        now: Instant,
+        frame: EncodedFrame,
+        bytes: usize,
+        done: Completer<Result<(), RequestError>>,
+    ) {
+        let outgoing = Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway };
+        match self.machine.submit(now, outgoing) {
+            Ok(()) => {
+                let queued = u64::try_from(self.machine.tx_len()).unwrap_or(u64::MAX);
+                let at = self.machine.stats().bytes_out.saturating_add(queued);
+                self.unwritten.push_back(Unwritten { done, bytes, at });
+            }
+            Err(Rejected { why, .. }) => {
+                self.let_go(bytes);
+                self.complete(done, Err(RequestError::never(why)));
+            }
+        }
+    }
+
+    /// Ends the requests without answer that are written.
+    fn end_written(&mut self) {
+        let written = self.machine.stats().bytes_out;
+        while self.unwritten.front().is_some_and(|first| first.at <= written) {
+            let Some(Unwritten { done, bytes, .. }) = self.unwritten.pop_front() else { return };
+            self.let_go(bytes);
+            self.complete(done, Ok(()));
+        }
     }
 
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
@@ -250,6 +323,7 @@ impl<R: Runtime> ConnTask<R> {
                 Poll::Ready(Err(error)) => self.machine.handle_closed(now, CloseReason::Io(error.into())),
             }
         }
+        self.end_written();
         progress
     }
 
@@ -323,7 +397,11 @@ impl<R: Runtime> ConnTask<R> {
             }
         }
         for submission in self.intake.close(reason.clone()) {
-            self.complete(submission.reply, Err(never.clone()));
+            self.wakers.extend(submission.reply.fail(never.clone()));
+        }
+        while let Some(Unwritten { done, .. }) = self.unwritten.pop_front() {
+            let why = RequestFailure::Closed(reason.clone());
+            self.complete(done, Err(RequestError { why, sent: Sent::Maybe }));
         }
         self.mail.push(Mail::Input(Input::Closed(self.conn, reason)));
     }

@@ -1,8 +1,8 @@
 //! What handles and the client task share.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::net::IpAddr;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll};
@@ -29,6 +29,9 @@ pub(super) struct View {
     pub(super) submitters: BTreeMap<ConnId, Submitter<Submission>>,
 }
 
+/// Starts a task on the runtime of the client.
+pub(super) type Spawn = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
+
 pub(super) struct Shared {
     pub(super) config: Arc<ClientConfig>,
     pub(super) clock: Arc<dyn Clock>,
@@ -38,6 +41,7 @@ pub(super) struct Shared {
     view: Mutex<Arc<View>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     next_op: AtomicU64,
+    spawn: Spawn,
     /// Waiters for the end of the client.
     ended: Mutex<Ended>,
 }
@@ -49,18 +53,24 @@ struct Ended {
 }
 
 impl Shared {
-    pub(super) fn new(config: Arc<ClientConfig>, clock: Arc<dyn Clock>, ip: IpAddr, pid: u32, nonce: u32) -> Self {
+    pub(super) fn new(config: Arc<ClientConfig>, clock: Arc<dyn Clock>, spawn: Spawn, keys: UniqueKeys) -> Self {
         Self {
             config,
             clock,
             inbox: Inbox::new(),
             events: Events::new(),
-            keys: UniqueKeys::new(ip, pid, nonce),
+            keys,
             view: Mutex::default(),
             intakes: Mutex::default(),
             next_op: AtomicU64::new(0),
+            spawn,
             ended: Mutex::default(),
         }
+    }
+
+    /// Runs a task to its end, detached.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        (self.spawn)(Box::pin(task));
     }
 
     pub(super) fn view(&self) -> Arc<View> {

@@ -104,6 +104,8 @@ pub mod request {
     pub const QUERY_TOPICS_BY_CONSUMER: i32 = 343;
     /// A topic of a broker.
     pub const GET_TOPIC_CONFIG: i32 = 351;
+    /// Take back a message whose timer is not due.
+    pub const RECALL_MESSAGE: i32 = 370;
     /// Which queues are this member's, and how does it get their messages?
     pub const QUERY_ASSIGNMENT: i32 = 400;
     /// Set how a group gets the messages of a topic.

@@ -15,7 +15,7 @@ use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{Epoch, MessageQueue, Topic};
 use crate::mutants::mutant;
-use crate::send::{Parcel, SendOp, SendPolicy, SendStep};
+use crate::send::{Parcel, RETRY_CODES, SendOp, SendPolicy, SendStep};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::codes::response;
@@ -274,7 +274,12 @@ impl Consumer {
             return fx.arm(TimerKey::Redeliver(self.config.group.clone(), id), self.redeliver_pause());
         };
         let share = REPUBLISH_TIMEOUT.checked_div(REPUBLISH_ATTEMPTS).unwrap_or(REPUBLISH_TIMEOUT);
-        let policy = SendPolicy { attempts: REPUBLISH_ATTEMPTS, attempt_timeout: share, retry_weak_store: false };
+        let policy = SendPolicy {
+            attempts: REPUBLISH_ATTEMPTS,
+            attempt_timeout: share,
+            retry_weak_store: false,
+            retry_codes: alloc::sync::Arc::new(RETRY_CODES),
+        };
         let op = SendOp::new(parcel, self.client.codec, policy, fx.now.after(REPUBLISH_TIMEOUT));
         if let Some(back) = self.send_backs.get_mut(&id) {
             back.republish = Some(op);
@@ -318,6 +323,7 @@ impl Consumer {
             encoded.put(key, value).ok()?;
         }
         Some(Parcel {
+            batch: None,
             group: self.config.group.clone(),
             topic: self.retry_topic.clone(),
             body: batch.frame.slice_ref(record.body(&batch.frame)),

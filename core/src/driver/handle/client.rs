@@ -1,5 +1,6 @@
 //! The client.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -18,6 +19,7 @@ use crate::driver::shared::Shared;
 use crate::ids::{ClientId, ConnId, Endpoint, Group};
 use crate::mutants::mutant;
 use crate::wire::Codec;
+use crate::wire::message::UniqueKeys;
 
 /// A connection to a cluster, shared by any number of producers and consumers. Clones are the same client.
 ///
@@ -178,7 +180,12 @@ impl ClientBuilder {
         let link = Arc::new(config.link.clone());
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
-        let shared = Arc::new(Shared::new(config.clone(), clock, ip, host.pid, nonce));
+        let spawn = Box::new({
+            let rt = rt.clone();
+            move |task| rt.spawn(task)
+        });
+        let keys = UniqueKeys::new(ip, host.pid, nonce);
+        let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
         rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
         Ok(Client { inner: Arc::new(Inner { shared }) })

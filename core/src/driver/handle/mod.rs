@@ -12,4 +12,4 @@ pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
-pub use producer::{Producer, ProducerBuilder};
+pub use producer::{Busy, Producer, ProducerBuilder, RecallError};

@@ -1,29 +1,43 @@
 //! Producers.
 
+mod attempt;
+mod batching;
+mod builder;
+mod faults;
+mod recall;
+
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::AtomicU32;
-use core::time::Duration;
 
-use futures_lite::FutureExt;
+pub use builder::ProducerBuilder;
+pub use recall::RecallError;
 
+use self::attempt::before;
+use self::batching::Batching;
+use self::faults::Faults;
 use super::Client;
-use crate::client::{Command, CommandResult, RouteError};
-use crate::config::{ConfigError, ProducerConfig};
-use crate::driver::cell::cell;
-use crate::driver::conn_task::Submission;
-use crate::driver::shared::{Shared, View};
-use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
+use crate::client::Command;
+use crate::config::ProducerConfig;
+use crate::driver::queue::{Intake, Load, Permit, Submitter, submit_queue};
+use crate::driver::shared::Shared;
+use crate::error::{RequestError, RequestFailure};
 use crate::ids::{Group, MessageQueue};
-use crate::message::{Message, MessageError};
-use crate::send::{Attempt, Parcel, Receipt, SendError, SendOp, SendPolicy, SendStep};
+use crate::message::Message;
+use crate::mutants::mutant;
+use crate::send::{BatchReceipt, Parcel, Receipt, SendContext, SendError, SendHook, SendOp, SendPolicy, Target};
 use crate::time::Instant;
-use crate::wire::Frame;
-use crate::wire::frame::EncodedFrame;
 
 /// Sends messages. Clones are the same producer.
 ///
-/// `send` waits for room when the link is at its bounds, in order of the calls. Dropping its future stops what has
-/// not begun; a message whose bytes are on their way may be stored all the same.
+/// `send` waits for room when as much is under way as may be, in order of the calls.
+///
+/// Dropping the future of a send stops what has not begun: nothing is sent that was waiting for room, for a route, for a
+/// link or for others of its batch. A message whose bytes are on their way, wholly or in part, may be stored all the same; its
+/// place among those under way is taken until it is answered or its time is up.
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<Inner>,
@@ -34,77 +48,39 @@ struct Inner {
     config: ProducerConfig,
     policy: SendPolicy,
     turn: AtomicU32,
+    budget: Budget,
+    faults: Option<Faults>,
+    batching: Option<Batching>,
+    hooks: Vec<Arc<dyn SendHook>>,
 }
 
-/// Configures a [`Producer`].
-#[derive(Clone, Debug)]
-pub struct ProducerBuilder {
-    client: Client,
-    config: ProducerConfig,
+/// What may be under way at once.
+struct Budget {
+    slots: Submitter<()>,
+    /// It keeps the slots open.
+    _intake: Intake<()>,
 }
 
-impl ProducerBuilder {
-    pub(super) fn new(client: Client, group: Group) -> Self {
-        Self { client, config: ProducerConfig::new(group) }
-    }
+/// A message as hooks see it.
+struct Told {
+    message: Message,
+    queue: Option<MessageQueue>,
+}
 
-    /// The whole time a send may take. Default: 3 s.
-    #[must_use]
-    pub const fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.config.send_timeout = timeout;
-        self
-    }
-
-    /// Attempts after the first. Default: 2.
-    #[must_use]
-    pub const fn retries(mut self, retries: u32) -> Self {
-        self.config.retries = retries;
-        self
-    }
-
-    /// The longest one attempt may take while others remain. Default: an equal share of the time.
-    #[must_use]
-    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.config.attempt_timeout = Some(timeout);
-        self
-    }
-
-    /// Sends a message again elsewhere when it was stored without the durability asked for. Default: no.
-    #[must_use]
-    pub const fn retry_weak_store(mut self, retry: bool) -> Self {
-        self.config.retry_weak_store = retry;
-        self
-    }
-
-    /// The largest body, bytes. Default: 4 MiB.
-    #[must_use]
-    pub const fn max_message_size(mut self, bytes: usize) -> Self {
-        self.config.max_message_size = bytes;
-        self
-    }
-
-    /// Bodies of at least so many bytes are compressed. Default: 4,096.
-    #[must_use]
-    pub const fn compress_over(mut self, bytes: usize) -> Self {
-        self.config.compress_over = bytes;
-        self
-    }
-
-    /// Starts the producer.
-    ///
-    /// # Errors
-    /// The configuration breaks a rule.
-    pub async fn start(self) -> Result<Producer, ConfigError> {
-        self.config.check()?;
-        let shared = self.client.inner.shared.clone();
-        let started = shared.call(Command::StartProducer(self.config.group.clone()));
-        let turn = u32::try_from(shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
-        let policy = SendPolicy::of(&self.config);
-        let inner = Inner { client: self.client, config: self.config, policy, turn: AtomicU32::new(turn) };
-        // It exists before the wait: dropped while it waits, it takes the group back.
-        let producer = Producer { inner: Arc::new(inner) };
-        started.await;
-        Ok(producer)
+impl Inner {
+    fn new(client: Client, config: ProducerConfig, hooks: Vec<Arc<dyn SendHook>>) -> Self {
+        let turn = u32::try_from(client.inner.shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
+        let (slots, intake) = submit_queue(Load { requests: config.max_under_way, bytes: config.max_bytes_under_way });
+        Self {
+            client,
+            policy: SendPolicy::of(&config),
+            turn: AtomicU32::new(turn),
+            budget: Budget { slots, _intake: intake },
+            faults: config.latency_faults.clone().map(Faults::new),
+            batching: config.auto_batch.map(Batching::new),
+            hooks,
+            config,
+        }
     }
 }
 
@@ -114,10 +90,7 @@ impl Producer {
     /// # Errors
     /// See [`SendError`]: [`SendError::may_be_stored`] tells what is certain.
     pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
-        let deadline = self.deadline();
-        let parcel = self.parcel(&message)?;
-        let op = SendOp::new(parcel, self.shared().config.codec, self.inner.policy, deadline);
-        self.drive(op).await
+        self.send_with(message, Target::Any).await
     }
 
     /// Sends a message to one queue, in a single attempt.
@@ -125,10 +98,105 @@ impl Producer {
     /// # Errors
     /// See [`SendError`].
     pub async fn send_to(&self, message: Message, queue: MessageQueue) -> Result<Receipt, SendError> {
+        self.send_with(message, Target::Queue(queue)).await
+    }
+
+    /// Sends a message to the queue of a key, in a single attempt. Messages of one key whose sends follow each other are
+    /// stored in that order, in one queue as long as the topic's queues do not change: the one that Java's
+    /// `SelectMessageQueueByHash` chooses.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_by(&self, message: Message, key: impl AsRef<str>) -> Result<Receipt, SendError> {
+        self.send_with(message, Target::of_key(key.as_ref())).await
+    }
+
+    /// Sends a message to where `target` says. Any queue: with retries. A certain one: in a single attempt, but for what
+    /// cannot have been sent.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_with(&self, message: Message, target: Target) -> Result<Receipt, SendError> {
         let deadline = self.deadline();
-        let parcel = self.parcel(&message)?;
-        let op = SendOp::to_queue(parcel, self.shared().config.codec, deadline, queue);
-        self.drive(op).await
+        let told = self.announce(&message, &target)?;
+        let permit = self.admit(message.body().len(), deadline).await?;
+        self.send_admitted(message, target, deadline, permit, told).await
+    }
+
+    /// Sends a message if there is room for it now: the future does the rest. It has its place from this call on, also while
+    /// nobody polls the future.
+    ///
+    /// # Errors
+    /// As much is under way as may be, or somebody waits already: the message comes back.
+    pub fn try_send(
+        &self,
+        message: Message,
+    ) -> Result<impl Future<Output = Result<Receipt, SendError>> + Send + use<>, Busy> {
+        match self.inner.budget.slots.try_acquire(message.body().len()) {
+            Err(_) => Err(Busy(Box::new(message))),
+            Ok(permit) => {
+                let (producer, deadline) = (self.clone(), self.deadline());
+                Ok(async move {
+                    let told = producer.announce(&message, &Target::Any)?;
+                    producer.send_admitted(message, Target::Any, deadline, permit, told).await
+                })
+            }
+        }
+    }
+
+    /// Sends a message that no broker answers: done when its bytes are written. It may be lost without anybody knowing.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_oneway(&self, message: Message) -> Result<(), SendError> {
+        self.send_oneway_with(message, Target::Any).await
+    }
+
+    /// The same, to where `target` says.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send_oneway_with(&self, message: Message, target: Target) -> Result<(), SendError> {
+        let deadline = self.deadline();
+        let told = self.announce(&message, &target)?;
+        let _permit = self.admit(message.body().len(), deadline).await?;
+        let result = match self.parcel(&message) {
+            Ok(parcel) => {
+                let op = SendOp::new(parcel, self.codec(), SendPolicy::once(), deadline).to(target).oneway();
+                self.drive(op).await.0.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        self.tell(told.as_ref(), result.as_ref().map(|()| None));
+        result
+    }
+
+    /// Sends messages of one topic as one: all of them are stored, side by side in one queue, or none. Bodies are not
+    /// compressed.
+    ///
+    /// # Errors
+    /// See [`SendError`]; the messages do not go together ([`BatchRule`](crate::message::BatchRule)), or are over the limit
+    /// together.
+    pub async fn send_batch(&self, messages: Vec<Message>) -> Result<BatchReceipt, SendError> {
+        self.send_batch_with(messages, Target::Any).await
+    }
+
+    /// The same, to where `target` says.
+    ///
+    /// # Errors
+    /// See [`Producer::send_batch`].
+    pub async fn send_batch_with(&self, messages: Vec<Message>, target: Target) -> Result<BatchReceipt, SendError> {
+        let deadline = self.deadline();
+        let told = messages.iter().map(|message| self.announce(message, &target));
+        let told: Vec<_> = told.collect::<Result<_, _>>()?;
+        let bytes = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
+        let _permit = self.admit(bytes, deadline).await?;
+        let result = self.deliver_batch(&messages, target, deadline).await;
+        for (index, told) in told.iter().enumerate() {
+            let result = result.as_ref().map(|receipt| receipt.messages.get(index));
+            self.tell(told.as_ref(), result);
+        }
+        result
     }
 
     /// The group.
@@ -137,118 +205,135 @@ impl Producer {
         &self.inner.config.group
     }
 
+    /// What is under way, messages and bytes of their bodies.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.inner.budget.slots.load()
+    }
+
     fn shared(&self) -> &Arc<Shared> {
         &self.inner.client.inner.shared
+    }
+
+    fn codec(&self) -> crate::wire::Codec {
+        self.shared().config.codec
     }
 
     fn deadline(&self) -> Instant {
         self.shared().clock.now().after(self.inner.config.send_timeout)
     }
 
-    fn parcel(&self, message: &Message) -> Result<Parcel, MessageError> {
+    fn parcel(&self, message: &Message) -> Result<Parcel, SendError> {
         let shared = self.shared();
-        Parcel::new(&shared.config, &self.inner.config, message, &shared.keys, shared.clock.wall())
+        let parcel = Parcel::new(&shared.config, &self.inner.config, message, &shared.keys, shared.clock.wall());
+        Ok(parcel?)
     }
 
-    /// Gives the send what it needs until it is done.
-    async fn drive(&self, mut op: SendOp) -> Result<Receipt, SendError> {
-        let shared = self.shared();
-        loop {
-            let view = shared.view();
-            let now = shared.clock.now();
-            match op.poll(now, &view.routes, &self.inner.turn) {
-                SendStep::Done(result) => return result,
-                SendStep::Pause(until) => shared.clock.sleep_until(until).await,
-                SendStep::Route { topic, fresh } => {
-                    drop(view);
-                    let call = shared.call(Command::WantRoute { topic, fresh });
-                    let result = match before(shared, op.deadline(), call).await {
-                        Some(CommandResult::Route(result)) => result,
-                        Some(_) => return op.close(shared.clock.now()),
-                        None => Err(RouteError::Unavailable(RequestError::never(RequestFailure::Timeout))),
-                    };
-                    op.on_route(shared.clock.now(), result);
-                }
-                SendStep::Send(attempt) => {
-                    let Some(result) = self.attempt(attempt, view).await else {
-                        return op.close(shared.clock.now());
-                    };
-                    op.on_reply(shared.clock.now(), result);
-                }
-            }
+    /// Waits for room among what is under way.
+    async fn admit(&self, bytes: usize, deadline: Instant) -> Result<Permit<()>, SendError> {
+        let slots = &self.inner.budget.slots;
+        if let Ok(permit) = slots.try_acquire(bytes) {
+            return Ok(permit);
+        }
+        let busy = || SendError::Request(RequestError::never(RequestFailure::Busy));
+        match before(self.shared(), deadline, slots.acquire(bytes)).await {
+            Some(Ok(permit)) => Ok(permit),
+            Some(Err(_)) => Err(SendError::Closed),
+            None => Err(busy()),
         }
     }
 
-    /// One attempt: over the link that is up, or over one that is opened first. `None` when the client is closed.
-    async fn attempt(&self, attempt: Attempt, view: Arc<View>) -> Option<Result<Frame, RequestError>> {
-        let shared = self.shared();
-        let Attempt { endpoint, conn, frame, deadline } = attempt;
-        let submitter = match conn.and_then(|conn| view.submitters.get(&conn)) {
-            Some(submitter) => submitter.clone(),
-            None => {
-                drop(view);
-                let call = shared.call(Command::WantLink(endpoint.clone()));
-                let failed = match before(shared, deadline, call).await {
-                    Some(CommandResult::Link(Ok(()))) => None,
-                    Some(CommandResult::Link(Err(why))) => Some(why),
-                    Some(_) => return None,
-                    None => Some(RequestFailure::Connect(IoFailure::new(IoKind::TimedOut, "no connection in time"))),
-                };
-                let view = shared.view();
-                let conn = view.routes.links.get(&endpoint);
-                match (failed, conn.and_then(|conn| view.submitters.get(conn))) {
-                    (None, Some(submitter)) => submitter.clone(),
-                    (failed, _) => {
-                        let gone = || IoFailure::new(IoKind::Reset, "the link closed at once");
-                        let why = failed.unwrap_or_else(|| RequestFailure::Connect(gone()));
-                        return Some(Err(RequestError::never(why)));
-                    }
-                }
+    async fn send_admitted(
+        &self,
+        message: Message,
+        target: Target,
+        deadline: Instant,
+        permit: Permit<()>,
+        told: Option<Told>,
+    ) -> Result<Receipt, SendError> {
+        let result = match self.put_together(message, target, deadline, permit) {
+            Ok(batched) => batched.await,
+            Err((message, target, permit)) => {
+                let result = self.deliver(&message, target, deadline).await;
+                drop(permit);
+                result
             }
         };
-        Some(submit(shared, &submitter, frame, deadline).await)
+        self.tell(told.as_ref(), result.as_ref().map(Some));
+        result
     }
-}
 
-/// Waits for a slot, hands the request to the link, waits for the answer.
-async fn submit(
-    shared: &Arc<Shared>,
-    submitter: &crate::driver::queue::Submitter<Submission>,
-    frame: EncodedFrame,
-    deadline: Instant,
-) -> Result<Frame, RequestError> {
-    let bytes = frame.len_bound();
-    let closed = |reason: CloseReason| RequestError::never(RequestFailure::Closed(reason));
-    let permit = match submitter.try_acquire(bytes) {
-        Ok(permit) => permit,
-        Err(RequestFailure::Closed(reason)) => return Err(closed(reason)),
-        Err(_) => match before(shared, deadline, submitter.acquire(bytes)).await {
-            Some(Ok(permit)) => permit,
-            Some(Err(reason)) => return Err(closed(reason)),
-            None => return Err(RequestError::never(RequestFailure::Timeout)),
-        },
-    };
-    let (reply, answer) = cell();
-    if let Err((reason, _)) = permit.push(Submission { frame, deadline, reply, bytes }) {
-        return Err(closed(reason));
+    async fn deliver(&self, message: &Message, target: Target, deadline: Instant) -> Result<Receipt, SendError> {
+        let parcel = self.parcel(message)?;
+        let policy = self.policy(&target);
+        let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
+        // Only a send without answer has no receipt.
+        self.drive(op).await.0?.ok_or(SendError::Closed)
     }
-    match answer.await {
-        Ok(result) => result,
-        Err(_) => {
-            Err(RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: crate::error::Sent::Maybe })
+
+    async fn deliver_batch(
+        &self,
+        messages: &[Message],
+        target: Target,
+        deadline: Instant,
+    ) -> Result<BatchReceipt, SendError> {
+        let shared = self.shared();
+        let config = &self.inner.config;
+        let parcel = Parcel::batch(&shared.config, config, messages, &shared.keys, shared.clock.wall())?;
+        let policy = self.policy(&target);
+        let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
+        let (result, ids) = self.drive(op).await;
+        result?.map(|whole| BatchReceipt::new(whole, ids)).ok_or(SendError::Closed)
+    }
+
+    fn policy(&self, target: &Target) -> SendPolicy {
+        match target {
+            Target::Any => self.inner.policy.clone(),
+            Target::Queue(_) | Target::Chosen(_) if mutant!(136) => self.inner.policy.clone(),
+            Target::Queue(_) | Target::Chosen(_) => SendPolicy::once(),
         }
     }
+
+    /// Checks a message and asks the hooks.
+    fn announce(&self, message: &Message, target: &Target) -> Result<Option<Told>, SendError> {
+        message.check(self.inner.config.max_message_size)?;
+        if self.inner.hooks.is_empty() {
+            return Ok(None);
+        }
+        let queue = match target {
+            Target::Queue(queue) => Some(queue.clone()),
+            Target::Any | Target::Chosen(_) => None,
+        };
+        let told = Told { message: message.clone(), queue };
+        let context = self.context(&told);
+        self.inner.hooks.iter().try_for_each(|hook| hook.before(&context)).map_err(SendError::Refused)?;
+        Ok(Some(told))
+    }
+
+    /// Tells the hooks how a send ended.
+    fn tell(&self, told: Option<&Told>, result: Result<Option<&Receipt>, &SendError>) {
+        if let Some(told) = told {
+            let context = self.context(told);
+            self.inner.hooks.iter().for_each(|hook| hook.after(&context, result));
+        }
+    }
+
+    fn context<'a>(&'a self, told: &'a Told) -> SendContext<'a> {
+        SendContext { group: &self.inner.config.group, message: &told.message, queue: told.queue.as_ref() }
+    }
 }
 
-/// The output of `future`, or `None` when the deadline comes first.
-async fn before<F: Future>(shared: &Shared, deadline: Instant, future: F) -> Option<F::Output> {
-    let sleep = shared.clock.sleep_until(deadline);
-    async { Some(future.await) }
-        .or(async {
-            sleep.await;
-            None
-        })
-        .await
+/// A message that there is no room for now.
+#[derive(Debug, thiserror::Error)]
+#[error("as much is under way as may be")]
+pub struct Busy(Box<Message>);
+
+impl Busy {
+    /// The message.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        *self.0
+    }
 }
 
 impl Drop for Inner {
@@ -258,8 +343,11 @@ impl Drop for Inner {
     }
 }
 
-impl core::fmt::Debug for Producer {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("group", self.group()).finish_non_exhaustive()
     }
 }
+
+/// The ids of the messages of a batch.
+type Ids = Vec<String>;

@@ -8,11 +8,13 @@ pub mod batch;
 mod encode;
 mod ids;
 pub mod properties;
+mod recall;
 mod unique;
 
 pub use batch::{BatchError, BatchItem, InnerItem};
 pub use encode::{EncodeError, RecordVersion, StoredMessage, encode_record};
 pub use ids::{MsgIdError, OffsetMsgId};
+pub use recall::{NoHandle, RecallHandle};
 pub use unique::UniqueKeys;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -285,6 +285,8 @@ names! {
     BORN_TIMESTAMP = "BORN_TIMESTAMP";
     /// Where it was born, of a republished message.
     BORN_HOST = "__BORNHOST";
+    /// The priority, from 0.
+    PRIORITY = "_SYS_MSG_PRIORITY_";
     /// A CRC that brokers may append; ignored.
     CRC32 = "__CRC32#";
 }

@@ -34,7 +34,7 @@ pub use pop::{
     QueryAssignmentHeader, SetRequestMode,
 };
 pub use route::GetRouteInfo;
-pub use send::{SendMessage, SendMessageResponse};
+pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
 
 use bytes::Bytes;
 

@@ -2,9 +2,10 @@
 
 use alloc::string::String;
 
-use super::fields;
+use super::{Fields, Request, fields};
 use crate::ids::{BrokerName, Group, Topic};
-use crate::wire::codes::request::SEND_MESSAGE_V2;
+use crate::wire::codes::request::{RECALL_MESSAGE, SEND_BATCH_MESSAGE, SEND_MESSAGE_V2};
+use crate::wire::header::{ExtFields, ExtWriter, FieldError};
 
 fields! {
     /// Send one message (or, with `batch`, a batch body). The body of the frame is the message's.
@@ -37,6 +38,49 @@ fields! {
         batch: Option<bool> = "m",
         /// The broker.
         broker: Option<BrokerName> = "n",
+    }
+}
+
+/// The same for a batch, which has a code of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendBatch(
+    /// The header.
+    pub SendMessage,
+);
+
+impl Fields for SendBatch {
+    fn write(&self, out: &mut ExtWriter<'_>) {
+        self.0.write(out);
+    }
+
+    fn read(ext: &ExtFields) -> Result<Self, FieldError> {
+        SendMessage::read(ext).map(Self)
+    }
+}
+
+impl Request for SendBatch {
+    const CODE: i32 = SEND_BATCH_MESSAGE;
+}
+
+fields! {
+    /// Take back a message whose timer is not due.
+    pub struct RecallMessage = RECALL_MESSAGE {
+        /// The producer group.
+        group: Option<Group> = "producerGroup",
+        /// The topic.
+        topic: Topic = "topic",
+        /// The handle from the receipt.
+        handle: String = "recallHandle",
+        /// The broker.
+        broker: Option<BrokerName> = "bname",
+    }
+}
+
+fields! {
+    /// What was taken back.
+    pub struct RecallMessageResponse {
+        /// The unique key of the message.
+        msg_id: String = "msgId",
     }
 }
 

@@ -8,13 +8,18 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{ClientConfig, ProducerConfig};
 use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::Opaque;
+use crate::message::Message;
+use crate::time::UnixMillis;
 use crate::wire::frame;
 use crate::wire::header::{HeaderLimits, Preamble};
+use crate::wire::message::UniqueKeys;
 
 fn parcel() -> Parcel {
     let (client, producer) = (ClientConfig::new(Vec::new(), "c".into()), ProducerConfig::new("p".into()));
@@ -114,7 +119,7 @@ fn a_weak_store_is_repeated_when_asked_for_and_is_better_than_nothing() {
     let (view, turn) = (view(3, 1), AtomicU32::new(0));
     let weak = SendPolicy { retry_weak_store: true, ..policy() };
     for (second, status) in [(0, StoreStatus::Stored), (1, StoreStatus::FlushDiskTimeout)] {
-        let mut op = SendOp::new(parcel(), Codec::Json, weak, Instant::from_millis(3_000));
+        let mut op = SendOp::new(parcel(), Codec::Json, weak.clone(), Instant::from_millis(3_000));
         let first = attempt(&mut op, Instant::ZERO, &view, &turn);
         op.on_reply(Instant::ZERO, Ok(answered(response::FLUSH_DISK_TIMEOUT)));
         let mut tried = alloc::vec![first.endpoint];
@@ -189,7 +194,7 @@ fn what_may_be_stored_stays_so_when_the_topic_or_the_client_ends() {
         }
     }
     let weak = SendPolicy { retry_weak_store: true, ..policy() };
-    let mut op = SendOp::new(parcel(), Codec::Json, weak, Instant::from_millis(3_000));
+    let mut op = SendOp::new(parcel(), Codec::Json, weak.clone(), Instant::from_millis(3_000));
     attempt(&mut op, Instant::ZERO, &view, &turn);
     op.on_reply(Instant::ZERO, Ok(answered(response::FLUSH_DISK_TIMEOUT)));
     assert_eq!(op.close(Instant::ZERO).unwrap().status(), StoreStatus::FlushDiskTimeout);
@@ -211,7 +216,7 @@ fn an_attempt_has_its_share_of_the_time_and_the_last_one_the_rest() {
 #[test]
 fn a_broker_that_cannot_be_reached_is_tried_in_intervals_and_its_reason_is_kept() {
     let deadline = Instant::from_millis(2_000);
-    let policy = SendPolicy { attempts: 1, attempt_timeout: Duration::MAX, retry_weak_store: false };
+    let policy = SendPolicy::once();
     let to_any = SendOp::new(parcel(), Codec::Json, policy, deadline);
     let to_queue = SendOp::to_queue(
         parcel(),
@@ -312,6 +317,117 @@ fn broker() -> impl Strategy<Value = Broker> {
     ]
 }
 
+#[test]
+fn the_codes_to_repeat_are_the_ones_chosen() {
+    for (code, repeated) in [(1, false), (777, true)] {
+        let config = ProducerConfig { retry_codes: [777].into(), ..ProducerConfig::new("p".into()) };
+        let mut op = SendOp::new(parcel(), Codec::Json, SendPolicy::of(&config), Instant::from_millis(3_000));
+        let (view, turn) = (view(3, 1), AtomicU32::new(0));
+        attempt(&mut op, Instant::ZERO, &view, &turn);
+        op.on_reply(Instant::ZERO, Ok(answered(code)));
+        let again = matches!(op.poll(Instant::ZERO, &view, &turn), SendStep::Send(_));
+        assert_eq!(again, repeated, "{code}");
+    }
+}
+
+#[test]
+fn a_key_keeps_its_queue_and_a_choice_outside_the_queues_is_an_error() {
+    let (view, turn) = (view(2, 3), AtomicU32::new(5));
+    let to = |target| op().to(target);
+    let mut first = to(Target::of_key("polygenelubricants"));
+    // The remainder of the smallest integer by 6 is -2.
+    let made = attempt(&mut first, Instant::ZERO, &view, &turn);
+    assert_eq!((made.broker.as_str(), first.current.clone().unwrap().id), ("b0", 2));
+    // What was never sent goes to the same queue, whatever its broker.
+    first.on_reply(Instant::ZERO, Err(lost(Sent::Never)));
+    let step = first.poll(Instant::ZERO, &view, &turn);
+    assert!(matches!(step, SendStep::Route { fresh: true, .. }), "{step:?}");
+    assert!(matches!(first.poll(Instant::ZERO, &view, &turn), SendStep::Pause(_)));
+    let made = attempt(&mut first, Instant::from_millis(100), &view, &turn);
+    assert_eq!((made.broker.as_str(), first.current.clone().unwrap().id), ("b0", 2));
+    assert_eq!(turn.load(Ordering::Relaxed), 5, "others take their turn without it");
+    let mut none = to(Target::selected(|queues| queues.len()));
+    assert_eq!(done(&mut none, Instant::ZERO, &view), Err(SendError::NoQueue("T".into())));
+}
+
+/// A frame as it goes over the wire.
+fn written(attempt: Attempt) -> Frame {
+    frame::decode(&attempt.frame.to_bytes(Opaque(1)), &HeaderLimits::default()).unwrap()
+}
+
+#[test]
+fn a_batch_has_a_code_of_its_own_and_no_key_for_old_brokers() {
+    let (client, producer) = (ClientConfig::new(Vec::new(), "c".into()), ProducerConfig::new("p".into()));
+    let keys = UniqueKeys::new([10, 0, 0, 1].into(), 1, 2);
+    let messages = [Message::new("T", "a"), Message::new("T", "b")];
+    let parcel = Parcel::batch(&client, &producer, &messages, &keys, UnixMillis(5)).unwrap();
+    for old in [false, true] {
+        let mut view = view(1, 1);
+        if old {
+            view.old_brokers.insert("b0:1".into());
+        }
+        let mut op = SendOp::new(parcel.clone(), Codec::Json, policy(), Instant::from_millis(3_000));
+        let frame = written(attempt(&mut op, Instant::ZERO, &view, &AtomicU32::new(0)));
+        assert_eq!((frame.header.code, frame.header.ext.get("m")), (320, Some("true")));
+        let raw = frame.header.ext.get("i").unwrap_or_default();
+        let key = crate::wire::message::properties::get(raw.as_bytes(), "UNIQ_KEY").map(ToString::to_string);
+        assert_eq!(key, (!old).then(|| parcel.unique_key.clone()));
+        op.on_reply(Instant::ZERO, Ok(answered(0)));
+        let whole = done(&mut op, Instant::ZERO, &view).unwrap();
+        assert_eq!((whole.msg_id, op.take_ids().len()), (parcel.unique_key.clone(), 2));
+    }
+}
+
+#[test]
+fn a_send_without_answer_asks_for_none() {
+    let view = view(1, 1);
+    for oneway in [false, true] {
+        let mut op = if oneway { op().oneway() } else { op() };
+        let frame = written(attempt(&mut op, Instant::ZERO, &view, &AtomicU32::new(0)));
+        assert_eq!(frame.header.is_oneway(), oneway);
+    }
+}
+
+#[test]
+fn the_answer_to_a_message_with_a_timer_has_a_handle() {
+    let view = view(1, 1);
+    let mut op = op();
+    attempt(&mut op, Instant::ZERO, &view, &AtomicU32::new(0));
+    let encoded = Preamble::response(0, Codec::Json).encode(
+        |out| {
+            out.text("msgId", "OFFSET-ID");
+            out.int("queueId", 3);
+            out.int("queueOffset", 42);
+            out.text("recallHandle", "HANDLE");
+            out.text("MSG_REGION", "R");
+            out.text("batchUniqId", "B");
+        },
+        Bytes::new(),
+    );
+    let frame = frame::decode(&encoded.to_bytes(Opaque(0)), &HeaderLimits::default()).unwrap();
+    op.on_reply(Instant::ZERO, Ok(frame));
+    let receipt = done(&mut op, Instant::ZERO, &view).unwrap();
+    let told = (receipt.recall_handle.as_deref(), receipt.region.as_deref(), receipt.batch_key.as_deref());
+    assert_eq!(told, (Some("HANDLE"), Some("R"), Some("B")));
+}
+
+#[test]
+fn a_slow_broker_is_left_alone_by_later_sends() {
+    let (view, turn) = (view(2, 1), AtomicU32::new(0));
+    let mut table = FaultTable::new(crate::config::LatencyFaults::java(false).steps, false);
+    let slow = Duration::from_millis(600);
+    table.learn(Instant::ZERO, &"b0".into(), slow, &Ok(answered(0)));
+    let taken = |at: u64, table: &FaultTable| {
+        let mut op = op();
+        turn.store(0, Ordering::Relaxed);
+        match op.poll_with(Instant::from_millis(at), &view, &turn, Some(table)) {
+            SendStep::Send(attempt) => attempt.broker.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((taken(1_999, &table).as_str(), taken(2_000, &table).as_str()), ("b1", "b0"));
+}
+
 proptest! {
     #[test]
     fn one_healthy_broker_is_enough(
@@ -319,18 +435,26 @@ proptest! {
         retries in 0..6_u32,
         turn: u32,
         queues in 1..3_i32,
+        faults: bool,
+        banned in prop::collection::vec(any::<bool>(), 6),
     ) {
         let config = ProducerConfig { retries, ..ProducerConfig::new("p".into()) };
         let deadline = Instant::from_millis(3_000);
         let mut op = SendOp::new(parcel(), Codec::Json, SendPolicy::of(&config), deadline);
         let (view, turn) = (view(brokers.len(), queues), AtomicU32::new(turn));
         let mut now = Instant::ZERO;
+        let mut table = FaultTable::new(crate::config::LatencyFaults::java(true).steps, true);
+        for (broker, _) in banned.iter().enumerate().filter(|(_, banned)| **banned) {
+            let failed = Err(lost(Sent::Maybe));
+            table.learn(now, &BrokerName::from(alloc::format!("b{broker}")), Duration::ZERO, &failed);
+        }
         let (mut counted, mut tried, mut maybe, mut steps) = (0, Vec::new(), false, 0);
         let result = loop {
             steps += 1;
             prop_assert!(steps < 500, "a loop");
-            match op.poll(now, &view, &turn) {
+            match op.poll_with(now, &view, &turn, faults.then_some(&table)) {
                 SendStep::Send(attempt) => {
+                    let began = now;
                     prop_assert!(now < deadline && attempt.deadline <= deadline, "after the deadline");
                     let index: usize = attempt.endpoint.as_str()[1..2].parse().unwrap();
                     prop_assert!(!tried.contains(&index), "a broker that failed, while another was left");
@@ -347,6 +471,7 @@ proptest! {
                     };
                     counted += u32::from(!matches!(&result, Err(error) if error.sent == Sent::Never));
                     maybe |= matches!(&result, Err(error) if error.sent == Sent::Maybe);
+                    table.learn(now, &attempt.broker, now.since(began), &result);
                     op.on_reply(now, result);
                 }
                 SendStep::Pause(until) => now = until,

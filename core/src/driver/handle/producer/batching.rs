@@ -1,0 +1,147 @@
+//! Messages that wait for others, and are sent as one.
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use std::sync::Mutex;
+
+use super::{Inner, Producer};
+use crate::config::AutoBatch;
+use crate::driver::cell::{Completer, Completion, cell};
+use crate::driver::lock::Lock;
+use crate::driver::queue::Permit;
+use crate::driver::shared::Shared;
+use crate::error::{CloseReason, RequestError, RequestFailure, Sent};
+use crate::ids::MessageQueue;
+use crate::message::Message;
+use crate::mutants::mutant;
+use crate::send::accumulate::{Accumulator, Key, Pushed, Ready};
+use crate::send::{Receipt, SendError, Target};
+use crate::time::Instant;
+
+/// What a producer that batches has in hand.
+pub(super) struct Batching(Mutex<State>);
+
+struct State {
+    waiting: Accumulator<Waiter>,
+    /// Whether a task sends what is due.
+    flushing: bool,
+}
+
+/// Who waits for a message of a batch.
+struct Waiter {
+    reply: Completer<Result<Receipt, SendError>>,
+    deadline: Instant,
+    /// Its place among what is under way.
+    permit: Permit<()>,
+}
+
+impl Batching {
+    pub(super) fn new(config: AutoBatch) -> Self {
+        Self(Mutex::new(State { waiting: Accumulator::new(config), flushing: false }))
+    }
+}
+
+impl Producer {
+    /// Lets a message wait for others. It comes back when it goes by itself.
+    #[expect(clippy::result_large_err, reason = "it is no error: the message goes another way")]
+    pub(super) fn put_together(
+        &self,
+        message: Message,
+        target: Target,
+        deadline: Instant,
+        permit: Permit<()>,
+    ) -> Result<impl Future<Output = Result<Receipt, SendError>> + use<>, (Message, Target, Permit<()>)> {
+        let queue = match (&self.inner.batching, &target) {
+            (Some(_), Target::Any) => None,
+            (Some(_), Target::Queue(queue)) => Some(queue),
+            (None, _) | (Some(_), Target::Chosen(_)) => return Err((message, target, permit)),
+        };
+        let Some((batching, key)) = self.inner.batching.as_ref().zip(Key::of(&message, queue)) else {
+            return Err((message, target, permit));
+        };
+        let (reply, result) = cell();
+        let now = self.shared().clock.now();
+        let (pushed, begin) = batching.0.with(|state| {
+            let pushed = state.waiting.push(now, key, message, Waiter { reply, deadline, permit });
+            let begin = !matches!(pushed, Pushed::Alone(..)) && !core::mem::replace(&mut state.flushing, true);
+            (pushed, begin)
+        });
+        if begin {
+            self.shared().spawn(flush_when_due(Arc::downgrade(&self.inner), self.shared().clone()));
+        }
+        match pushed {
+            Pushed::Alone(message, waiter) => return Err((message, target, waiter.permit)),
+            Pushed::Waits => {}
+            Pushed::Full(ready) => self.flush(ready),
+        }
+        Ok(ended(result))
+    }
+
+    /// Sends a batch, in a task of its own: none of those who wait for it has to be there.
+    fn flush(&self, ready: Ready<Waiter>) {
+        let producer = self.clone();
+        self.shared().spawn(async move { producer.send_together(ready).await });
+    }
+
+    async fn send_together(&self, ready: Ready<Waiter>) {
+        let target = |queue: &Option<MessageQueue>| queue.clone().map_or(Target::Any, Target::Queue);
+        // Whose sender is gone is not sent.
+        let wanted = ready.messages.into_iter().filter(|(_, waiter)| !waiter.reply.is_abandoned());
+        let (messages, waiters): (Vec<_>, Vec<_>) = wanted.unzip();
+        let Some(deadline) = waiters.iter().map(|waiter| waiter.deadline).min() else { return };
+        if messages.len() > 1 {
+            match self.deliver_batch(&messages, target(&ready.queue), deadline).await {
+                // A message that cannot be written fails alone.
+                Err(SendError::Message(_)) => {}
+                Ok(receipt) => {
+                    let mut receipts = receipt.messages;
+                    if mutant!(137) {
+                        receipts.reverse();
+                    }
+                    return complete(waiters, receipts.into_iter().map(Ok));
+                }
+                Err(error) => return complete(waiters, core::iter::repeat(Err(error))),
+            }
+        }
+        for (message, waiter) in messages.into_iter().zip(waiters) {
+            let result = self.deliver(&message, target(&ready.queue), waiter.deadline).await;
+            complete([waiter], [result]);
+        }
+    }
+}
+
+/// Sends what is due until nothing waits, or the producer is gone.
+async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
+    loop {
+        let Some(inner) = inner.upgrade() else { return };
+        let producer = Producer { inner };
+        let Some(Batching(state)) = &producer.inner.batching else { return };
+        let now = shared.clock.now();
+        let mut due = Vec::new();
+        let next = state.with(|state| {
+            due.extend(core::iter::from_fn(|| state.waiting.poll(now)));
+            let next = state.waiting.poll_timeout().instant(now);
+            state.flushing = next.is_some();
+            next
+        });
+        due.into_iter().for_each(|ready| producer.flush(ready));
+        drop(producer);
+        let Some(next) = next else { return };
+        shared.clock.sleep_until(next).await;
+    }
+}
+
+fn complete(waiters: impl IntoIterator<Item = Waiter>, results: impl IntoIterator<Item = Result<Receipt, SendError>>) {
+    for (Waiter { reply, permit, .. }, result) in waiters.into_iter().zip(results) {
+        drop(permit);
+        if let Ok(Some(waker)) = reply.complete(result) {
+            waker.wake();
+        }
+    }
+}
+
+/// The end of a message of a batch.
+async fn ended(result: Completion<Result<Receipt, SendError>>) -> Result<Receipt, SendError> {
+    let lost = RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: Sent::Maybe };
+    result.await.unwrap_or(Err(SendError::Request(lost)))
+}

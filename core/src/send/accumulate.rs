@@ -1,0 +1,283 @@
+//! Puts messages together into batches: a pure machine, without a clock.
+//!
+//! Messages of one topic, queue, durability and tag go together. A batch is due when its first message has waited for the
+//! longest time, and is full when the next message would make it too large. What is given out is no longer counted.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::config::AutoBatch;
+use crate::ids::{MessageQueue, Topic};
+use crate::message::Message;
+use crate::mutants::mutant;
+use crate::time::{Instant, Wakeup};
+use crate::wire::message::properties::name;
+
+/// Messages that wait for others. `T` is what each brings along.
+#[derive(Debug)]
+pub struct Accumulator<T> {
+    limits: AutoBatch,
+    open: BTreeMap<Key, Open<T>>,
+    /// When the open ones are due, in order: all wait for the same time.
+    due: VecDeque<(Instant, Key)>,
+    bytes: usize,
+}
+
+/// What messages of one batch have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    topic: Topic,
+    queue: Option<MessageQueue>,
+    wait: bool,
+    tag: Option<String>,
+}
+
+impl Key {
+    /// What this message has in common with those it may go with; `None` when it goes by itself: when it is delayed, or
+    /// goes to the retry topic of a group.
+    #[must_use]
+    pub fn of(message: &Message, queue: Option<&MessageQueue>) -> Option<Self> {
+        let topic = message.topic().clone();
+        let alone = (message.is_delayed() && !mutant!(135)) || topic.as_str().starts_with("%RETRY%");
+        let tag = message.property(name::TAGS).map(String::from);
+        (!alone).then(|| Self { topic, queue: queue.cloned(), wait: message.wait(), tag })
+    }
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    due: Instant,
+    bytes: usize,
+    messages: Vec<(Message, T)>,
+}
+
+/// Messages that go together now.
+#[derive(Debug)]
+pub struct Ready<T> {
+    /// The queue they go to, else any.
+    pub queue: Option<MessageQueue>,
+    /// The messages, in the order in which they came, and what each brought along.
+    pub messages: Vec<(Message, T)>,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub enum Pushed<T> {
+    /// It waits for others.
+    Waits,
+    /// It waits for others, and those before it go now: it would have made them too many.
+    Full(Ready<T>),
+    /// It goes by itself: it is too large, or too much waits already.
+    Alone(Message, T),
+}
+
+impl<T> Accumulator<T> {
+    /// Nothing waits.
+    #[must_use]
+    pub const fn new(limits: AutoBatch) -> Self {
+        Self { limits, open: BTreeMap::new(), due: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Adds a message.
+    pub fn push(&mut self, now: Instant, key: Key, message: Message, with: T) -> Pushed<T> {
+        let bytes = len_of(&message);
+        let total = self.bytes.saturating_add(bytes);
+        if bytes > self.limits.max_bytes || total > self.limits.max_total_bytes {
+            return Pushed::Alone(message, with);
+        }
+        let fits = |open: &Open<T>| open.bytes.saturating_add(bytes) <= self.limits.max_bytes;
+        let full = match self.open.get(&key) {
+            Some(open) if !fits(open) => self.take(&key),
+            Some(_) | None => None,
+        };
+        self.bytes = self.bytes.saturating_add(bytes);
+        let open = self.open.entry(key.clone()).or_insert_with(|| {
+            let due = now.after(self.limits.max_delay);
+            self.due.push_back((due, key));
+            Open { due, bytes: 0, messages: Vec::new() }
+        });
+        open.bytes = open.bytes.saturating_add(bytes);
+        open.messages.push((message, with));
+        full.map_or(Pushed::Waits, Pushed::Full)
+    }
+
+    /// The next batch that is due.
+    pub fn poll(&mut self, now: Instant) -> Option<Ready<T>> {
+        while let Some((due, key)) = self.due.front().filter(|(due, _)| *due <= now).cloned() {
+            self.due.pop_front();
+            // It may have gone for being full, and another one of its kind be open, which is due later.
+            if self.open.get(&key).is_some_and(|open| open.due == due) {
+                return self.take(&key);
+            }
+        }
+        None
+    }
+
+    /// When the next batch is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Wakeup {
+        self.due.front().map_or(Wakeup::Never, |(due, _)| Wakeup::At(*due))
+    }
+
+    /// Bytes of the messages that wait.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Ready<T>> {
+        let open = self.open.remove(key)?;
+        self.bytes = self.bytes.saturating_sub(open.bytes);
+        Some(Ready { queue: key.queue.clone(), messages: open.messages })
+    }
+}
+
+/// Bytes that a message counts for: its body, as in Java, and what a batch adds for it.
+fn len_of(message: &Message) -> usize {
+    message.body().len().saturating_add(OVERHEAD)
+}
+
+/// Bytes of a message of a batch beside its body: the head of the item and its key.
+const OVERHEAD: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
+    use super::*;
+    use core::time::Duration;
+    use proptest::prelude::*;
+
+    fn limits() -> AutoBatch {
+        AutoBatch { max_bytes: 300, max_total_bytes: 500, ..AutoBatch::default() }
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn push(all: &mut Accumulator<u32>, now: u64, message: Message, with: u32) -> Pushed<u32> {
+        let key = Key::of(&message, None).unwrap();
+        all.push(at(now), key, message, with)
+    }
+
+    fn of(ready: Option<Ready<u32>>) -> Option<Vec<u32>> {
+        ready.map(|ready| ready.messages.into_iter().map(|(_, with)| with).collect())
+    }
+
+    fn small() -> Message {
+        Message::new("T", "12345678901234567890")
+    }
+
+    #[test]
+    fn messages_go_when_the_first_has_waited() {
+        let mut all = Accumulator::new(limits());
+        assert_eq!(all.poll_timeout(), Wakeup::Never);
+        for (now, with) in [(0, 1), (9, 2)] {
+            assert!(matches!(push(&mut all, now, small(), with), Pushed::Waits));
+        }
+        assert_eq!((all.poll_timeout(), all.bytes()), (Wakeup::At(at(10)), 200));
+        assert!(all.poll(at(9)).is_none());
+        assert_eq!(of(all.poll(at(10))), Some([1, 2].to_vec()));
+        assert_eq!((all.poll_timeout(), all.bytes()), (Wakeup::Never, 0));
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_allowed_and_the_next_one_waits_its_own_time() {
+        let mut all = Accumulator::new(limits());
+        for with in 0..3 {
+            assert!(matches!(push(&mut all, 0, small(), with), Pushed::Waits));
+        }
+        let Pushed::Full(ready) = push(&mut all, 5, small(), 3) else { panic!("not full") };
+        assert_eq!(of(Some(ready)), Some([0, 1, 2].to_vec()));
+        assert!(all.poll(at(10)).is_none(), "it came at 5");
+        assert_eq!(all.poll_timeout(), Wakeup::At(at(15)));
+        assert_eq!(of(all.poll(at(15))), Some([3].to_vec()));
+    }
+
+    #[test]
+    fn what_differs_in_topic_queue_durability_or_tag_goes_apart() {
+        let mut all = Accumulator::new(AutoBatch::default());
+        let queue = MessageQueue { topic: "T".into(), broker: "b".into(), id: 1 };
+        let kinds = [
+            (small(), None),
+            (Message::new("U", "x"), None),
+            (small(), Some(&queue)),
+            (small().with_wait(false), None),
+            (small().with_tag("x"), None),
+        ];
+        for round in 0..2 {
+            for (with, (message, queue)) in (0_u32..).zip(&kinds) {
+                let key = Key::of(message, *queue).unwrap();
+                assert!(matches!(all.push(at(round), key, message.clone(), with), Pushed::Waits));
+            }
+        }
+        for with in 0..5 {
+            let ready = all.poll(at(100)).unwrap();
+            assert_eq!(ready.queue.is_some(), with == 2);
+            assert_eq!(of(Some(ready)), Some([with, with].to_vec()));
+        }
+        assert!(all.poll(at(100)).is_none());
+    }
+
+    #[test]
+    fn delayed_ones_those_of_retry_topics_large_ones_and_what_is_too_much_go_by_themselves() {
+        assert_eq!(Key::of(&small().with_delay_level(1), None), None);
+        assert_eq!(Key::of(&small().with_delay(Duration::from_secs(1)), None), None);
+        assert_eq!(Key::of(&Message::new("%RETRY%g", "x"), None), None);
+        let mut all = Accumulator::new(limits());
+        let large = Message::new("T", "x".repeat(301));
+        assert!(matches!(push(&mut all, 0, large, 0), Pushed::Alone(_, 0)));
+        let topics = ["A", "B", "C", "D", "E", "F"].map(|topic| Message::new(topic, "12345678901234567890"));
+        let pushed = topics.map(|message| push(&mut all, 0, message, 1));
+        let alone: Vec<_> = pushed.iter().map(|pushed| matches!(pushed, Pushed::Alone(..))).collect();
+        assert_eq!(alone, [false, false, false, false, false, true]);
+        assert_eq!(all.bytes(), 500);
+        assert!(all.poll(at(10)).is_some());
+        assert!(matches!(push(&mut all, 10, small(), 2), Pushed::Waits), "there is room again");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_comes_out_once_in_order_and_in_time(
+            steps in prop::collection::vec((0_u64..8, 0_usize..3, 0_usize..260), 1..80),
+        ) {
+            let mut all = Accumulator::new(limits());
+            let (mut now, mut pushed, mut out) = (0, 0_u32, Vec::new());
+            let mut came = BTreeMap::new();
+            for (pause, topic, len) in steps {
+                now += pause;
+                while let Some(ready) = all.poll(at(now)) {
+                    out.push((now, ready));
+                }
+                let message = Message::new(["A", "B", "C"][topic], "x".repeat(len + 1));
+                came.insert(pushed, now);
+                match push(&mut all, now, message, pushed) {
+                    Pushed::Waits => {}
+                    Pushed::Full(ready) => out.push((now, ready)),
+                    Pushed::Alone(message, with) => {
+                        out.push((now, Ready { queue: None, messages: alloc::vec![(message, with)] }));
+                    }
+                }
+                pushed += 1;
+                prop_assert!(all.bytes() <= 500);
+            }
+            now += 10;
+            while let Some(ready) = all.poll(at(now)) {
+                out.push((now, ready));
+            }
+            prop_assert_eq!(all.bytes(), 0);
+            prop_assert_eq!(all.poll_timeout(), Wakeup::Never);
+            let mut seen = Vec::new();
+            for (_, ready) in &out {
+                let bytes: usize = ready.messages.iter().map(|(message, _)| len_of(message)).sum();
+                prop_assert!(bytes <= 300 || ready.messages.len() == 1);
+                prop_assert!(ready.messages.is_sorted_by_key(|(_, with)| *with));
+                seen.extend(ready.messages.iter().map(|(_, with)| *with));
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..pushed).collect::<Vec<_>>());
+        }
+    }
+}
