@@ -22,13 +22,8 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-<<<<<<< HEAD
-    Admin, AdminError, Brokers, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Partial,
-    Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
-=======
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
->>>>>>> main
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
+    Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -1,13 +1,9 @@
 //! What users of an adapter need: adapters re-export all of it.
 
 pub use super::{
-<<<<<<< HEAD
-    Admin, AdminError, Brokers, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream,
-    Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, ReceivedMessage, ResetTo,
-=======
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EventStream,
-    Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
->>>>>>> main
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
+    EventStream, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage,
+    ResetTo,
 };
 pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
