@@ -100,6 +100,8 @@ pub mod request {
     pub const CLONE_GROUP_OFFSET: i32 = 314;
     /// Send a batch.
     pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// Send to a broker again.
+    pub const ADD_WRITE_PERM_OF_BROKER: i32 = 327;
     /// The topics that a group consumes.
     pub const QUERY_TOPICS_BY_CONSUMER: i32 = 343;
     /// A topic of a broker.

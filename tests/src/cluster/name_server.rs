@@ -10,7 +10,7 @@ use super::broker::{Broker, Routes};
 use super::config::{ReplyCodec, VERSION_5_0_0, VERSION_5_4_0};
 use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
-use super::store::{PERM_WRITE, TopicConfig};
+use super::store::{PERM_READ, PERM_WRITE, TopicConfig};
 
 /// A model of one name server. It knows what brokers told it, and no clock.
 #[derive(Debug)]
@@ -50,7 +50,8 @@ impl NameServer {
             request::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => Self::list(self.topics.keys()),
             request::GET_TOPICS_BY_CLUSTER => self.topics_of_cluster(frame),
             request::DELETE_TOPIC_IN_NAMESRV => self.delete_topic(frame),
-            request::WIPE_WRITE_PERM_OF_BROKER => self.wipe_write_perm(frame),
+            request::WIPE_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, false),
+            request::ADD_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, true),
             _ if !self.answers_unknown => return,
             code => {
                 let error = format!(" request type {code} not supported");
@@ -173,14 +174,14 @@ impl NameServer {
     }
 
     /// Until the broker registers the next time.
-    fn wipe_write_perm(&mut self, frame: &Frame) -> Reply {
+    fn set_write_perm(&mut self, frame: &Frame, to: bool) -> Reply {
         let broker = frame.header.ext.get("brokerName").unwrap_or_default();
-        let mut wiped = 0;
+        let mut changed = 0;
         for config in self.topics.values_mut().filter_map(|rows| rows.get_mut(broker)) {
-            config.perm &= !PERM_WRITE;
-            wiped += 1;
+            config.perm = if to { PERM_READ | PERM_WRITE } else { config.perm & !PERM_WRITE };
+            changed += 1;
         }
-        Reply::ok().field("wipeTopicCount", wiped)
+        Reply::ok().field(if to { "addTopicCount" } else { "wipeTopicCount" }, changed)
     }
 
     fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, form: JsonForm) -> Vec<u8> {

@@ -24,10 +24,10 @@ pub use group::{
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use inspect::{
-    CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig, GetBrokerRuntime, GetClusterInfo,
-    GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic, GetProducerConnections, GetTopicConfig, GetTopicStats,
-    GetTopics, GetTopicsOfCluster, GetTopicsOfGroup, QueryMessage, SetBrokerConfig, SetGroup, ViewMessage,
-    WipeWritePerm,
+    AddWritePerm, CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig, GetBrokerRuntime,
+    GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic, GetProducerConnections, GetTopicConfig,
+    GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup, QueryMessage, SetBrokerConfig, SetGroup,
+    ViewMessage, WipeWritePerm,
 };
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,

@@ -45,6 +45,9 @@ pub(super) fn at_name_servers() -> Vec<Cell> {
         cell(request::WIPE_WRITE_PERM_OF_BROKER, "unknown broker", |lab| {
             lab.ask_names(Call::new(request::WIPE_WRITE_PERM_OF_BROKER).with("brokerName", "nowhere"));
         }),
+        cell(request::ADD_WRITE_PERM_OF_BROKER, "unknown broker", |lab| {
+            lab.ask_names(Call::new(request::ADD_WRITE_PERM_OF_BROKER).with("brokerName", "nowhere"));
+        }),
     ]
 }
 

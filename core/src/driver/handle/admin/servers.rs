@@ -10,7 +10,7 @@ use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
 use crate::ids::BrokerName;
 use crate::wire::Frame;
 use crate::wire::body::KvTable;
-use crate::wire::request::{GetBrokerConfig, GetBrokerRuntime, SetBrokerConfig, WipeWritePerm};
+use crate::wire::request::{AddWritePerm, GetBrokerConfig, GetBrokerRuntime, SetBrokerConfig, WipeWritePerm};
 
 impl Admin {
     /// Figures of each of these brokers, as texts by name.
@@ -58,6 +58,14 @@ impl Admin {
     /// No name server did.
     pub async fn wipe_write_perm(&self, broker: impl Into<BrokerName>) -> Result<Partial<()>, AdminError> {
         Ok(self.ask_all_names(&WipeWritePerm { broker: broker.into() }).await?.map(drop))
+    }
+
+    /// Takes back [`Admin::wipe_write_perm`].
+    ///
+    /// # Errors
+    /// No name server did.
+    pub async fn add_write_perm(&self, broker: impl Into<BrokerName>) -> Result<Partial<()>, AdminError> {
+        Ok(self.ask_all_names(&AddWritePerm { broker: broker.into() }).await?.map(drop))
     }
 }
 

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
-use crate::client::RouteError;
 use crate::ids::{BrokerName, Group, MessageQueue, Topic};
 use crate::wire::body::{GroupList, TopicConfig, TopicList, TopicRoute, TopicStats};
 use crate::wire::codes::response;
@@ -111,10 +110,7 @@ impl Admin {
     /// The topic does not exist, or no name server answers.
     pub async fn queues(&self, topic: impl Into<Topic>) -> Result<Vec<MessageQueue>, AdminError> {
         let topic = topic.into();
-        self.route(&topic, true).await?;
-        let view = self.client.inner.shared.view();
-        let known = view.routes.topics.get(&topic).filter(|known| known.exists);
-        known.map(|known| known.subscribe.clone()).ok_or(AdminError::Route(RouteError::NoTopic))
+        Ok(sorted(self.topic_route(topic.clone()).await?.readable_queues(&topic).collect()))
     }
 
     /// The queues of a topic that take messages.
@@ -123,13 +119,7 @@ impl Admin {
     /// The topic does not exist, or no name server answers.
     pub async fn publish_queues(&self, topic: impl Into<Topic>) -> Result<Vec<MessageQueue>, AdminError> {
         let topic = topic.into();
-        self.route(&topic, true).await?;
-        let view = self.client.inner.shared.view();
-        let known = view.routes.topics.get(&topic).filter(|known| known.exists);
-        let known = known.ok_or(AdminError::Route(RouteError::NoTopic))?;
-        let mut queues: Vec<_> = known.publish.iter().map(|known| known.queue.clone()).collect();
-        queues.sort();
-        Ok(queues)
+        Ok(sorted(self.topic_route(topic.clone()).await?.writable_queues(&topic).collect()))
     }
 
     /// The configuration of a topic on each of its brokers.

@@ -76,7 +76,9 @@ final class AdminViews {
     }
 
     private Object topicStats(JSONObject a) throws Exception {
-        TopicStatsTable stats = admins.admin(a).examineTopicStats(Peer.text(a, "topic"));
+        // The admin's own method asks brokers of 4.9 what they do not know.
+        TopicStatsTable stats = admins.admin(a).getDefaultMQAdminExtImpl().getMqClientInstance().getMQClientAPIImpl()
+            .getTopicStatsInfo(Peer.text(a, "broker"), Peer.text(a, "topic"), 5000);
         Map<MessageQueue, Map<String, Object>> table = new TreeMap<>();
         stats.getOffsetTable().forEach((queue, offset) -> table.put(queue, Map.of("min", offset.getMinOffset(),
             "max", offset.getMaxOffset(), "updated", offset.getLastUpdateTimestamp())));
@@ -84,7 +86,8 @@ final class AdminViews {
     }
 
     private Object progress(JSONObject a) throws Exception {
-        ConsumeStats stats = admins.admin(a).examineConsumeStats(Peer.text(a, "group"), a.getString("topic"));
+        ConsumeStats stats = admins.admin(a).getDefaultMQAdminExtImpl().getMqClientInstance().getMQClientAPIImpl()
+            .getConsumeStats(Peer.text(a, "broker"), Peer.text(a, "group"), Peer.text(a, "topic"), 5000);
         Map<MessageQueue, Map<String, Object>> table = new TreeMap<>();
         stats.getOffsetTable().forEach((queue, offset) -> table.put(queue, Map.of("end", offset.getBrokerOffset(),
             "committed", offset.getConsumerOffset(), "stored", offset.getLastTimestamp())));
