@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::config::check_topic;
 use crate::ids::Topic;
+use crate::mutants::mutant;
 use crate::time::UnixMillis;
 use crate::wire::message::properties::{PropertiesBuilder, PropertyError, name};
 
@@ -82,7 +83,9 @@ impl Message {
     /// three days at most. The receipt of such a message has a handle to recall it by.
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
-        if delay.subsec_nanos() == 0 {
+        if delay.subsec_nanos() == 0 && mutant!(138) {
+            self.delayed_by(name::TIMER_DELAY_MS, delay.as_secs().to_string())
+        } else if delay.subsec_nanos() == 0 {
             self.delayed_by(name::TIMER_DELAY_SEC, delay.as_secs().to_string())
         } else {
             self.delayed_by(name::TIMER_DELAY_MS, delay.as_millis().to_string())

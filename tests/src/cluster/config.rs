@@ -42,6 +42,10 @@ pub struct BrokerConfig {
     pub auto_create_groups: bool,
     /// The delay of each level, from level 1.
     pub delay_levels: Vec<Duration>,
+    /// Whether it has a timer wheel (5.x).
+    pub timers: bool,
+    /// Whether messages with a timer may be taken back.
+    pub recall: bool,
     /// Whether an empty pull may be held.
     pub long_polling: bool,
     /// How often held pulls are looked at for their expiry.
@@ -127,6 +131,8 @@ impl Default for BrokerConfig {
             refuse_read_only: false,
             auto_create_groups: true,
             delay_levels: DELAY_LEVELS.map(Duration::from_secs).to_vec(),
+            timers: true,
+            recall: false,
             long_polling: true,
             hold_scan: Duration::from_secs(5),
             max_body: 4 * 1024 * 1024,

@@ -41,6 +41,11 @@ impl Properties {
         self.0.retain(|pair| (pair.0.as_str(), pair.1.as_str()) != (key, value));
     }
 
+    /// Removes `key`.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.0.retain(|(known, _)| known != key);
+    }
+
     /// As they are stored; they may be too long for a record.
     pub(crate) fn encode(&self) -> Result<Bytes, EncodeError> {
         let text = properties::encode(self.iter()).map_err(|_| EncodeError::Properties)?;

@@ -14,6 +14,7 @@ pub use self::leftover::Leftover;
 pub use self::setup::{GroupSetup, Setup};
 
 use super::faults::Fault;
+use crate::cluster::{SCHEDULE_TOPIC, TIMER_TOPIC};
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,18 @@ pub struct Copy {
     pub real_topic: Option<Arc<str>>,
 }
 
+impl Copy {
+    /// Whether it was delayed, and this is where it goes when it is due.
+    pub(crate) fn is_due(&self) -> bool {
+        self.real_topic.is_some() && !self.is_waiting()
+    }
+
+    /// Whether it is kept until it is due.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.real_topic.is_some() && matches!(&*self.queue.topic, SCHEDULE_TOPIC | TIMER_TOPIC)
+    }
+}
+
 /// The end of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -81,6 +94,8 @@ pub enum Outcome {
         /// The offset.
         offset: i64,
     },
+    /// Written, and answered by nobody.
+    Sent,
     /// Failed; the message may be stored all the same.
     Unknown,
     /// Failed; the message is certainly not stored.
@@ -111,6 +126,31 @@ pub enum What {
         deadline: Instant,
         /// Attempts allowed.
         attempts: u32,
+    },
+    /// The send that began goes to the queue of a key.
+    Keyed {
+        /// The number of the message.
+        id: u64,
+        /// The index of the host.
+        host: usize,
+        /// The topic.
+        topic: Arc<str>,
+        /// The key.
+        key: Arc<str>,
+    },
+    /// The send that began is of a message that is to be seen later.
+    Delayed {
+        /// The number of the message.
+        id: u64,
+        /// Not before this time.
+        least: Instant,
+    },
+    /// A broker said that a message is taken back that was to be seen later.
+    Recalled {
+        /// The number of the message.
+        id: u64,
+        /// The index of the broker.
+        broker: usize,
     },
     /// A send frame arrived whole at a broker.
     Wire {
@@ -239,6 +279,8 @@ pub enum What {
         /// The queue.
         queue: Queue,
     },
+    /// The queues change that clients can send to.
+    Routes,
     /// A broker forgot all locks.
     LocksLost {
         /// The index of the broker.

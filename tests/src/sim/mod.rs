@@ -116,6 +116,7 @@ pub mod tape;
 mod timeline;
 mod trace;
 mod watch;
+mod ways;
 mod wishes;
 pub mod workload;
 mod world;

@@ -45,6 +45,8 @@ pub struct Plan {
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
     pub operator: bool,
+    /// Whether producers send in every way: by key, without answer, in batches, later.
+    pub every_way: bool,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -144,6 +146,7 @@ impl Plan {
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
+            every_way: false,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -169,6 +172,7 @@ impl Plan {
             plan.add_changing(&mut upto);
         }
         plan.operator = upto(0, 4) == 0;
+        plan.every_way = upto(0, 2) == 0;
         plan
     }
 
@@ -207,7 +211,8 @@ impl Plan {
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
+        let shape = (self.brokers, self.queues);
+        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups, shape }
     }
 }
 
@@ -228,6 +233,7 @@ impl Default for Plan {
             cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
+            every_way: false,
         }
     }
 }

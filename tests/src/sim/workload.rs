@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocketmq_core::config::{LinkConfig, Strategy};
-use rocketmq_core::driver::{Client, PushConsumer};
+use rocketmq_core::driver::{Client, Producer, PushConsumer};
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
 
@@ -80,6 +80,7 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         let reply_codec = crate::cluster::ReplyCodec::AsRequest;
         sim.config = BrokerConfig { version: 401, reply_codec, heartbeat_v2: false, ..config };
     }
+    sim.config.recall = true;
     // A broker that moves groups by itself does so between the client's words: only ends of a queue can be checked then.
     sim.config.server_side_reset = false;
     for topic in &plan.topics {
@@ -121,6 +122,8 @@ pub(crate) struct Inner {
     pub(crate) wishes: Mutex<BTreeMap<usize, usize>>,
     /// The most that each host had under way: requests and bytes.
     loads: Mutex<BTreeMap<usize, (usize, usize)>>,
+    /// The same over all links of a host, where a producer has bounds of its own.
+    budgets: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
 
 /// A member of a group, as the run knows it.
@@ -168,6 +171,7 @@ impl Run {
             alive: Mutex::default(),
             wishes: Mutex::default(),
             loads: Mutex::default(),
+            budgets: Mutex::default(),
         };
         world.with(|state| {
             state.history.setup = plan.setup(&state.swarm);
@@ -440,6 +444,18 @@ impl Run {
     }
 
     /// Notes what a producer has under way, when it is more than ever before.
+    /// Notes what a producer has under way over all links, when it is more than ever.
+    pub(crate) fn note_budget(&self, host: &Host, producer: &Producer) {
+        let (requests, bytes) = (producer.load().requests, producer.load().bytes);
+        let mut loads = lock(&self.inner.budgets);
+        let known = loads.entry(host.index).or_default();
+        if requests > known.0 || bytes > known.1 {
+            *known = (requests.max(known.0), bytes.max(known.1));
+            let (most_requests, most_bytes) = BUDGET;
+            self.world.note(What::Load { host: host.index, requests, bytes, most_requests, most_bytes });
+        }
+    }
+
     pub(crate) fn note_load(&self, host: &Host, client: &Client) {
         let (most_requests, most_bytes) = self.plan.narrow.unwrap_or_else(|| {
             let link = LinkConfig::default();
@@ -456,6 +472,9 @@ impl Run {
         }
     }
 }
+
+/// Messages, and bytes of bodies, that producers may have under way that send in every way.
+pub(crate) const BUDGET: (usize, usize) = (6, 1_000);
 
 /// What pictures call a member.
 pub(crate) fn member_name(group: &str, id: u32) -> String {

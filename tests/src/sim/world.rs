@@ -228,6 +228,7 @@ impl World {
 
     /// Changes a topic on one broker.
     pub(crate) fn change_topic(&self, broker: usize, topic: &str, change: impl FnOnce(&mut TopicConfig)) {
+        self.note(What::Routes);
         let mut state = self.shared.state();
         let model = state.servers.cluster.broker_mut(broker);
         if let Some(mut config) = model.topic(topic).cloned() {

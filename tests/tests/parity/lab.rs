@@ -410,7 +410,7 @@ impl Lab {
     }
 
     /// Notes something.
-    fn note(&mut self, what: &str, value: &str) {
+    pub(crate) fn note(&mut self, what: &str, value: &str) {
         let step = self.step();
         self.transcript.insert((step, what.to_owned()), value.to_owned());
     }

@@ -12,6 +12,7 @@ mod pull;
 mod replica;
 mod send;
 mod send_back;
+mod timers;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,9 @@ pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use self::replica::Replica;
+pub(crate) use self::timers::TIMER_TOPIC;
+use self::timers::Timers;
+pub(crate) use self::topics::SCHEDULE_TOPIC;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -50,6 +54,7 @@ pub struct Broker {
     groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
+    timers: Timers,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
     filters: Filters,
@@ -101,6 +106,7 @@ impl Broker {
             groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
+            timers: Timers::default(),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
             filters: Filters::default(),
@@ -145,6 +151,7 @@ impl Broker {
                 Ok(Some(Reply::error(response::SERVICE_NOT_AVAILABLE, "a slave stores no messages")))
             }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
+            request::RECALL_MESSAGE if !self.cfg.is_v4() => self.recall(&call),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
@@ -202,6 +209,7 @@ impl Broker {
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
         if !self.cfg.is_slave() {
             self.deliver_due(now, wall);
+            self.deliver_timers(now, wall);
             self.revive_due(now, wall);
         }
         self.holds.scan(now, &self.store);
@@ -248,6 +256,7 @@ impl Broker {
     pub fn lose_log_from(&mut self, physical: i64) {
         self.store.truncate(physical);
         self.delays.truncate(&self.store);
+        self.timers.truncate(&self.store);
     }
 
     /// The next output.
@@ -263,6 +272,7 @@ impl Broker {
         }
         let slave = self.cfg.is_slave();
         let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
+        let due = due.min(self.timers.next_due());
         let due = due.min(self.pops.next_due()).min(self.questions.next_end());
         due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }

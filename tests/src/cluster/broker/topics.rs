@@ -133,7 +133,7 @@ const DLQ_PREFIX: &str = "%DLQ%";
 /// The topic after which others are created.
 const DEFAULT_TEMPLATE: &str = "TBW102";
 /// Where delayed messages wait, one queue a level.
-pub(super) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Topics that nobody may send to.
 pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
     SCHEDULE_TOPIC,

@@ -21,6 +21,8 @@ pub struct Setup {
     pub operator: bool,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
+    /// The brokers, and the queues that each topic has on each of them at first.
+    pub shape: (usize, i32),
 }
 
 /// A consumer group.

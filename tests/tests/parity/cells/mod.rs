@@ -12,6 +12,7 @@ mod pulls;
 mod routes;
 mod send_backs;
 mod sends;
+mod timers;
 mod topics;
 
 use std::fmt;
@@ -67,9 +68,10 @@ pub(crate) fn together() -> Vec<Cell> {
     parts.into_iter().flatten().collect()
 }
 
-/// Those about popping, and others for which a broker needs its timer wheel.
+/// Those about popping and timers, and others for which a broker needs its timer wheel.
 pub(crate) fn popping() -> Vec<Cell> {
-    pops::hidden().into_iter().chain(pops::cells()).chain(inspect::of_timers()).collect()
+    let parts = [pops::hidden(), timers::cells(), pops::cells(), inspect::of_timers()];
+    parts.into_iter().flatten().collect()
 }
 
 /// Those that run on brokers that filter by properties.
