@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use rocketmq_testkit::real::{self, JavaPeer, Options, RealCluster, V5};
 use rocketmq_testkit::sim::Sim;
 use rocketmq_tokio::Tokio;
 
+/// Memory is that of the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 const BODY: usize = 64 * 1024;
 /// What a producer may have under way.
 const BUDGET: Load = Load { requests: 256, bytes: 4 * 1024 * 1024 };
@@ -32,6 +35,7 @@ const BUDGET: Load = Load { requests: 256, bytes: 4 * 1024 * 1024 };
 #[test]
 fn a_gibibyte_goes_through_a_narrow_link() {
     const MESSAGES: usize = 1024 * 1024 * 1024 / BODY;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // A broker that forgets whoever is silent for a heartbeat's interval and a few seconds.
     let config = BrokerConfig {
         client_expiry: Duration::from_secs(40),
@@ -81,6 +85,7 @@ fn a_gibibyte_goes_through_a_narrow_link() {
 #[test]
 fn sixty_four_mebibytes_go_to_a_real_broker() -> Result<(), real::RealError> {
     const MESSAGES: usize = 64 * 1024 * 1024 / BODY;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     if !real::available()? {
         return Ok(());
     }
