@@ -23,9 +23,9 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EndError,
-    HalfMessage, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
-    TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
+    EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError,
+    ReceivedMessage, ResetTo, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};
