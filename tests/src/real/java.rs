@@ -15,7 +15,7 @@ use super::process::RunDir;
 use super::{RealError, cache, tools};
 
 const POM: &str = include_str!("../../java/pom.xml");
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 11] = [
     ("Admin.java", include_str!("../../java/src/rocketmq/testkit/Admin.java")),
     ("AdminViews.java", include_str!("../../java/src/rocketmq/testkit/AdminViews.java")),
     ("Clients.java", include_str!("../../java/src/rocketmq/testkit/Clients.java")),
