@@ -45,6 +45,19 @@ pub struct Plan {
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
     pub operator: bool,
+    /// Whether producers send in every way: by key, without answer, in batches, later.
+    pub every_way: bool,
+    /// Transactions, if there are any.
+    pub transactions: Option<Transactions>,
+}
+
+/// The transactions of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Transactions {
+    /// How many.
+    pub count: u64,
+    /// Processes at a time that send them.
+    pub tellers: usize,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -149,6 +162,8 @@ impl Plan {
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
+            every_way: false,
+            transactions: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -173,6 +188,10 @@ impl Plan {
             plan.add_changing(&mut upto);
         }
         plan.operator = upto(0, 4) == 0;
+        plan.every_way = upto(0, 2) == 0;
+        if upto(0, 4) == 0 {
+            plan.transactions = Some(Transactions { count: upto(10, 60) as u64, tellers: upto(1, 2) });
+        }
         plan
     }
 
@@ -215,7 +234,10 @@ impl Plan {
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups }
+        let shape = (self.brokers, self.queues);
+        let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
+        let (calm, steady) = (swarm.is_calm(), swarm.is_steady());
+        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, groups, shape }
     }
 }
 
@@ -236,6 +258,8 @@ impl Default for Plan {
             cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
+            every_way: false,
+            transactions: None,
         }
     }
 }
