@@ -116,6 +116,7 @@ mod tests {
     use super::super::{Delivery, DeliveryBatch};
     use super::*;
     use crate::config::ConsumeMode;
+    use crate::dispatch::tests::readable;
     use crate::driver::intake::{Intake, Turn, tests};
 
     /// Notes all that is told; wants no messages with these offsets, and panics where it is told to.
@@ -158,7 +159,7 @@ mod tests {
     fn world(mode: ConsumeMode, unwanted: &[u64], panics: bool) -> World {
         let (intake, _) = tests::intake_of(mode, 0);
         intake.lease(crate::ids::Epoch(1), crate::time::Instant::FAR);
-        intake.deliver(tests::batch(0..4));
+        intake.deliver(readable(0, 1, 0..4, &[0, 1, 2, 3]));
         let rows = Arc::<Mutex<Vec<String>>>::default();
         let notes = |panics| Notes { rows: rows.clone(), unwanted: unwanted.to_vec(), panics };
         let all: [Arc<dyn ConsumeHook>; 2] = [Arc::new(notes(panics)), Arc::new(notes(false))];

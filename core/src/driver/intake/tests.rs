@@ -44,7 +44,7 @@ impl Clock for Stopped {
     }
 }
 
-pub(in crate::driver) fn batch(offsets: Range<u64>) -> Arc<Batch> {
+fn batch(offsets: Range<u64>) -> Arc<Batch> {
     let cause = PoisonCause::Lost(LostReason::TooMany(1));
     let item = |offset| Item {
         offset: QueueOffset::new(offset),
