@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::config::check_topic;
 use crate::ids::Topic;
+use crate::mutants::mutant;
 use crate::time::UnixMillis;
 use crate::wire::message::properties::{PropertiesBuilder, PropertyError, name};
 
@@ -82,7 +83,9 @@ impl Message {
     /// three days at most. The receipt of such a message has a handle to recall it by.
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
-        if delay.subsec_nanos() == 0 {
+        if delay.subsec_nanos() == 0 && mutant!(138) {
+            self.delayed_by(name::TIMER_DELAY_MS, delay.as_secs().to_string())
+        } else if delay.subsec_nanos() == 0 {
             self.delayed_by(name::TIMER_DELAY_SEC, delay.as_secs().to_string())
         } else {
             self.delayed_by(name::TIMER_DELAY_MS, delay.as_millis().to_string())
@@ -213,6 +216,12 @@ impl Message {
         out.put(name::UNIQ_KEY, unique_key)?;
         out.put(name::WAIT, if self.wait { "true" } else { "false" })?;
         Ok(out.finish())
+    }
+
+    /// The same, delivered at once.
+    pub(crate) fn without_delay(mut self) -> Self {
+        self.properties.retain(|(known, _)| !DELAYS.contains(&known.as_str()));
+        self
     }
 
     fn delayed_by(mut self, key: &str, value: String) -> Self {

@@ -34,8 +34,8 @@ pub(crate) struct Routes {
     topics: BTreeMap<Topic, State>,
     brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
     endpoints: BTreeSet<Endpoint>,
-    /// Brokers of the releases 4.x.
-    old_brokers: BTreeSet<Endpoint>,
+    /// The wire versions of brokers.
+    versions: BTreeMap<Endpoint, i32>,
     view: Arc<RouteView>,
 }
 
@@ -62,7 +62,7 @@ impl Routes {
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),
             endpoints: BTreeSet::new(),
-            old_brokers: BTreeSet::new(),
+            versions: BTreeMap::new(),
             view: Arc::default(),
         }
     }
@@ -208,19 +208,14 @@ impl Routes {
             Some((topic.clone(), known.cloned().unwrap_or_else(|| Arc::new(view))))
         });
         let topics = topics.collect();
-        let (brokers, old_brokers) = (self.brokers.clone(), self.old_brokers.clone());
-        self.view = Arc::new(RouteView { topics, brokers, links, old_brokers });
+        let (brokers, versions) = (self.brokers.clone(), self.versions.clone());
+        self.view = Arc::new(RouteView { topics, brokers, links, versions });
         fx.output(Output::Routes(self.view.clone()));
     }
 
     /// A broker told its wire version.
     pub(crate) fn on_version(&mut self, endpoint: Endpoint, version: i32, links: &Links, fx: &mut Effects) {
-        let changed = if version < VERSION_5_0_0 {
-            self.old_brokers.insert(endpoint)
-        } else {
-            self.old_brokers.remove(&endpoint)
-        };
-        if changed {
+        if self.versions.insert(endpoint, version) != Some(version) {
             self.publish(links, fx);
         }
     }
@@ -322,7 +317,7 @@ impl Routes {
         }
         let endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
         self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
-        self.old_brokers.retain(|endpoint| endpoints.contains(endpoint));
+        self.versions.retain(|endpoint, _| endpoints.contains(endpoint));
         if endpoints != self.endpoints {
             self.endpoints = endpoints;
             fx.raise(Signal::Endpoints);
@@ -341,29 +336,16 @@ fn topic_view(
         let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
         data.broker_addrs.get(&MASTER_ID).cloned()
     };
-    let mut publish = Vec::new();
-    let mut subscribe = Vec::new();
-    let mut queues: Vec<_> = route.queue_datas.iter().collect();
-    queues.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
-    for data in queues {
-        let broker = data.broker_name.clone();
-        let queue = |id| MessageQueue { topic: topic.clone(), broker: broker.clone(), id };
-        if data.perm.is_readable() && exists {
-            subscribe.extend((0..data.read_queue_nums).map(queue));
-        }
-        if data.perm.is_writable()
-            && let Some(endpoint) = master(&data.broker_name)
-        {
-            let conn = links.get(&endpoint).copied();
-            let to = |id| PublishQueue { queue: queue(id), endpoint: endpoint.clone(), conn };
-            publish.extend((0..data.write_queue_nums).map(to));
-        }
-    }
+    let to = |queue: MessageQueue| {
+        let endpoint = master(&queue.broker)?;
+        let conn = links.get(&endpoint).copied();
+        Some(PublishQueue { queue, endpoint, conn })
+    };
+    let publish = route.writable_queues(topic).filter_map(to).collect();
+    let mut subscribe: Vec<_> = route.readable_queues(topic).filter(|_| exists).collect();
     subscribe.sort_by(java_queue_order);
     TopicView { publish, subscribe, exists }
 }
 
-/// The wire version of 5.0.0.
-const VERSION_5_0_0: i32 = 413;
 /// Between two immediate refreshes of one topic.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);

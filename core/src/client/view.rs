@@ -1,6 +1,6 @@
 //! The immutable picture of routes and links that handles read without asking anybody.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -15,8 +15,8 @@ pub struct RouteView {
     pub brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
     /// Links that are up, by the address they lead to.
     pub links: BTreeMap<Endpoint, ConnId>,
-    /// Brokers of the releases 4.x, as far as their heartbeats have told.
-    pub old_brokers: BTreeSet<Endpoint>,
+    /// The wire versions of brokers, as far as their heartbeats have told.
+    pub versions: BTreeMap<Endpoint, i32>,
 }
 
 impl RouteView {

@@ -18,6 +18,7 @@ pub mod runtime;
 mod shared;
 #[cfg(feature = "tracing")]
 mod trace;
+mod transactions;
 mod workers;
 
 pub use events::EventStream;

@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use crate::config::AutoBatch;
 use crate::ids::{MessageQueue, Topic};
 use crate::message::Message;
-use crate::mutants::mutant;
 use crate::time::{Instant, Wakeup};
 use crate::wire::message::properties::name;
 
@@ -39,7 +38,7 @@ impl Key {
     #[must_use]
     pub fn of(message: &Message, queue: Option<&MessageQueue>) -> Option<Self> {
         let topic = message.topic().clone();
-        let alone = (message.is_delayed() && !mutant!(135)) || topic.as_str().starts_with("%RETRY%");
+        let alone = message.is_delayed() || topic.as_str().starts_with("%RETRY%");
         let tag = message.property(name::TAGS).map(String::from);
         (!alone).then(|| Self { topic, queue: queue.cloned(), wait: message.wait(), tag })
     }

@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use crate::error::RequestError;
 use crate::ids::BrokerName;
-use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::wire::Frame;
 use crate::wire::codes::response;
@@ -46,7 +45,7 @@ impl FaultTable {
             Ok(_) => (true, true),
             Err(_) => (true, !self.detects),
         };
-        let latency = if isolate && !mutant!(134) { ISOLATION } else { took };
+        let latency = if isolate { ISOLATION } else { took };
         let until = now.after(self.ban_of(latency));
         let health = Health { until, reachable, check: now.after(CHECK) };
         self.brokers.insert(broker.clone(), health);

@@ -33,6 +33,8 @@ pub struct SendOp {
     tried: Vec<BrokerName>,
     current: Option<MessageQueue>,
     pause: Option<Instant>,
+    /// Until when the version of a broker is waited for.
+    version_by: Option<Instant>,
     weak: Option<Receipt>,
     last: Option<SendError>,
     maybe_stored: bool,
@@ -87,6 +89,7 @@ impl SendOp {
             tried: Vec::new(),
             current: None,
             pause: None,
+            version_by: None,
             weak: None,
             last: None,
             maybe_stored: false,
@@ -217,12 +220,20 @@ impl SendOp {
             self.pause(now);
             return SendStep::Route { topic: self.parcel.topic.clone(), fresh: true };
         };
+        let version = view.versions.get(&target.endpoint).copied();
+        if version.is_none() && self.parcel.batch.is_some() {
+            // What a batch says depends on it; the first heartbeat to a broker tells.
+            let until = self.deadline.min(*self.version_by.get_or_insert(now.after(VERSION_PATIENCE)));
+            if now < until {
+                return SendStep::Pause(until.min(now.after(VERSION_PAUSE)));
+            }
+        }
         self.made = self.made.saturating_add(1);
         // Giving up on a slow broker early helps only if there is another; a message may be stored twice by it.
         let broker = |queue: Option<&PublishQueue>| queue.map(|known| known.queue.broker.clone());
         let alone = broker(topic.publish.first()) == broker(topic.publish.last());
         let deadline = attempt_deadline(now, self.deadline, self.made, &self.policy, alone);
-        let frame = self.encode(&target.queue, view.old_brokers.contains(&target.endpoint));
+        let frame = self.encode(&target.queue, version.is_none_or(|version| version < VERSION_5_0_0));
         self.current = Some(target.queue.clone());
         let (broker, endpoint) = (target.queue.broker.clone(), target.endpoint.clone());
         SendStep::Send(Attempt { broker, endpoint, conn: target.conn, frame, deadline })
@@ -365,6 +376,11 @@ impl SendOp {
     }
 }
 
+/// How long a batch waits until the version of its broker is known, and the pauses in which it looks.
+const VERSION_PATIENCE: Duration = Duration::from_millis(500);
+const VERSION_PAUSE: Duration = Duration::from_millis(5);
+/// The wire version of 5.0.0.
+const VERSION_5_0_0: i32 = 413;
 /// Before brokers that all failed are tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 

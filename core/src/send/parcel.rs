@@ -121,7 +121,7 @@ impl Parcel {
         })
     }
 
-    /// The properties of the header, for a broker of the releases 4.x or a later one.
+    /// The properties of the header, for a broker from 5.0 on, or one that may be older.
     ///
     /// A broker keeps a batch under the key of the whole where the topic keeps batches as one record, which is so from
     /// 5.0 on. An older one would put that key into each of the messages.

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::ids::{MessageQueue, QueueOffset};
+use crate::mutants::mutant;
 
 /// A stored message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,9 @@ impl BatchReceipt {
             place = places.next().unwrap_or(place);
             let (offset_msg_id, msg_id) = (String::from(place), msg_id);
             messages.push(Receipt { msg_id, offset_msg_id, queue_offset, batch_key: None, ..whole.clone() });
-            queue_offset = queue_offset.next();
+            if !mutant!(135) {
+                queue_offset = queue_offset.next();
+            }
         }
         Self { messages, batch_key: whole.batch_key }
     }

@@ -42,6 +42,10 @@ pub struct BrokerConfig {
     pub auto_create_groups: bool,
     /// The delay of each level, from level 1.
     pub delay_levels: Vec<Duration>,
+    /// Whether it has a timer wheel (5.x).
+    pub timers: bool,
+    /// Whether messages with a timer may be taken back.
+    pub recall: bool,
     /// Whether an empty pull may be held.
     pub long_polling: bool,
     /// How often held pulls are looked at for their expiry.
@@ -82,6 +86,12 @@ pub struct BrokerConfig {
     pub property_filter: bool,
     /// Whether it moves groups to other offsets by itself and tells with the next pulls (5.x), or has their members do so.
     pub server_side_reset: bool,
+    /// How old a half message is before the broker asks what became of it.
+    pub transaction_timeout: Duration,
+    /// How often it looks for those.
+    pub transaction_check_interval: Duration,
+    /// How often it asks before it gives a half message up.
+    pub transaction_check_max: u32,
     /// Seed of its choices of queues and keys.
     pub seed: u64,
 }
@@ -127,6 +137,8 @@ impl Default for BrokerConfig {
             refuse_read_only: false,
             auto_create_groups: true,
             delay_levels: DELAY_LEVELS.map(Duration::from_secs).to_vec(),
+            timers: true,
+            recall: false,
             long_polling: true,
             hold_scan: Duration::from_secs(5),
             max_body: 4 * 1024 * 1024,
@@ -147,6 +159,9 @@ impl Default for BrokerConfig {
             replica_period: Duration::from_secs(60),
             property_filter: false,
             server_side_reset: true,
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
             seed: 0,
         }
     }

@@ -18,6 +18,7 @@ mod store;
 pub mod tcp;
 
 pub use broker::Broker;
+pub(crate) use broker::{SCHEDULE_TOPIC, TIMER_TOPIC};
 pub use composition::{Cluster, Node};
 pub use config::{BrokerConfig, ReplyCodec};
 pub use deframer::Deframer;

@@ -3,6 +3,7 @@
 mod act;
 mod member;
 mod setup;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,10 @@ use rocketmq_core::time::Instant;
 pub use self::act::Act;
 pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
+pub use self::transaction::Tx;
 
 use super::faults::Fault;
+use crate::cluster::{SCHEDULE_TOPIC, TIMER_TOPIC};
 
 /// Everything that happened, in order.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +58,8 @@ pub struct Copy {
     pub physical: i64,
     /// The number of the message, if it is one of the workload's.
     pub id: Option<u64>,
+    /// The number of the transaction it is of, if it is one of the workload's.
+    pub tx: Option<u64>,
     /// Its unique key.
     pub unique: Arc<str>,
     /// Its tag.
@@ -69,6 +74,18 @@ pub struct Copy {
     pub real_topic: Option<Arc<str>>,
 }
 
+impl Copy {
+    /// Whether it was delayed, and this is where it goes when it is due.
+    pub(crate) fn is_due(&self) -> bool {
+        self.real_topic.is_some() && !self.is_waiting()
+    }
+
+    /// Whether it is kept until it is due.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.real_topic.is_some() && matches!(&*self.queue.topic, SCHEDULE_TOPIC | TIMER_TOPIC)
+    }
+}
+
 /// The end of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -81,6 +98,8 @@ pub enum Outcome {
         /// The offset.
         offset: i64,
     },
+    /// Written, and answered by nobody.
+    Sent,
     /// Failed; the message may be stored all the same.
     Unknown,
     /// Failed; the message is certainly not stored.
@@ -111,6 +130,31 @@ pub enum What {
         deadline: Instant,
         /// Attempts allowed.
         attempts: u32,
+    },
+    /// The send that began goes to the queue of a key.
+    Keyed {
+        /// The number of the message.
+        id: u64,
+        /// The index of the host.
+        host: usize,
+        /// The topic.
+        topic: Arc<str>,
+        /// The key.
+        key: Arc<str>,
+    },
+    /// The send that began is of a message that is to be seen later.
+    Delayed {
+        /// The number of the message.
+        id: u64,
+        /// Not before this time.
+        least: Instant,
+    },
+    /// A broker said that a message is taken back that was to be seen later.
+    Recalled {
+        /// The number of the message.
+        id: u64,
+        /// The index of the broker.
+        broker: usize,
     },
     /// A send frame arrived whole at a broker.
     Wire {
@@ -266,6 +310,8 @@ pub enum What {
         /// The queue.
         queue: Queue,
     },
+    /// The queues change that clients can send to.
+    Routes,
     /// A broker forgot all locks.
     LocksLost {
         /// The index of the broker.
@@ -568,6 +614,8 @@ pub enum What {
         /// KiB that are allowed.
         allowed: u64,
     },
+    /// Something happened to a transaction.
+    Tx(Tx),
     /// An operator did something, or something came of it.
     Act(Act),
     /// No fault happens any more.

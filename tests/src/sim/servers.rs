@@ -23,8 +23,9 @@ use super::state::{Event, State};
 use super::tape::Stream;
 use super::timeline::label;
 use super::trace::Line;
+use super::transactions;
 use super::watch::commit_of;
-use crate::cluster::{Cluster, Node, Output, SessionId, StoredView};
+use crate::cluster::{Cluster, Node, Output, SessionId, StoredView, TIMER_TOPIC};
 
 /// The models and what the simulation knows of their processes.
 pub(crate) struct Servers {
@@ -56,8 +57,8 @@ pub(super) struct Asked {
     pub(super) opaque: Opaque,
     pub(super) codec: Codec,
     oneway: bool,
-    /// The number of the message that a send carries.
-    pub(super) message: Option<u64>,
+    /// The numbers of the messages that a send carries.
+    pub(super) messages: Vec<u64>,
     /// The group and the queue of a pull.
     pub(super) pull: Option<(Arc<str>, Queue)>,
 }
@@ -143,6 +144,9 @@ impl State {
             self.end_link(id, end);
         }
         self.servers.cluster.stop(self.now, node);
+        if let Node::Broker(_) = node {
+            self.note(What::Routes);
+        }
         if let Node::Broker(broker) = node
             && self.servers.cluster.master_of(broker) == broker
         {
@@ -203,13 +207,14 @@ impl State {
     pub(crate) fn on_frame(&mut self, id: u64, frame: Frame) {
         let Some(link) = self.net.links.get(&id) else { return };
         let (node, host, written) = (link.node, link.host, link.written);
-        let message = self.send_of(node, &frame);
+        let messages = self.send_of(node, &frame);
+        let is_send = !messages.is_empty();
         self.watch(id, node, host, &frame);
         let link = self.net.links.get(&id);
         let pull = link.and_then(|link| link.pulls.get(&frame.header.opaque.0));
         let header = &frame.header;
         let asked = Asked {
-            message,
+            messages,
             pull: pull.map(|(group, queue, _)| (group.clone(), queue.clone())),
             link: id,
             code: header.code,
@@ -237,7 +242,7 @@ impl State {
         if self.refuse(node, &asked) {
             return;
         }
-        let again = message.is_some() && self.roll(Fault::DoubleAppend);
+        let again = is_send && self.roll(Fault::DoubleAppend);
         let copy = again.then(|| frame.clone());
         let back = self.before_send_back(node, &frame);
         let commit = commit_of(node, &frame);
@@ -263,7 +268,7 @@ impl State {
         filter.into_iter().for_each(|accepted| self.note(accepted));
         self.serve_asked(Some((&asked, topic)));
         self.moving = None;
-        if message.is_none() && code == request::SEND_MESSAGE_V2 {
+        if !is_send && code == request::SEND_MESSAGE_V2 {
             self.reach("a failed message is republished");
         }
         if let Some((group, broker, physical, end)) = back
@@ -474,7 +479,9 @@ impl State {
                 match &*copy.queue.topic {
                     topic if topic.starts_with("%RETRY%") => self.reach("a retry is due"),
                     topic if topic.starts_with("%DLQ%") => self.reach("a dead letter"),
+                    topic if topic.starts_with("SCHEDULE") && copy.reconsume == 0 => self.reach("a message is delayed"),
                     topic if topic.starts_with("SCHEDULE") => self.reach("a retry is delayed"),
+                    TIMER_TOPIC => self.reach("a message has a timer"),
                     _ => {}
                 }
                 self.note(What::Stored(copy));
@@ -485,7 +492,9 @@ impl State {
 
 const fn mark_of(code: i32) -> &'static str {
     match code {
-        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 => "a send arrives",
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => "a send arrives",
+        request::RECALL_MESSAGE => "a message is to be taken back",
+        request::GET_MAX_OFFSET => "a broker is probed, or asked for the end of a queue",
         request::PULL_MESSAGE => "a pull arrives",
         request::QUERY_CONSUMER_OFFSET => "an offset is asked for",
         request::UPDATE_CONSUMER_OFFSET => "an offset is committed",
@@ -510,6 +519,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
         offset: stored.queue_offset,
         physical: stored.physical_offset,
         id,
+        tx: get(transactions::PROPERTY).and_then(|text| text.parse().ok()),
         unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
         tag: tag.into(),
         bytes: stored.body.len() as u64 + LEAST_RECORD,

@@ -8,7 +8,7 @@ use rocketmq_core::wire::ExtWriter;
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::compress::{CompressionKind, deflate};
 use rocketmq_core::wire::frame::{self, Frame};
-use rocketmq_core::wire::header::{FLAG_RESPONSE, HeaderLimits};
+use rocketmq_core::wire::header::{FLAG_RESPONSE, HeaderLimits, Preamble};
 use rocketmq_core::wire::message::{Entry, Record, RecordLimits, SysFlags, walk};
 
 use super::faults::Fault;
@@ -22,13 +22,15 @@ impl State {
     /// What a broker's disk or a bad cable makes of an answer.
     pub(super) fn spoil(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
         match asked.code {
-            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 if self.roll(Fault::WeakStore) => {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE
+                if self.roll(Fault::WeakStore) =>
+            {
                 let weak = [response::FLUSH_DISK_TIMEOUT, response::FLUSH_SLAVE_TIMEOUT, response::SLAVE_NOT_AVAILABLE];
                 let code = self.tape.pick(Stream::Broker, &weak).copied().unwrap_or(response::FLUSH_DISK_TIMEOUT);
                 let Some(weak) = success(&bytes) else { return bytes };
                 self.count(Fault::WeakStore);
-                if let Some(id) = asked.message {
-                    self.note(What::Weak { id });
+                for id in &asked.messages {
+                    self.note(What::Weak { id: *id });
                 }
                 rewritten(asked, &weak, code, weak.body.clone(), |_, value| value.to_owned())
             }
@@ -51,11 +53,10 @@ impl State {
             request::QUERY_CONSUMER_OFFSET | request::HEART_BEAT | request::GET_CONSUMER_LIST_BY_GROUP
                 if self.roll(Fault::Garbled) =>
             {
-                if success(&bytes).is_none() {
-                    return bytes;
-                }
+                let Some(read) = success(&bytes) else { return bytes };
                 self.count(Fault::Garbled);
-                let bare = preamble(response::SUCCESS, FLAG_RESPONSE, asked.codec).encode(|_| (), Bytes::new());
+                let bare = preamble(response::SUCCESS, FLAG_RESPONSE, asked.codec);
+                let bare = Preamble { version: read.header.version, ..bare }.encode(|_| (), Bytes::new());
                 bare.to_bytes(asked.opaque)
             }
             _ => bytes,

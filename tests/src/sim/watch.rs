@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use rocketmq_core::ids::QueueOffset;
 use rocketmq_core::wire::Frame;
 use rocketmq_core::wire::body::{ClientCheck, ExpressionType, HeartbeatData};
 use rocketmq_core::wire::codes::request;
+use rocketmq_core::wire::message::batch;
 use rocketmq_core::wire::message::properties::{self, name};
 use rocketmq_core::wire::request::PullMessage;
 
@@ -85,20 +87,31 @@ impl State {
         self.note(What::Answered { host, request, code: frame.header.code, bytes });
     }
 
-    /// Notes a send that arrived, and gives the number of its message.
-    pub(super) fn send_of(&mut self, node: Node, frame: &Frame) -> Option<u64> {
-        let Node::Broker(broker) = node else { return None };
+    /// Notes a send that arrived, and gives the numbers of its messages.
+    pub(super) fn send_of(&mut self, node: Node, frame: &Frame) -> Vec<u64> {
+        let Node::Broker(broker) = node else { return Vec::new() };
         let ext = &frame.header.ext;
-        let raw = match frame.header.code {
-            request::SEND_MESSAGE => ext.get("properties"),
-            request::SEND_MESSAGE_V2 => ext.get("i"),
-            _ => return None,
+        let pairs = match frame.header.code {
+            request::SEND_MESSAGE => vec![ext.get("properties").unwrap_or_default().as_bytes().to_vec()],
+            request::SEND_MESSAGE_V2 => vec![ext.get("i").unwrap_or_default().as_bytes().to_vec()],
+            request::SEND_BATCH_MESSAGE => {
+                let items = batch::decode(&frame.body, 0..frame.body.len(), QueueOffset::ZERO, usize::MAX);
+                items.unwrap_or_default().into_iter().map(|item| frame.body[item.properties].to_vec()).collect()
+            }
+            _ => return Vec::new(),
         };
-        let raw = raw.unwrap_or_default().as_bytes();
-        let id = payload::id_of(raw).filter(|_| properties::get(raw, name::RETRY_TOPIC).is_none())?;
-        let unique = properties::get(raw, name::UNIQ_KEY).unwrap_or_default().into();
-        self.note(What::Wire { id, broker, unique });
-        Some(id)
+        let mut ids = Vec::with_capacity(pairs.len());
+        for raw in pairs {
+            let fresh = |_: &u64| properties::get(&raw, name::RETRY_TOPIC).is_none();
+            let Some(id) = payload::id_of(&raw).filter(fresh) else { continue };
+            let unique = properties::get(&raw, name::UNIQ_KEY).unwrap_or_default().into();
+            self.note(What::Wire { id, broker, unique });
+            ids.push(id);
+        }
+        if ids.len() > 1 {
+            self.reach("a batch arrives");
+        }
+        ids
     }
 
     pub(super) fn before_send_back(&self, node: Node, frame: &Frame) -> Option<(std::sync::Arc<str>, usize, i64, i64)> {

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rocketmq_core::config::{LinkConfig, Strategy};
-use rocketmq_core::driver::{Client, PushConsumer};
+use rocketmq_core::driver::{Client, Producer, PushConsumer};
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
 
-use super::history::{Change, Outcome, Queue, Row, What};
+use super::history::{Change, Outcome, Queue, Row, Tx, What};
 use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::memory::Memory;
@@ -19,7 +19,7 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, wishes};
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, transactions, wishes};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -80,12 +80,17 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         let reply_codec = crate::cluster::ReplyCodec::AsRequest;
         sim.config = BrokerConfig { version: 401, reply_codec, heartbeat_v2: false, ..config };
     }
+    sim.config.recall = true;
     // A broker that moves groups by itself does so between the client's words: only ends of a queue can be checked then.
     sim.config.server_side_reset = false;
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
     }
     sim.slaves = plan.slaves.map(Duration::from_millis);
+    if plan.transactions.is_some() {
+        sim = sim.topic(transactions::TOPIC, plan.queues);
+        sim.config.transaction_check_max = CHECKS;
+    }
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
     report.plan = Some(plan);
@@ -122,6 +127,8 @@ pub(crate) struct Inner {
     pub(crate) wishes: Mutex<BTreeMap<usize, usize>>,
     /// The most that each host had under way: requests and bytes.
     loads: Mutex<BTreeMap<usize, (usize, usize)>>,
+    /// The same over all links of a host, where a producer has bounds of its own.
+    budgets: Mutex<BTreeMap<usize, (usize, usize)>>,
 }
 
 /// A member of a group, as the run knows it.
@@ -169,6 +176,7 @@ impl Run {
             alive: Mutex::default(),
             wishes: Mutex::default(),
             loads: Mutex::default(),
+            budgets: Mutex::default(),
         };
         world.with(|state| {
             state.history.setup = plan.setup(&state.swarm);
@@ -190,6 +198,7 @@ impl Run {
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
         let operator = operator::start(&self);
+        let tellers = transactions::start(&self);
         let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
         world.heal();
@@ -203,6 +212,12 @@ impl Run {
             operator.await;
         }
         self.mend().await;
+        if !tellers.is_empty() {
+            for teller in tellers {
+                teller.await;
+            }
+            world.note(What::Tx(Tx::Settled { left: transactions::undecided(&world) }));
+        }
         wishes::settle(&self).await;
         let left = self.drain().await;
         world.note(left.clone().map_or(What::Drained, |left| What::Undrained { left }));
@@ -443,6 +458,18 @@ impl Run {
     }
 
     /// Notes what a producer has under way, when it is more than ever before.
+    /// Notes what a producer has under way over all links, when it is more than ever.
+    pub(crate) fn note_budget(&self, host: &Host, producer: &Producer) {
+        let (requests, bytes) = (producer.load().requests, producer.load().bytes);
+        let mut loads = lock(&self.inner.budgets);
+        let known = loads.entry(host.index).or_default();
+        if requests > known.0 || bytes > known.1 {
+            *known = (requests.max(known.0), bytes.max(known.1));
+            let (most_requests, most_bytes) = BUDGET;
+            self.world.note(What::Load { host: host.index, requests, bytes, most_requests, most_bytes });
+        }
+    }
+
     pub(crate) fn note_load(&self, host: &Host, client: &Client) {
         let (most_requests, most_bytes) = self.plan.narrow.unwrap_or_else(|| {
             let link = LinkConfig::default();
@@ -459,6 +486,9 @@ impl Run {
         }
     }
 }
+
+/// Messages, and bytes of bodies, that producers may have under way that send in every way.
+pub(crate) const BUDGET: (usize, usize) = (6, 1_000);
 
 /// What pictures call a member.
 pub(crate) fn member_name(group: &str, id: u32) -> String {
@@ -481,4 +511,6 @@ const QUIET: Duration = Duration::from_secs(200);
 const WITHIN: Duration = Duration::from_secs(60);
 /// A shutdown that takes longer had to wait for a server that faults still keep from answering.
 const UNDISTURBED: Duration = Duration::from_secs(3);
+/// How often brokers ask about a half message: half an hour of checks would tell nothing more.
+const CHECKS: u32 = 6;
 const MOST_MEMBERS: usize = 6;

@@ -162,6 +162,11 @@ impl World {
         state.count(Fault::Partition);
     }
 
+    /// Each link of a host carries so many bytes a second to its server from now on.
+    pub fn bandwidth(&self, host: &Host, bytes: u64) {
+        self.shared.state().hosts[host.index].rate = Some(bytes.max(1));
+    }
+
     /// A process ends without a word.
     pub fn kill(&self, host: &Host) {
         self.shared.state().kill(host.index, false);
@@ -223,6 +228,7 @@ impl World {
 
     /// Changes a topic on one broker.
     pub(crate) fn change_topic(&self, broker: usize, topic: &str, change: impl FnOnce(&mut TopicConfig)) {
+        self.note(What::Routes);
         let mut state = self.shared.state();
         let model = state.servers.cluster.broker_mut(broker);
         if let Some(mut config) = model.topic(topic).cloned() {

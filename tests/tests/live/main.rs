@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod admin;
 mod admin_view;
 mod broadcast;
 mod checks;
@@ -33,6 +34,7 @@ mod runtimes;
 mod slaves;
 mod slow;
 mod subscriptions;
+mod transactions;
 mod volume;
 
 use std::panic::AssertUnwindSafe;
@@ -103,6 +105,8 @@ fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, Rea
 
     let mut failures = side_by_side(&world);
     if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
+        admin::alone::<OnSmol>(&world);
+        admin::alone::<OnTokio>(&world);
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
@@ -166,6 +170,8 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
+        job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("routes", |world| L::block_on(routes::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),

@@ -34,13 +34,14 @@ use lab::{Lab, Side};
 
 #[test]
 fn v5_parity() -> Result<(), RealError> {
-    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::default() };
+    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], timers: false, ..BrokerConfig::default() };
     parity(V5, model, known::V5, (cells::alone(), cells::together(), cells::filtering()))
 }
 
 #[test]
 fn v5_parity_of_popping() -> Result<(), RealError> {
-    parity(V5, BrokerConfig::default(), known::V5, (Vec::new(), cells::popping(), Vec::new()))
+    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], recall: true, ..BrokerConfig::default() };
+    parity(V5, model, known::V5, (Vec::new(), cells::popping(), Vec::new()))
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn parity(
         options = options.conf(key, value);
     }
     if together.iter().any(|cell| cell.code == request::POP_MESSAGE) {
-        options = options.conf("timerWheelEnable", "true");
+        options = options.conf("timerWheelEnable", "true").conf("recallMessageEnable", "true");
     }
     let delays = vec!["1s"; LEVELS].join(" ");
     let broker = RealCluster::start(options.conf("messageDelayLevel", delays))?;

@@ -187,7 +187,7 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    pub(super) fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
+    pub(in crate::driver) fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
         let poison = match taken.item().map(|item| &item.content) {
             Some(Content::Poison(poison)) => Some(poison.cause.clone()),
             Some(Content::Record(_)) | None => None,
@@ -196,6 +196,11 @@ impl ReceivedMessage {
             Ok(body) => Ok(Self { taken, body, poison }),
             Err(cause) => Err((taken, cause)),
         }
+    }
+
+    /// A message that nobody has to settle, readable or not.
+    pub(super) fn of(taken: Taken) -> Self {
+        Self::open(taken).unwrap_or_else(|(taken, cause)| Self::poison(taken, cause))
     }
 
     /// A record whose body cannot be read: its bytes as they are.

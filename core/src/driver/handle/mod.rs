@@ -7,11 +7,13 @@ mod delivery;
 mod delivery_batch;
 mod hook;
 mod producer;
+mod transaction;
 
-pub use admin::{Admin, AdminError, ResetTo};
+pub use admin::{Admin, AdminError, Brokers, Partial, ResetTo};
 pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
 pub use hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
+pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

@@ -356,24 +356,31 @@ fn written(attempt: Attempt) -> Frame {
 }
 
 #[test]
-fn a_batch_has_a_code_of_its_own_and_no_key_for_old_brokers() {
+fn a_batch_has_a_code_of_its_own_and_no_key_for_brokers_that_may_be_old() {
     let (client, producer) = (ClientConfig::new(Vec::new(), "c".into()), ProducerConfig::new("p".into()));
     let keys = UniqueKeys::new([10, 0, 0, 1].into(), 1, 2);
     let messages = [Message::new("T", "a"), Message::new("T", "b")];
     let parcel = Parcel::batch(&client, &producer, &messages, &keys, UnixMillis(5)).unwrap();
-    for old in [false, true] {
+    for (version, keyed) in [(None, false), (Some(407), false), (Some(413), true), (Some(493), true)] {
         let mut view = view(1, 1);
-        if old {
-            view.old_brokers.insert("b0:1".into());
-        }
+        view.versions.extend(version.map(|version| (Endpoint::from("b0:1"), version)));
         let mut op = SendOp::new(parcel.clone(), Codec::Json, policy(), Instant::from_millis(3_000));
-        let frame = written(attempt(&mut op, Instant::ZERO, &view, &AtomicU32::new(0)));
+        let mut now = Instant::ZERO;
+        let made = loop {
+            match op.poll(now, &view, &AtomicU32::new(0)) {
+                SendStep::Send(attempt) => break attempt,
+                SendStep::Pause(until) => now = until,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(now, if version.is_none() { Instant::from_millis(500) } else { Instant::ZERO }, "it may be told");
+        let frame = written(made);
         assert_eq!((frame.header.code, frame.header.ext.get("m")), (320, Some("true")));
         let raw = frame.header.ext.get("i").unwrap_or_default();
         let key = crate::wire::message::properties::get(raw.as_bytes(), "UNIQ_KEY").map(ToString::to_string);
-        assert_eq!(key, (!old).then(|| parcel.unique_key.clone()));
-        op.on_reply(Instant::ZERO, Ok(answered(0)));
-        let whole = done(&mut op, Instant::ZERO, &view).unwrap();
+        assert_eq!(key, keyed.then(|| parcel.unique_key.clone()));
+        op.on_reply(now, Ok(answered(0)));
+        let whole = done(&mut op, now, &view).unwrap();
         assert_eq!((whole.msg_id, op.take_ids().len()), (parcel.unique_key.clone(), 2));
     }
 }

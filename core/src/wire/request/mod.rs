@@ -6,12 +6,15 @@
 mod admin;
 mod consume;
 mod group;
+mod inspect;
 mod pop;
 mod route;
 mod send;
+mod transaction;
 
 pub use admin::{
-    CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse, SearchOffset,
+    Boundary, CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse,
+    SearchOffset, StoreTimeResponse,
 };
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
@@ -21,12 +24,19 @@ pub use group::{
     CheckClientConfig, ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
+pub use inspect::{
+    AddWritePerm, CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig, GetBrokerRuntime,
+    GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic, GetProducerConnections, GetTopicConfig,
+    GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup, QueryMessage, SetBrokerConfig, SetGroup,
+    ViewMessage, WipeWritePerm,
+};
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,
     QueryAssignmentHeader, SetRequestMode,
 };
 pub use route::GetRouteInfo;
 pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
+pub use transaction::{CheckTransaction, EndTransaction};
 
 use bytes::Bytes;
 

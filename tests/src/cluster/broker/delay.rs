@@ -48,7 +48,9 @@ impl Broker {
     #[must_use]
     pub fn delayed(&self) -> usize {
         let levels = (0..).zip(&self.delays.delivered);
-        levels.map(|(id, at)| self.store.queue(SCHEDULE_TOPIC, id).map_or(0, |queue| queue.from(*at).len())).sum()
+        let delayed =
+            |(id, at): (i32, &i64)| self.store.queue(SCHEDULE_TOPIC, id).map_or(0, |queue| queue.from(*at).len());
+        levels.map(delayed).sum::<usize>() + self.timers.len()
     }
 
     /// Stores the message, to be seen after the delay of `level` (none when 0 or less).

@@ -3,6 +3,7 @@
 mod clients;
 mod delay;
 mod filters;
+mod inspect;
 mod locks;
 mod offsets;
 mod operators;
@@ -11,7 +12,9 @@ mod pull;
 mod replica;
 mod send;
 mod send_back;
+mod timers;
 mod topics;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -34,6 +37,10 @@ pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use self::replica::Replica;
+pub(crate) use self::timers::TIMER_TOPIC;
+use self::timers::Timers;
+pub(crate) use self::topics::SCHEDULE_TOPIC;
+use self::transactions::Halves;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -49,6 +56,8 @@ pub struct Broker {
     groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
+    timers: Timers,
+    halves: Halves,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
     filters: Filters,
@@ -100,6 +109,8 @@ impl Broker {
             groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
+            timers: Timers::default(),
+            halves: Halves::new(now, &cfg),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
             filters: Filters::default(),
@@ -144,6 +155,7 @@ impl Broker {
                 Ok(Some(Reply::error(response::SERVICE_NOT_AVAILABLE, "a slave stores no messages")))
             }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
+            request::RECALL_MESSAGE if !self.cfg.is_v4() => self.recall(&call),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
@@ -154,9 +166,22 @@ impl Broker {
             request::GET_MIN_OFFSET => self.min_offset(&call),
             request::GET_EARLIEST_MSG_STORETIME => self.earliest_store_time(&call),
             request::VIEW_MESSAGE_BY_ID => self.view(&call),
+            request::QUERY_MESSAGE => self.query_message(&call),
+            request::GET_TOPIC_STATS_INFO => self.topic_stats(&call),
+            request::GET_TOPIC_CONFIG if !self.cfg.is_v4() => self.topic_config(&call),
+            request::DELETE_TOPIC_IN_BROKER => self.delete_topic(&call),
+            request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => self.set_group(&body),
+            request::DELETE_SUBSCRIPTIONGROUP => self.delete_group(&call),
+            request::GET_CONSUMER_CONNECTION_LIST => self.consumer_connections(&call),
+            request::GET_PRODUCER_CONNECTION_LIST => self.producer_connections(&call),
+            request::GET_CONSUME_STATS => self.consume_stats(&call),
+            request::QUERY_TOPIC_CONSUME_BY_WHO => self.groups_of_topic(&call),
+            request::QUERY_TOPICS_BY_CONSUMER if !self.cfg.is_v4() => self.topics_of_group(&call),
+            request::CLONE_GROUP_OFFSET => self.clone_offsets(&call),
             request::HEART_BEAT => self.heartbeat(&call, &body),
             request::UNREGISTER_CLIENT => self.unregister(&call),
             request::CONSUMER_SEND_MSG_BACK => self.send_back(&call),
+            request::END_TRANSACTION => self.end_transaction(&call),
             request::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(&call),
             request::LOCK_BATCH_MQ => self.lock(&call, &body),
             request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
@@ -189,7 +214,9 @@ impl Broker {
     pub fn handle_timeout(&mut self, now: Instant, wall: UnixMillis) {
         if !self.cfg.is_slave() {
             self.deliver_due(now, wall);
+            self.deliver_timers(now, wall);
             self.revive_due(now, wall);
+            self.check_halves(now, wall);
         }
         self.holds.scan(now, &self.store);
         self.pops.expire(now);
@@ -211,6 +238,7 @@ impl Broker {
         self.sessions.clear();
         self.clients = Clients::new(now, &self.cfg);
         self.locks = Locks::default();
+        self.halves.stop(now, &self.cfg);
         self.holds = Holds::new(now, &self.cfg);
         self.pops.stop();
         self.questions = Questions::default();
@@ -240,6 +268,8 @@ impl Broker {
     pub fn lose_log_from(&mut self, physical: i64) {
         self.store.truncate(physical);
         self.delays.truncate(&self.store);
+        self.timers.truncate(&self.store);
+        self.halves.truncate(&self.store);
     }
 
     /// The next output.
@@ -254,7 +284,12 @@ impl Broker {
             return Wakeup::Now;
         }
         let slave = self.cfg.is_slave();
-        let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
+        let due = if slave {
+            self.replica.next()
+        } else {
+            self.delays.next_due(&self.store, &self.cfg).min(self.halves.next_check(&self.store))
+        };
+        let due = due.min(self.timers.next_due());
         let due = due.min(self.pops.next_due()).min(self.questions.next_end());
         due.min(self.holds.next_scan()).min(self.clients.next_scan())
     }

@@ -7,7 +7,9 @@ use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
 use rocketmq_core::wire::message::{batch, properties};
 
+use super::timers::Timer;
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
+use super::transactions::is_half;
 use super::{Answer, Broker, Call, FAQ, Failure};
 use crate::cluster::fields::flag;
 use crate::cluster::message::{Draft, Properties};
@@ -145,11 +147,6 @@ impl Broker {
         if properties.get("UNIQ_KEY").is_none() && !v4 {
             properties.set("UNIQ_KEY", &format!("{:016X}{:016X}", self.rng.next_u64(), self.rng.next_u64()));
         }
-        if properties.get("TRAN_MSG").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            let ip = self.cfg.address.ip();
-            let error = format!("the broker[{ip}] sending transaction message is forbidden");
-            return Ok(Reply::error(response::NO_PERMISSION, error));
-        }
         if let Some(error) = self.bury_if_dead(call, header, &mut draft) {
             return Ok(error);
         }
@@ -163,14 +160,31 @@ impl Broker {
         properties.set("CLUSTER", &self.cfg.cluster);
         let level = properties.get("DELAY").map_or(Ok(0), str::parse);
         let level = level.map_err(|_| Failure::from("java.lang.NumberFormatException"))?;
-        let timer = !v4 && TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
-        if timer && level <= 0 {
+        let timers = TIMER_PROPERTIES.iter().any(|key| properties.get(key).is_some());
+        if timers && !v4 && level > 0 {
+            // A level counts, and the timer is forgotten.
+            TIMER_PROPERTIES.iter().for_each(|key| properties.remove(key));
+        } else if timers && !v4 && !self.cfg.timers {
             let error = "accurate timer message is not enabled, timerWheelEnable is false";
             return Ok(Reply::error(response::SYSTEM_ERROR, error));
         }
         let unique = properties.get("UNIQ_KEY").unwrap_or_default().to_owned();
+        if timers && !v4 && level <= 0 {
+            match self.timer_of(&draft, call.wall) {
+                Timer::None => {}
+                Timer::At(at) => {
+                    let kept = self.keep_until(call, draft, at, &unique);
+                    return Ok(kept.unwrap_or_else(|| self.illegal()));
+                }
+                Timer::Illegal => return Ok(Reply::error(response::MESSAGE_ILLEGAL, ILLEGAL_TIMER)),
+            }
+        }
         let queue_id = draft.queue_id;
-        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return Ok(self.illegal()) };
+        let appended = match is_half(&draft.properties) {
+            true => self.append_half(call.now, call.wall, draft),
+            false => self.append_delayed(call.now, call.wall, draft, level),
+        };
+        let Ok(appended) = appended else { return Ok(self.illegal()) };
         let reply = Reply::ok()
             .field("msgId", self.msg_id(appended.place.physical))
             .field("queueId", queue_id)
@@ -252,6 +266,7 @@ impl Broker {
             born_ms: header.born_ms,
             born_host: call.peer,
             reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared: 0,
             body,
             properties: Properties::parse(header.properties.as_bytes()),
         }
@@ -267,5 +282,8 @@ impl Broker {
 pub(super) const MAX_TIMES_SINCE: i32 = 121;
 /// Queues of a dead-letter topic.
 pub(super) const DLQ_QUEUES: i32 = 1;
-/// Properties that ask for the timer wheel, which this broker does not have.
+/// What a broker says of a timer that is too far ahead.
+const ILLEGAL_TIMER: &str = "timer message illegal, the delay time should not be bigger than the max delay 259200000ms; \
+                             or if set del msg, the delay time should be bigger than the current time";
+/// Properties that ask for the timer wheel.
 const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];

@@ -21,8 +21,12 @@ pub struct Setup {
     pub operator: bool,
     /// Whether brokers have slaves, which serve what they know while a master is down.
     pub slaves: bool,
+    /// Processes at a time that send transactions.
+    pub tellers: usize,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
+    /// The brokers, and the queues that each topic has on each of them at first.
+    pub shape: (usize, i32),
 }
 
 /// A consumer group.

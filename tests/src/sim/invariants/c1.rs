@@ -47,7 +47,8 @@ impl Counts {
             What::Stored(copy) => {
                 let (Some(id), times) = (copy.id, copy.reconsume) else { return Ok(()) };
                 self.places.insert((copy.queue.clone(), copy.offset), id);
-                let goal = copy.real_topic.as_deref().unwrap_or(&copy.queue.topic);
+                let waits = copy.real_topic.as_deref().filter(|_| copy.is_waiting());
+                let goal = waits.unwrap_or(&copy.queue.topic);
                 let (retry, dead) = (goal.strip_prefix("%RETRY%"), goal.strip_prefix("%DLQ%"));
                 let Some(group) = retry.or(dead) else { return Ok(()) };
                 let known = self.came.entry((group.into(), id)).or_default();

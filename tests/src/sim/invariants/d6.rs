@@ -17,10 +17,14 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
         match &row.what {
             What::Fault(fault) => return broken(format!("there is {fault:?}")),
             What::Wire { id, .. } if !sent.insert(*id) => return broken(format!("message {id} is sent twice")),
-            What::Resolved { id, outcome } if !matches!(outcome, Outcome::Stored { plain: true, .. }) => {
+            What::Resolved { id, outcome }
+                if !matches!(outcome, Outcome::Stored { plain: true, .. } | Outcome::Sent) =>
+            {
                 return broken(format!("message {id} is {outcome:?}"));
             }
-            What::Stored(copy) if !stored.insert(copy.id) => return broken(format!("{copy:?} is one more")),
+            What::Stored(copy) if copy.id.is_some() && !copy.is_due() && !stored.insert(copy.id) => {
+                return broken(format!("{copy:?} is one more"));
+            }
             What::Delivered { group, id, .. } if !delivered.insert((group.clone(), *id)) => {
                 return broken(format!("{group} gets message {id:?} twice"));
             }

@@ -169,7 +169,8 @@ impl Ledger {
 
 /// The group whose retry or dead-letter topic a copy is in, or on its way to.
 pub(super) fn goal_of(copy: &Copy) -> Option<&str> {
-    let goal = copy.real_topic.as_deref().unwrap_or(&copy.queue.topic);
+    // One that was delayed goes on saying for which topic.
+    let goal = if copy.is_waiting() { copy.real_topic.as_deref()? } else { &*copy.queue.topic };
     goal.strip_prefix(RETRY).or_else(|| goal.strip_prefix(DEAD))
 }
 

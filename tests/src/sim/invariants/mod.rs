@@ -32,6 +32,8 @@ mod p4;
 mod p5;
 mod p6;
 mod p7;
+mod p8;
+mod p9;
 mod q1;
 mod q2;
 mod q3;
@@ -43,6 +45,7 @@ mod s2;
 mod s3;
 mod s4;
 mod s5;
+mod t1;
 mod x2;
 mod x3;
 mod x4;
@@ -86,6 +89,9 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "P5", says: "every send ends once and in time", check: p5::check },
     Invariant { id: "P6", says: "a weak status is told, and is no error", check: p6::check },
     Invariant { id: "P7", says: "no more attempts than allowed, none after the deadline", check: p7::check },
+    Invariant { id: "P8", says: "messages of a key are in its queue, in order", check: p8::check },
+    Invariant { id: "P9", says: "what is delayed comes at its time, or is taken back", check: p9::check },
+    Invariant { id: "T1", says: "a transaction is seen if and only if it is committed", check: t1::check },
     Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
     Invariant {
         id: "C2",
@@ -195,6 +201,7 @@ pub(crate) mod synthetic {
             offset,
             physical: offset * 100,
             id: Some(id),
+            tx: None,
             unique: "u".into(),
             tag: "new".into(),
             bytes: 100,

@@ -250,6 +250,10 @@ pub(super) fn refused() -> Vec<Cell> {
             let topic = lab.topic(1);
             lab.ask(message(&topic, 0, &[("TIMER_DELAY_SEC", "1")]));
         }),
+        cell(RECALL, "where it is off", |lab| {
+            let topic = lab.topic(1);
+            lab.ask(Call::new(RECALL).with("topic", topic).with("recallHandle", "no handle"));
+        }),
         cell(SEND, "without its group", |lab| lacking(lab, "a")),
         cell(SEND, "without its topic", |lab| lacking(lab, "b")),
         cell(SEND, "without its queue", |lab| lacking(lab, "e")),
@@ -394,5 +398,6 @@ pub(super) fn batch_of(topic: &str, queue_id: i32, tags: &[&str]) -> Call {
 const SEND_LONG: i32 = 10;
 const SEND: i32 = 310;
 const BATCH: i32 = 320;
+const RECALL: i32 = 370;
 /// The longest body.
 const MAX_BODY: usize = 4 * 1024 * 1024;

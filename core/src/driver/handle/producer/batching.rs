@@ -2,6 +2,7 @@
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::time::Duration;
 use std::sync::Mutex;
 
 use super::{Inner, Producer};
@@ -19,7 +20,10 @@ use crate::send::{Receipt, SendError, Target};
 use crate::time::Instant;
 
 /// What a producer that batches has in hand.
-pub(super) struct Batching(Mutex<State>);
+pub(super) struct Batching {
+    state: Mutex<State>,
+    delay: Duration,
+}
 
 struct State {
     waiting: Accumulator<Waiter>,
@@ -37,7 +41,8 @@ struct Waiter {
 
 impl Batching {
     pub(super) fn new(config: AutoBatch) -> Self {
-        Self(Mutex::new(State { waiting: Accumulator::new(config), flushing: false }))
+        let state = State { waiting: Accumulator::new(config), flushing: false };
+        Self { state: Mutex::new(state), delay: config.max_delay }
     }
 }
 
@@ -59,9 +64,13 @@ impl Producer {
         let Some((batching, key)) = self.inner.batching.as_ref().zip(Key::of(&message, queue)) else {
             return Err((message, target, permit));
         };
-        let (reply, result) = cell();
         let now = self.shared().clock.now();
-        let (pushed, begin) = batching.0.with(|state| {
+        // What waited long for room has no time to wait for others.
+        if now.after(batching.delay) >= deadline {
+            return Err((message, target, permit));
+        }
+        let (reply, result) = cell();
+        let (pushed, begin) = batching.state.with(|state| {
             let pushed = state.waiting.push(now, key, message, Waiter { reply, deadline, permit });
             let begin = !matches!(pushed, Pushed::Alone(..)) && !core::mem::replace(&mut state.flushing, true);
             (pushed, begin)
@@ -115,7 +124,7 @@ async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
     loop {
         let Some(inner) = inner.upgrade() else { return };
         let producer = Producer { inner };
-        let Some(Batching(state)) = &producer.inner.batching else { return };
+        let Some(Batching { state, .. }) = &producer.inner.batching else { return };
         let now = shared.clock.now();
         let mut due = Vec::new();
         let next = state.with(|state| {

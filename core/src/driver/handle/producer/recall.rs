@@ -5,6 +5,7 @@ use alloc::string::String;
 use super::Producer;
 use crate::driver::handle::AdminError;
 use crate::ids::Topic;
+use crate::mutants::mutant;
 use crate::wire::message::{NoHandle, RecallHandle};
 use crate::wire::request::{Fields, RecallMessage, RecallMessageResponse};
 
@@ -29,6 +30,9 @@ impl Producer {
             handle: handle.into(),
             broker: Some(read.broker.clone()),
         };
+        if mutant!(139) {
+            return Ok(read.unique_key);
+        }
         let frame = self.inner.client.admin().ask_master(&topic, &read.broker, &request).await?;
         Ok(RecallMessageResponse::read(&frame.header.ext).map_err(AdminError::Malformed)?.msg_id)
     }
