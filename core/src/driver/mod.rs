@@ -15,6 +15,7 @@ pub mod os;
 pub mod prelude;
 pub mod queue;
 pub mod runtime;
+mod requests;
 mod shared;
 #[cfg(feature = "tracing")]
 mod trace;
@@ -24,7 +25,8 @@ mod workers;
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EndError,
-    HalfMessage, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
+    HalfMessage, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo,
+    RespondError,
     TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};

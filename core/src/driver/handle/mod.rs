@@ -6,6 +6,7 @@ mod consumer;
 mod delivery;
 mod delivery_batch;
 mod producer;
+mod request;
 mod transaction;
 
 pub use admin::{Admin, AdminError, ResetTo};
@@ -14,4 +15,5 @@ pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
+pub use request::{ReplyError, RespondError};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

@@ -7,6 +7,7 @@ mod admin;
 mod consume;
 mod group;
 mod pop;
+mod reply;
 mod route;
 mod send;
 mod transaction;
@@ -26,6 +27,7 @@ pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,
     QueryAssignmentHeader, SetRequestMode,
 };
+pub use reply::{PushReply, SendReply};
 pub use route::GetRouteInfo;
 pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
 pub use transaction::{CheckTransaction, EndTransaction};
