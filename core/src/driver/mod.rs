@@ -14,8 +14,8 @@ mod lock;
 pub mod os;
 pub mod prelude;
 pub mod queue;
-pub mod runtime;
 mod requests;
+pub mod runtime;
 mod shared;
 #[cfg(feature = "tracing")]
 mod trace;
@@ -24,10 +24,10 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, EndError,
-    HalfMessage, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo,
-    RespondError,
-    TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
+    EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError,
+    ReceivedMessage, ReplyError, ResetTo, RespondError, TransactionProducer, TransactionProducerBuilder,
+    TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

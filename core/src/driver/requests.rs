@@ -29,15 +29,18 @@ struct State {
 }
 
 impl Requests {
-    /// Waits for a reply from now on; `None` when too many wait, or the client is closed.
-    pub(super) fn wait(&self, correlation: &str) -> Option<Completion<Replied>> {
+    /// Waits for a reply from now on.
+    pub(super) fn wait(&self, correlation: &str) -> Result<Completion<Replied>, NoWait> {
         self.0.with(|state| {
-            if state.closed || state.waiting.len() >= MOST_WAITING {
-                return None;
+            if state.closed {
+                return Err(NoWait::Closed);
+            }
+            if state.waiting.len() >= MOST_WAITING {
+                return Err(NoWait::Full);
             }
             let (completer, completion) = cell();
             state.waiting.insert(correlation.into(), completer);
-            Some(completion)
+            Ok(completion)
         })
     }
 
@@ -81,6 +84,15 @@ impl Requests {
     }
 }
 
+/// Why nobody can wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoWait {
+    /// Too many do.
+    Full,
+    /// The client is closed.
+    Closed,
+}
+
 /// Requests of a client that wait at once.
 const MOST_WAITING: usize = 10_000;
 
@@ -94,12 +106,12 @@ mod tests {
         let mut waiting: alloc::vec::Vec<_> = (0..MOST_WAITING)
             .map(|number| requests.wait(&alloc::format!("{number}")).expect("there is room"))
             .collect();
-        assert!(requests.wait("one more").is_none());
+        assert_eq!(requests.wait("one more").err(), Some(NoWait::Full));
         requests.forget("7");
-        assert!(requests.wait("one more").is_some(), "one went away");
+        assert!(requests.wait("one more").is_ok(), "one went away");
         requests.close();
         let first = waiting.remove(0);
         assert!(futures_lite::future::block_on(first).is_err(), "who waits learns of the end");
-        assert!(requests.wait("after the end").is_none());
+        assert_eq!(requests.wait("after the end").err(), Some(NoWait::Closed));
     }
 }

@@ -347,7 +347,9 @@ impl SendOp {
         match (parcel.batch.is_some(), self.oneway) {
             (true, false) => SendBatch(header).encode(codec, body),
             (true, true) => SendBatch(header).encode_oneway(codec, body),
-            (false, false) if is_reply(parcel.topic.as_str(), &parcel.properties) => SendReply(header).encode(codec, body),
+            (false, false) if is_reply(parcel.topic.as_str(), &parcel.properties) => {
+                SendReply(header).encode(codec, body)
+            }
             (false, false) => header.encode(codec, body),
             (false, true) => header.encode_oneway(codec, body),
         }

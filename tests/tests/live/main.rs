@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod admin;
 mod admin_view;
 mod broadcast;
 mod checks;
@@ -25,6 +26,7 @@ mod offsets;
 mod orderly;
 mod owned;
 mod pop;
+mod requests;
 mod restart;
 mod runtimes;
 mod slow;
@@ -72,7 +74,7 @@ fn live(version: &str) -> Result<(), RealError> {
     let world = Arc::new(World {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
-        java: JavaPeer::start()?,
+        java: Arc::new(JavaPeer::start()?),
         mqadmin: cluster.mqadmin(),
         checks: checks.clone(),
     });
@@ -80,6 +82,8 @@ fn live(version: &str) -> Result<(), RealError> {
 
     let mut failures = side_by_side(&world);
     if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
+        admin::alone::<OnSmol>(&world);
+        admin::alone::<OnTokio>(&world);
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
@@ -145,6 +149,8 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
+        job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("requests", |world| L::block_on(requests::scenario::<L>(world))),
         job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),

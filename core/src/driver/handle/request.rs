@@ -10,6 +10,7 @@ use super::delivery::ReceivedMessage;
 use super::producer::before;
 use crate::client::{Command, CommandResult};
 use crate::dispatch::PoisonCause;
+use crate::driver::requests::NoWait;
 use crate::driver::shared::Shared;
 use crate::ids::Topic;
 use crate::message::Message;
@@ -45,12 +46,14 @@ impl Producer {
         let told = self.announce(&message, &target)?;
         let message = message.asking(&correlation, &shared.config.client_id, timeout);
         introduce(shared, message.topic(), deadline).await;
-        let completion = shared.requests.wait(&correlation).ok_or(ReplyError::TooMany)?;
+        let completion = shared.requests.wait(&correlation).map_err(|why| match why {
+            NoWait::Full => ReplyError::TooMany,
+            NoWait::Closed => ReplyError::Closed,
+        })?;
         let _waiting = Waiting { shared, correlation: &correlation };
         let permit = self.admit(message.body().len(), deadline).await?;
         let sent = async {
-            let parcel =
-                Parcel::new(&shared.config, &self.inner.config, &message, &shared.keys, shared.clock.wall())?;
+            let parcel = Parcel::new(&shared.config, &self.inner.config, &message, &shared.keys, shared.clock.wall())?;
             self.deliver_parcel(parcel, target, deadline).await
         };
         let sent = sent.await;
