@@ -27,6 +27,7 @@ mod owned;
 mod pop;
 mod restart;
 mod runtimes;
+mod sending;
 mod slow;
 mod subscriptions;
 mod volume;
@@ -137,6 +138,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
+        job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
