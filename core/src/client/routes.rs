@@ -336,24 +336,13 @@ fn topic_view(
         let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
         data.broker_addrs.get(&MASTER_ID).cloned()
     };
-    let mut publish = Vec::new();
-    let mut subscribe = Vec::new();
-    let mut queues: Vec<_> = route.queue_datas.iter().collect();
-    queues.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
-    for data in queues {
-        let broker = data.broker_name.clone();
-        let queue = |id| MessageQueue { topic: topic.clone(), broker: broker.clone(), id };
-        if data.perm.is_readable() && exists {
-            subscribe.extend((0..data.read_queue_nums).map(queue));
-        }
-        if data.perm.is_writable()
-            && let Some(endpoint) = master(&data.broker_name)
-        {
-            let conn = links.get(&endpoint).copied();
-            let to = |id| PublishQueue { queue: queue(id), endpoint: endpoint.clone(), conn };
-            publish.extend((0..data.write_queue_nums).map(to));
-        }
-    }
+    let to = |queue: MessageQueue| {
+        let endpoint = master(&queue.broker)?;
+        let conn = links.get(&endpoint).copied();
+        Some(PublishQueue { queue, endpoint, conn })
+    };
+    let publish = route.writable_queues(topic).filter_map(to).collect();
+    let mut subscribe: Vec<_> = route.readable_queues(topic).filter(|_| exists).collect();
     subscribe.sort_by(java_queue_order);
     TopicView { publish, subscribe, exists }
 }

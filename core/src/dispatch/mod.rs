@@ -78,6 +78,11 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// The first message of a batch that no queue waits for.
+    pub(crate) const fn alone(batch: Arc<Batch>) -> Self {
+        Self { batch, index: 0, local_retries: 0, at: Instant::ZERO, direct: None, slot: usize::MAX, span: 0 }
+    }
+
     /// Why it cannot be read, if that is known by now.
     fn poison(&self) -> Option<PoisonCause> {
         match self.item().map(|item| &item.content) {

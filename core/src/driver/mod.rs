@@ -22,8 +22,8 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch, Producer,
-    ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
+    Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -14,6 +14,14 @@ pub mod request {
     pub const UPDATE_CONSUMER_OFFSET: i32 = 15;
     /// Create or change a topic.
     pub const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+    /// All topics of a broker.
+    pub const GET_ALL_TOPIC_CONFIG: i32 = 21;
+    /// Change the configuration of a broker.
+    pub const UPDATE_BROKER_CONFIG: i32 = 25;
+    /// The configuration of a broker.
+    pub const GET_BROKER_CONFIG: i32 = 26;
+    /// Figures of a broker.
+    pub const GET_BROKER_RUNTIME_INFO: i32 = 28;
     /// Search an offset by time.
     pub const SEARCH_OFFSET_BY_TIMESTAMP: i32 = 29;
     /// End of a queue.
@@ -48,6 +56,28 @@ pub mod request {
     pub const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
     /// Brokers of the cluster.
     pub const GET_BROKER_CLUSTER_INFO: i32 = 106;
+    /// Create or change a consumer group.
+    pub const UPDATE_AND_CREATE_SUBSCRIPTIONGROUP: i32 = 200;
+    /// All consumer groups of a broker.
+    pub const GET_ALL_SUBSCRIPTIONGROUP_CONFIG: i32 = 201;
+    /// How far the queues of a topic are.
+    pub const GET_TOPIC_STATS_INFO: i32 = 202;
+    /// The members of a consumer group.
+    pub const GET_CONSUMER_CONNECTION_LIST: i32 = 203;
+    /// The producers of a group.
+    pub const GET_PRODUCER_CONNECTION_LIST: i32 = 204;
+    /// Nobody sends to a broker any more.
+    pub const WIPE_WRITE_PERM_OF_BROKER: i32 = 205;
+    /// All topics that a name server knows.
+    pub const GET_ALL_TOPIC_LIST_FROM_NAMESERVER: i32 = 206;
+    /// Delete a consumer group.
+    pub const DELETE_SUBSCRIPTIONGROUP: i32 = 207;
+    /// How far a group is.
+    pub const GET_CONSUME_STATS: i32 = 208;
+    /// Delete a topic of a broker.
+    pub const DELETE_TOPIC_IN_BROKER: i32 = 215;
+    /// Delete a topic of a name server.
+    pub const DELETE_TOPIC_IN_NAMESRV: i32 = 216;
     /// Server to consumer: reset your offsets.
     pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
     /// Server to consumer: report your offsets.
@@ -56,14 +86,26 @@ pub mod request {
     pub const INVOKE_BROKER_TO_RESET_OFFSET: i32 = 222;
     /// The offsets that the members of a group tell.
     pub const INVOKE_BROKER_TO_GET_CONSUMER_STATUS: i32 = 223;
+    /// The topics of a cluster.
+    pub const GET_TOPICS_BY_CLUSTER: i32 = 224;
+    /// The groups that consume a topic.
+    pub const QUERY_TOPIC_CONSUME_BY_WHO: i32 = 300;
     /// Server to consumer: report your state.
     pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
     /// Server to consumer: consume this message now.
     pub const CONSUME_MESSAGE_DIRECTLY: i32 = 309;
     /// Send one message, header with letters.
     pub const SEND_MESSAGE_V2: i32 = 310;
+    /// Take over the offsets of another group.
+    pub const CLONE_GROUP_OFFSET: i32 = 314;
     /// Send a batch.
     pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// Send to a broker again.
+    pub const ADD_WRITE_PERM_OF_BROKER: i32 = 327;
+    /// The topics that a group consumes.
+    pub const QUERY_TOPICS_BY_CONSUMER: i32 = 343;
+    /// A topic of a broker.
+    pub const GET_TOPIC_CONFIG: i32 = 351;
     /// Take back a message whose timer is not due.
     pub const RECALL_MESSAGE: i32 = 370;
     /// Which queues are this member's, and how does it get their messages?

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use rocketmq_core::wire::Frame;
-use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
+use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicList, TopicRoute};
 use rocketmq_core::wire::codes::{request, response};
 
 use super::broker::{Broker, Routes};
 use super::config::{ReplyCodec, VERSION_5_0_0, VERSION_5_4_0};
 use super::fields::flag;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
-use super::store::TopicConfig;
+use super::store::{PERM_READ, PERM_WRITE, TopicConfig};
 
 /// A model of one name server. It knows what brokers told it, and no clock.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl NameServer {
         let reply = match header.code {
             request::GET_ROUTEINFO_BY_TOPIC => self.route(frame),
             request::GET_BROKER_CLUSTER_INFO => Reply::ok().body(self.cluster_info()),
+            request::GET_ALL_TOPIC_LIST_FROM_NAMESERVER => Self::list(self.topics.keys()),
+            request::GET_TOPICS_BY_CLUSTER => self.topics_of_cluster(frame),
+            request::DELETE_TOPIC_IN_NAMESRV => self.delete_topic(frame),
+            request::WIPE_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, false),
+            request::ADD_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, true),
             _ if !self.answers_unknown => return,
             code => {
                 let error = format!(" request type {code} not supported");
@@ -139,6 +144,44 @@ impl NameServer {
                 ),
             ),
         }
+    }
+
+    fn list<'a>(topics: impl Iterator<Item = &'a String>) -> Reply {
+        let topic_list = topics.map(|topic| topic.as_str().into()).collect();
+        Reply::ok().body(TopicList { topic_list, ..TopicList::default() }.encode())
+    }
+
+    fn topics_of_cluster(&self, frame: &Frame) -> Reply {
+        let cluster = frame.header.ext.get("cluster").unwrap_or_default();
+        let of = |broker: &String| self.brokers.get(broker).is_some_and(|known| known.cluster == cluster);
+        Self::list(self.topics.iter().filter(|(_, rows)| rows.keys().any(of)).map(|(topic, _)| topic))
+    }
+
+    fn delete_topic(&mut self, frame: &Frame) -> Reply {
+        let ext = &frame.header.ext;
+        let topic = ext.get("topic").unwrap_or_default().to_owned();
+        match ext.get("clusterName").filter(|cluster| !cluster.is_empty()) {
+            None => drop(self.topics.remove(&topic)),
+            Some(cluster) => {
+                let brokers = &self.brokers;
+                if let Some(rows) = self.topics.get_mut(&topic) {
+                    rows.retain(|broker, _| brokers.get(broker).is_none_or(|known| known.cluster != cluster));
+                }
+                self.topics.retain(|_, rows| !rows.is_empty());
+            }
+        }
+        Reply::ok()
+    }
+
+    /// Until the broker registers the next time.
+    fn set_write_perm(&mut self, frame: &Frame, to: bool) -> Reply {
+        let broker = frame.header.ext.get("brokerName").unwrap_or_default();
+        let mut changed = 0;
+        for config in self.topics.values_mut().filter_map(|rows| rows.get_mut(broker)) {
+            config.perm = if to { PERM_READ | PERM_WRITE } else { config.perm & !PERM_WRITE };
+            changed += 1;
+        }
+        Reply::ok().field(if to { "addTopicCount" } else { "wipeTopicCount" }, changed)
     }
 
     fn route_json(&self, topic: &str, rows: &BTreeMap<String, TopicConfig>, form: JsonForm) -> Vec<u8> {

@@ -115,6 +115,13 @@ impl Store {
         }
     }
 
+    /// Forgets the topic; its messages are in the log still, and in no queue.
+    pub(crate) fn remove_topic(&mut self, topic: &str) {
+        if self.topics.remove(topic).is_some() {
+            self.revision += 1;
+        }
+    }
+
     /// Appends the message to the log and to its queue.
     pub(crate) fn append(
         &mut self,

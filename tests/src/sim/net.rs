@@ -157,6 +157,8 @@ impl State {
         link.in_flight += n;
         link.wrote = now;
         let at = now.after(link.latency + jitter).max(link.last_sent).max(link.stalled);
+        let rate = self.hosts[link.host].rate;
+        let at = at.after(rate.map_or(Duration::ZERO, |rate| Duration::from_micros(n as u64 * 1_000_000 / rate)));
         let at = at.max(self.net.partitions.get(&(link.host, link.node)).copied().unwrap_or_default());
         link.last_sent = at;
         self.schedule(at, Event::ToServer(id, bytes, now));

@@ -66,6 +66,8 @@ pub(crate) struct HostState {
     parked: Vec<Waker>,
     /// The index of its disk.
     pub(crate) disk: usize,
+    /// Bytes a second that each of its links carries to a server, if that is bounded.
+    pub(crate) rate: Option<u64>,
     /// The files it has looked at.
     pub(crate) loaded: BTreeSet<PathBuf>,
     /// The broadcasting member that lives in it.
@@ -268,6 +270,7 @@ impl State {
             silent: false,
             parked: Vec::new(),
             disk,
+            rate: None,
             loaded: BTreeSet::new(),
             member: None,
             timers: 0,

@@ -162,6 +162,11 @@ impl World {
         state.count(Fault::Partition);
     }
 
+    /// Each link of a host carries so many bytes a second to its server from now on.
+    pub fn bandwidth(&self, host: &Host, bytes: u64) {
+        self.shared.state().hosts[host.index].rate = Some(bytes.max(1));
+    }
+
     /// A process ends without a word.
     pub fn kill(&self, host: &Host) {
         self.shared.state().kill(host.index, false);

@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod admin;
 mod admin_view;
 mod broadcast;
 mod checks;
@@ -80,6 +81,8 @@ fn live(version: &str) -> Result<(), RealError> {
 
     let mut failures = side_by_side(&world);
     if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
+        admin::alone::<OnSmol>(&world);
+        admin::alone::<OnTokio>(&world);
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
@@ -146,6 +149,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
+        job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),

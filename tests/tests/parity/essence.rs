@@ -114,7 +114,14 @@ impl Roles {
 
     fn tidy(&mut self, value: &mut Value) {
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                let text = number.to_string();
+                let told = self.value(&text);
+                if told != text {
+                    *value = Value::String(told);
+                }
+            }
             Value::String(text) => *text = self.value(text),
             Value::Array(items) => {
                 items.iter_mut().for_each(|item| self.tidy(item));

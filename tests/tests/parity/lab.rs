@@ -104,6 +104,45 @@ impl Lab {
         frame
     }
 
+    /// Notes the answer, but for some of its lines that may be there.
+    pub(crate) fn ask_but(&mut self, call: impl Into<Call>, lines: &[&str]) -> Frame {
+        let frame = self.ask(call);
+        for line in lines {
+            self.transcript.remove(&(format!("{:02}", self.steps), (*line).to_owned()));
+        }
+        frame
+    }
+
+    /// Asks until something is found.
+    pub(crate) fn await_found(&mut self, call: &Call) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.tell_as(0, call.clone());
+            let frame = self.link(asked.at).answer(asked.opaque, PATIENCE).expect("an answer");
+            if frame.header.code == 0 {
+                return;
+            }
+            assert!(Instant::now() < until, "never found: {call:?}");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// The only member of the group hangs up, and the broker has seen it.
+    pub(crate) fn leave(&mut self) {
+        self.hang_up(0);
+        let call = Call::new(request::GET_CONSUMER_CONNECTION_LIST).with("consumerGroup", self.group());
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.tell_as(1, call.clone());
+            let frame = self.link(asked.at).answer(asked.opaque, PATIENCE).expect("an answer");
+            if frame.header.code == response::CONSUMER_NOT_ONLINE {
+                return;
+            }
+            assert!(Instant::now() < until, "the member is never gone");
+            std::thread::sleep(POLL);
+        }
+    }
+
     /// Pops until there is a message, or the server says that it knows no such request, and notes the answer but for
     /// the checkpoint, of which both sides have another.
     pub(crate) fn await_pop(&mut self, call: Call) -> Frame {

@@ -188,6 +188,11 @@ impl ReceivedMessage {
         }
     }
 
+    /// A message that nobody has to settle, readable or not.
+    pub(super) fn of(taken: Taken) -> Self {
+        Self::open(taken).unwrap_or_else(|(taken, cause)| Self::poison(taken, cause))
+    }
+
     /// A record whose body cannot be read: its bytes as they are.
     pub(super) fn poison(taken: Taken, cause: PoisonCause) -> Self {
         let body = match taken.item().map(|item| &item.content) {

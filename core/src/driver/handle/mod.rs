@@ -7,7 +7,7 @@ mod delivery;
 mod delivery_batch;
 mod producer;
 
-pub use admin::{Admin, AdminError, ResetTo};
+pub use admin::{Admin, AdminError, Brokers, Partial, ResetTo};
 pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};

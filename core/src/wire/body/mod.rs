@@ -5,6 +5,7 @@
 
 mod direct;
 mod group;
+mod groups;
 mod heartbeat;
 mod names;
 mod offset_file;
@@ -12,9 +13,15 @@ mod offsets;
 mod pop;
 mod route;
 mod running;
+mod stats;
+mod topics;
 
 pub use direct::{ConsumeResult, DirectResult};
 pub use group::{ConsumerList, LockQueues, LockedQueues};
+pub use groups::{
+    Connection, ConsumerConnection, CustomizedRetryPolicy, ExponentialRetryPolicy, GroupConfig, GroupList,
+    GroupRetryPolicy, ProducerConnection,
+};
 pub use heartbeat::{
     ClientCheck, ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, ProducerData,
 };
@@ -23,6 +30,9 @@ pub use offsets::{ConsumerStatus, QueueTable, ResetOffsets};
 pub use pop::{Assignment, Assignments, BatchAck, BitSet, CheckpointAck, MessageMode, QueryAssignment, RequestMode};
 pub use route::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicRoute};
 pub use running::{ConsumeStatus, ConsumerRunningInfo, PopQueueInfo, ProcessQueueInfo};
+
+pub use stats::{ConsumeStats, KvTable, Progress, QueueStats, TopicStats};
+pub use topics::{TopicConfig, TopicList};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};
 

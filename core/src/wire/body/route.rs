@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{BodyError, at_most, lenient, list, read, write};
-use crate::ids::{BrokerName, Endpoint};
+use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
 use crate::wire::dialect;
 
 /// The brokers and queues of a topic (reply 105).
@@ -40,6 +40,24 @@ impl TopicRoute {
         }
         at_most("queues", total, MAX_QUEUES)?;
         Ok(route)
+    }
+
+    /// The queues that can be read, broker by broker.
+    pub fn readable_queues(&self, topic: &Topic) -> impl Iterator<Item = MessageQueue> {
+        self.queues(topic, |data| if data.perm.is_readable() { data.read_queue_nums } else { 0 })
+    }
+
+    /// The queues that take messages, broker by broker.
+    pub fn writable_queues(&self, topic: &Topic) -> impl Iterator<Item = MessageQueue> {
+        self.queues(topic, |data| if data.perm.is_writable() { data.write_queue_nums } else { 0 })
+    }
+
+    fn queues(&self, topic: &Topic, count: fn(&QueueData) -> i32) -> impl Iterator<Item = MessageQueue> {
+        let mut rows: Vec<_> = self.queue_datas.iter().collect();
+        rows.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        rows.into_iter().flat_map(move |data| {
+            (0..count(data)).map(|id| MessageQueue { topic: topic.clone(), broker: data.broker_name.clone(), id })
+        })
     }
 
     /// Writes the body.

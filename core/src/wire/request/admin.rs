@@ -8,7 +8,7 @@ use crate::wire::codes::request::{
     INVOKE_BROKER_TO_GET_CONSUMER_STATUS, INVOKE_BROKER_TO_RESET_OFFSET, SEARCH_OFFSET_BY_TIMESTAMP,
     UPDATE_AND_CREATE_TOPIC,
 };
-use crate::wire::header::{ExtFields, ExtWriter, FieldError};
+use crate::wire::header::{ExtFields, ExtWriter, FieldError, FieldValue};
 
 fields! {
     /// Create or change a topic on one broker.
@@ -59,13 +59,51 @@ impl<const CODE: i32> Request for QueueOffsetRequest<CODE> {
 }
 
 fields! {
-    /// Where a queue is at a time: the first message stored then or later, else the end.
+    /// Where a queue is at a time.
     pub struct SearchOffset = SEARCH_OFFSET_BY_TIMESTAMP {
         /// The topic.
         topic: Topic = "topic",
         /// The queue.
         queue_id: i32 = "queueId",
         /// The time, in milliseconds since 1970.
+        timestamp: i64 = "timestamp",
+        /// Which message that is, [`Boundary::Lower`] when it is left out.
+        boundary: Option<Boundary> = "boundaryType",
+    }
+}
+
+/// Which message is meant by a time. Brokers of 4.9 do not ask: there it is the last one stored then or before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Boundary {
+    /// The first one stored then or later; after all of them, the end of the queue.
+    #[default]
+    Lower,
+    /// The last one stored then or before; before all of them, the start of the queue.
+    Upper,
+}
+
+impl FieldValue for Boundary {
+    fn put(&self, key: &'static str, out: &mut ExtWriter<'_>) {
+        let name = match self {
+            Self::Lower => "LOWER",
+            Self::Upper => "UPPER",
+        };
+        out.text(key, name);
+    }
+
+    fn from_field(key: &'static str, text: Option<&str>) -> Result<Self, FieldError> {
+        match text {
+            Some("LOWER") => Ok(Self::Lower),
+            Some("UPPER") => Ok(Self::Upper),
+            _ => Err(FieldError { key, missing: text.is_none() }),
+        }
+    }
+}
+
+fields! {
+    /// When the first message of a queue was stored.
+    pub struct StoreTimeResponse {
+        /// Unix milliseconds, −1 for an empty queue.
         timestamp: i64 = "timestamp",
     }
 }

@@ -6,12 +6,14 @@
 mod admin;
 mod consume;
 mod group;
+mod inspect;
 mod pop;
 mod route;
 mod send;
 
 pub use admin::{
-    CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse, SearchOffset,
+    Boundary, CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse,
+    SearchOffset, StoreTimeResponse,
 };
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
@@ -20,6 +22,12 @@ pub use consume::{
 pub use group::{
     CheckClientConfig, ConsumeDirectly, GetConsumerList, GetConsumerStatus, GetRunningInfo, HeartBeat, LockBatchMq,
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
+};
+pub use inspect::{
+    AddWritePerm, CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig, GetBrokerRuntime,
+    GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic, GetProducerConnections, GetTopicConfig,
+    GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup, QueryMessage, SetBrokerConfig, SetGroup,
+    ViewMessage, WipeWritePerm,
 };
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,

@@ -121,7 +121,7 @@ proptest! {
             commit_offset: at,
             broker: broker.clone(),
         })?;
-        comes_back(&SearchOffset { topic: topic.clone(), queue_id, timestamp: i64::from(queue_id) << 9 })?;
+        comes_back(&SearchOffset { topic: topic.clone(), queue_id, timestamp: i64::from(queue_id) << 9, boundary: None })?;
         comes_back(&QueueOffsetRequest::<GET_MAX_OFFSET> { topic: topic.clone(), queue_id })?;
         comes_back(&QueueOffsetRequest::<GET_MIN_OFFSET> { topic, queue_id })?;
         comes_back(&QueueOffsetResponse { offset: at })?;

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
 use rocketmq_core::wire::ExtWriter;
-use rocketmq_core::wire::body::{ConsumerList, HeartbeatData, MessageModel};
+use rocketmq_core::wire::body::{ConsumeFromWhere, ConsumerList, HeartbeatData, MessageModel};
 use rocketmq_core::wire::codes::{request, response};
+use rocketmq_core::wire::header::Language;
 use rocketmq_core::wire::subscription::SubscriptionData;
 
 use super::topics::retry_topic;
@@ -20,13 +21,15 @@ use crate::cluster::output::{Reply, SessionId};
 pub(crate) struct Client {
     pub(crate) id: ClientId,
     pub(crate) version: i32,
+    pub(crate) language: Language,
     seen: Instant,
 }
 
 /// A consumer group with members.
 #[derive(Debug, Default)]
 pub(crate) struct GroupInfo {
-    model: MessageModel,
+    pub(crate) model: MessageModel,
+    pub(crate) from: ConsumeFromWhere,
     pub(crate) members: BTreeMap<SessionId, Client>,
     pub(crate) subscriptions: BTreeMap<String, SubscriptionData>,
 }
@@ -56,6 +59,12 @@ impl Clients {
 
     pub(crate) fn group(&self, group: &str) -> Option<&GroupInfo> {
         self.consumers.get(group)
+    }
+
+    /// The groups with members that subscribe to a topic.
+    pub(crate) fn groups_of(&self, topic: &str) -> impl Iterator<Item = &str> {
+        let of = self.consumers.iter().filter(move |(_, group)| group.subscriptions.contains_key(topic));
+        of.map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn producers(&self, group: &str) -> Option<&BTreeMap<SessionId, Client>> {
@@ -99,12 +108,12 @@ impl Clients {
     /// Registers a consumer and says whether the members or the topics of the group changed.
     fn join(
         &mut self,
-        (group, model): (&str, MessageModel),
+        (group, model, from): (&str, MessageModel, ConsumeFromWhere),
         (session, client): (SessionId, Client),
         topics: Option<Vec<SubscriptionData>>,
     ) -> bool {
         let info = self.consumers.entry(group.to_owned()).or_default();
-        info.model = model;
+        (info.model, info.from) = (model, from);
         let joined = info.members.insert(session, client).is_none();
         let Some(topics) = topics else { return joined };
         let wanted: BTreeSet<String> = topics.iter().map(|sub| sub.topic.as_str().to_owned()).collect();
@@ -133,7 +142,13 @@ impl Broker {
             return Err("the heartbeat cannot be parsed".into());
         };
         let session = call.to.session();
-        let client = || Client { id: beat.client_id.clone(), version: call.header.version, seen: call.now };
+        let header = call.header;
+        let client = || Client {
+            id: beat.client_id.clone(),
+            version: header.version,
+            language: header.language,
+            seen: call.now,
+        };
         let fingerprint = beat.heartbeat_fingerprint;
         let second = self.cfg.heartbeat_v2 && fingerprint != 0;
         let mut changed = !second;
@@ -148,7 +163,8 @@ impl Broker {
             let light = second && beat.without_sub;
             let topics = (!light).then(|| stamped(consumer.subscriptions, call.wall));
             topics.iter().flatten().for_each(|data| self.filters.register(&group, data));
-            if self.clients.join((&group, consumer.message_model), (session, client()), topics) {
+            let kind = (group.as_str(), consumer.message_model, consumer.consume_from_where);
+            if self.clients.join(kind, (session, client()), topics) {
                 self.notify_members(&group);
             }
         }

@@ -3,6 +3,7 @@
 mod clients;
 mod delay;
 mod filters;
+mod inspect;
 mod locks;
 mod offsets;
 mod operators;
@@ -161,6 +162,18 @@ impl Broker {
             request::GET_MIN_OFFSET => self.min_offset(&call),
             request::GET_EARLIEST_MSG_STORETIME => self.earliest_store_time(&call),
             request::VIEW_MESSAGE_BY_ID => self.view(&call),
+            request::QUERY_MESSAGE => self.query_message(&call),
+            request::GET_TOPIC_STATS_INFO => self.topic_stats(&call),
+            request::GET_TOPIC_CONFIG if !self.cfg.is_v4() => self.topic_config(&call),
+            request::DELETE_TOPIC_IN_BROKER => self.delete_topic(&call),
+            request::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => self.set_group(&body),
+            request::DELETE_SUBSCRIPTIONGROUP => self.delete_group(&call),
+            request::GET_CONSUMER_CONNECTION_LIST => self.consumer_connections(&call),
+            request::GET_PRODUCER_CONNECTION_LIST => self.producer_connections(&call),
+            request::GET_CONSUME_STATS => self.consume_stats(&call),
+            request::QUERY_TOPIC_CONSUME_BY_WHO => self.groups_of_topic(&call),
+            request::QUERY_TOPICS_BY_CONSUMER if !self.cfg.is_v4() => self.topics_of_group(&call),
+            request::CLONE_GROUP_OFFSET => self.clone_offsets(&call),
             request::HEART_BEAT => self.heartbeat(&call, &body),
             request::UNREGISTER_CLIENT => self.unregister(&call),
             request::CONSUMER_SEND_MSG_BACK => self.send_back(&call),

@@ -14,6 +14,8 @@ use crate::cluster::store::Queue;
 pub(crate) struct Offsets {
     committed: BTreeMap<String, BTreeMap<(String, i32), i64>>,
     resets: BTreeMap<(String, String, i32), i64>,
+    /// Where each group pulls; in memory only.
+    pulled: BTreeMap<(String, String, i32), i64>,
 }
 
 impl Offsets {
@@ -24,6 +26,22 @@ impl Offsets {
 
     pub(crate) fn groups(&self) -> impl Iterator<Item = &str> {
         self.committed.keys().map(String::as_str)
+    }
+
+    pub(super) fn on_pull(&mut self, group: &str, topic: &str, queue_id: i32, next: i64) {
+        self.pulled.insert((group.to_owned(), topic.to_owned(), queue_id), next);
+    }
+
+    pub(super) fn pulled(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        self.pulled.get(&(group.to_owned(), topic.to_owned(), queue_id)).copied()
+    }
+
+    pub(super) fn remove_group(&mut self, group: &str) {
+        self.committed.remove(group);
+    }
+
+    pub(super) fn remove_topic(&mut self, topic: &str) {
+        self.committed.values_mut().for_each(|rows| rows.retain(|(of, _), _| of != topic));
     }
 
     /// Takes on what a master has.

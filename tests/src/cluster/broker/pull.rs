@@ -164,6 +164,7 @@ impl Broker {
             self.holds.hold(now, Hold { to, pull, wanted, until: now.after(wait) });
             return None;
         }
+        self.offsets.on_pull(&pull.group, &pull.topic, pull.queue_id, found.next);
         let queue = self.store.queue(&pull.topic, pull.queue_id);
         let reply = Reply::of(found.code)
             .remark(found.status)

@@ -102,7 +102,7 @@ impl Broker {
     }
 
     /// Whether the topic is the broker's own, which nobody may change.
-    fn is_system_topic(&self, topic: &str) -> bool {
+    pub(super) fn is_system_topic(&self, topic: &str) -> bool {
         let named_after = [&self.cfg.cluster, &self.cfg.name];
         let listed = FORBIDDEN_TOPICS.contains(&topic) || OTHER_SYSTEM_TOPICS.contains(&topic);
         listed || named_after.iter().any(|name| *name == topic) || topic.starts_with(SYSTEM_PREFIX)

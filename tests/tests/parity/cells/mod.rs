@@ -2,6 +2,7 @@
 
 mod filters;
 mod frames;
+mod inspect;
 mod locks;
 mod members;
 mod offsets;
@@ -41,7 +42,7 @@ impl fmt::Display for Cell {
 
 /// Those that run alone: of two topics that a broker announces at the same time a name server may overlook one.
 pub(crate) fn alone() -> Vec<Cell> {
-    routes::cells()
+    routes::cells().into_iter().chain(inspect::at_name_servers()).collect()
 }
 
 /// Those that run side by side; what waits long comes first.
@@ -59,6 +60,7 @@ pub(crate) fn together() -> Vec<Cell> {
         pulls::refused(),
         offsets::cells(),
         operators::cells(),
+        inspect::cells(),
         topics::cells(),
         locks::cells(),
         frames::cells(),
@@ -66,9 +68,10 @@ pub(crate) fn together() -> Vec<Cell> {
     parts.into_iter().flatten().collect()
 }
 
-/// Those about popping and timers, for which a broker needs its timer wheel.
+/// Those about popping and timers, and others for which a broker needs its timer wheel.
 pub(crate) fn popping() -> Vec<Cell> {
-    pops::hidden().into_iter().chain(timers::cells()).chain(pops::cells()).collect()
+    let parts = [pops::hidden(), timers::cells(), pops::cells(), inspect::of_timers()];
+    parts.into_iter().flatten().collect()
 }
 
 /// Those that run on brokers that filter by properties.

@@ -33,7 +33,7 @@ fn resets() -> Vec<Cell> {
         }),
         cell(RESET, "group without members", |lab| {
             let (topic, group) = member(lab);
-            lab.hang_up(0);
+            lab.leave();
             lab.ask_as(1, reset(&group, &topic, 0));
         }),
         cell(RESET, "to the start", |lab| moved(lab, |call| call.with("timestamp", 0))),

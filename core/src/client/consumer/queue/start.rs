@@ -162,7 +162,7 @@ impl Consumer {
                 QueueOffsetRequest::<{ request::GET_MAX_OFFSET }> { topic, queue_id }.encode(codec, Bytes::new())
             }
             StartFrom::Timestamp(timestamp) => {
-                SearchOffset { topic, queue_id, timestamp: timestamp.0 }.encode(codec, Bytes::new())
+                SearchOffset { topic, queue_id, timestamp: timestamp.0, boundary: None }.encode(codec, Bytes::new())
             }
         };
         let Some(to) = at.routes.view().master(&queue.broker).cloned() else {

@@ -80,7 +80,7 @@ final class Admin {
         });
     }
 
-    private DefaultMQAdminExt admin(JSONObject a) throws MQClientException {
+    DefaultMQAdminExt admin(JSONObject a) throws MQClientException {
         String namesrv = Peer.text(a, "namesrv");
         synchronized (admins) {
             DefaultMQAdminExt known = admins.get(namesrv);

@@ -39,7 +39,9 @@ public final class Peer {
         COMMANDS.put("ping", a -> "pong");
         COMMANDS.put("commands", a -> COMMANDS.keySet());
         new Clients().register(COMMANDS);
-        new Admin().register(COMMANDS);
+        Admin admin = new Admin();
+        admin.register(COMMANDS);
+        new AdminViews(admin).register(COMMANDS);
         Codec.register(COMMANDS);
         COMMANDS.put("read_offset_file", a -> {
             List<MessageQueue> queues = new ArrayList<>();

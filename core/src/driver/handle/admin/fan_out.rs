@@ -1,0 +1,166 @@
+//! The same question to several servers at once, and what those say that answer.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Admin, AdminError};
+use crate::client::RouteError;
+use crate::ids::{BrokerName, Endpoint, Topic};
+use crate::wire::Frame;
+use crate::wire::body::ClusterInfo;
+use crate::wire::request::{GetClusterInfo, Request};
+
+/// What the servers that answered say, put together, and why the others did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "some servers may have failed"]
+pub struct Partial<T> {
+    /// What those say that answered.
+    pub value: T,
+    /// Those that failed, by broker name, or by address for name servers.
+    pub failed: BTreeMap<String, AdminError>,
+}
+
+impl<T> Partial<T> {
+    /// The whole of it.
+    ///
+    /// # Errors
+    /// That of the first server that failed.
+    pub fn complete(self) -> Result<T, AdminError> {
+        match self.failed.into_values().next() {
+            Some(error) => Err(error),
+            None => Ok(self.value),
+        }
+    }
+
+    /// Whether no server failed.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Partial<U> {
+        Partial { value: f(self.value), failed: self.failed }
+    }
+}
+
+/// Which brokers an operation is for: the master of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Brokers {
+    /// All that the name server knows.
+    All,
+    /// Those of a cluster.
+    Cluster(String),
+    /// This one.
+    Named(BrokerName),
+    /// Those that have a topic.
+    OfTopic(Topic),
+}
+
+impl Admin {
+    /// The masters among these brokers, and the names of those without one.
+    pub(super) async fn masters(&self, of: &Brokers) -> Result<Partial<Vec<(BrokerName, Endpoint)>>, AdminError> {
+        let wanted: Vec<(BrokerName, Option<Endpoint>)> = match of {
+            Brokers::OfTopic(topic) => self.brokers_of(topic).await?,
+            Brokers::All | Brokers::Cluster(_) | Brokers::Named(_) => {
+                let info = self.cluster().await?;
+                let rows = info.broker_addr_table.into_iter().filter(|(name, broker)| match of {
+                    Brokers::Cluster(cluster) => broker.cluster == *cluster,
+                    Brokers::Named(wanted) => name == wanted,
+                    Brokers::All | Brokers::OfTopic(_) => true,
+                });
+                rows.map(|(name, broker)| (name, broker.broker_addrs.get(&MASTER_ID).cloned())).collect()
+            }
+        };
+        if wanted.is_empty() {
+            return Err(AdminError::NoBroker);
+        }
+        let mut masters = Partial { value: Vec::new(), failed: BTreeMap::new() };
+        for (name, endpoint) in wanted {
+            match endpoint {
+                Some(endpoint) => masters.value.push((name, endpoint)),
+                None => drop(masters.failed.insert(String::from(name.as_str()), AdminError::NoMaster(name))),
+            }
+        }
+        Ok(masters)
+    }
+
+    async fn brokers_of(&self, topic: &Topic) -> Result<Vec<(BrokerName, Option<Endpoint>)>, AdminError> {
+        let route = self.topic_route(topic.clone()).await?;
+        let row = |broker: crate::wire::body::BrokerData| {
+            let master = broker.broker_addrs.get(&MASTER_ID).cloned();
+            (broker.broker_name, master)
+        };
+        Ok(route.broker_datas.into_iter().map(row).collect())
+    }
+
+    /// The brokers of all clusters, as a name server knows them.
+    ///
+    /// # Errors
+    /// No name server answers.
+    pub async fn cluster(&self) -> Result<ClusterInfo, AdminError> {
+        let frame = self.ask_names(&GetClusterInfo {}).await?;
+        Ok(ClusterInfo::decode(&frame.body)?)
+    }
+
+    /// Asks the master of each broker the same, all at once, and reads what each says.
+    pub(super) async fn ask_brokers<Q: Request, T>(
+        &self,
+        brokers: &Brokers,
+        request: &Q,
+        body: Bytes,
+        timeout: Duration,
+        read: impl Fn(&Frame) -> Result<T, AdminError>,
+    ) -> Result<Partial<Vec<(BrokerName, T)>>, AdminError> {
+        let masters = self.masters(brokers).await?;
+        self.ask_each(masters, request, body, timeout, |_, answer| read(&answer?)).await
+    }
+
+    /// Asks each of these servers the same, all at once. Some must succeed.
+    pub(super) async fn ask_each<Q: Request, N: AsRef<str>, T>(
+        &self,
+        servers: Partial<Vec<(N, Endpoint)>>,
+        request: &Q,
+        body: Bytes,
+        timeout: Duration,
+        read: impl Fn(&N, Result<Frame, AdminError>) -> Result<T, AdminError>,
+    ) -> Result<Partial<Vec<(N, T)>>, AdminError> {
+        let Partial { value: servers, mut failed } = servers;
+        // A call is under way from here on, whoever waits for it when.
+        let calls: Vec<_> = servers
+            .into_iter()
+            .map(|(name, endpoint)| (name, self.call(&endpoint, request, body.clone(), timeout)))
+            .collect();
+        let mut value = Vec::with_capacity(calls.len());
+        for (name, call) in calls {
+            match read(&name, Self::answer_of(call.await)) {
+                Ok(answer) => value.push((name, answer)),
+                Err(error) => drop(failed.insert(String::from(name.as_ref()), error)),
+            }
+        }
+        match failed.values().next() {
+            Some(error) if value.is_empty() => Err(error.clone()),
+            Some(_) | None => Ok(Partial { value, failed }),
+        }
+    }
+
+    /// Asks every name server the same.
+    pub(super) async fn ask_all_names<Q: Request>(&self, request: &Q) -> Result<Partial<Vec<Frame>>, AdminError> {
+        let servers = self.client.inner.shared.config.name_servers.iter();
+        let servers = servers.map(|server| (String::from(server.as_str()), server.clone())).collect();
+        let servers = Partial { value: servers, failed: BTreeMap::new() };
+        let answers = self.ask_each(servers, request, Bytes::new(), super::TIMEOUT, |_, answer| answer);
+        Ok(answers.await?.map(|answers| answers.into_iter().map(|(_, frame)| frame).collect()))
+    }
+
+    /// What is said of a topic that does not exist.
+    pub(super) fn no_topic() -> AdminError {
+        AdminError::Route(RouteError::NoTopic)
+    }
+}
+
+/// The broker id of a master.
+const MASTER_ID: i64 = 0;
