@@ -66,6 +66,11 @@ impl Effects {
         self.raise(Signal::Request(LinkRequest { id, to, frame, deadline, pull }));
     }
 
+    /// Sends what nobody answers over the link to `to`, if it is up.
+    pub(crate) fn oneway(&mut self, to: Endpoint, frame: EncodedFrame) {
+        self.raise(Signal::Oneway(to, frame));
+    }
+
     /// Asks the name servers.
     pub(crate) fn ask_names(&mut self, frame: EncodedFrame, timeout: Duration, reply_to: ReplyTo) {
         let deadline = self.now.after(timeout);

@@ -37,6 +37,7 @@ mod deliveries;
 mod event;
 mod links;
 mod sends;
+mod transactions;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -44,7 +45,7 @@ use alloc::vec::Vec;
 
 use crate::client::{ClientMachine, Command, CommandResult, FileOp, Input, LinkRequest, Output, RouteView};
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig, HostInfo, ProducerConfig};
-use crate::conn::{Connection, Lane};
+use crate::conn::{Connection, Lane, Outgoing, OutgoingKind};
 use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::error::{IoFailure, RequestError};
 use crate::ids::{ConnId, Group, OpId};
@@ -235,6 +236,11 @@ impl Engine {
                     self.machine.handle(now, Input::Response { id, result: Err(RequestError::never(why)) });
                 }
             }
+            Output::Oneway(conn, frame) => self.with_link(now, conn, |link| {
+                // What the bounds of a link do not let through is lost, as any oneway may be.
+                let _ = link.submit(now, Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway });
+            }),
+            Output::CheckTransaction(check) => self.events.push_back(EngineEvent::Check(check)),
             Output::Answer { conn, opaque, frame } => self.with_link(now, conn, |link| {
                 link.answer(now, opaque, &frame);
             }),

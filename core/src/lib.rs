@@ -77,4 +77,5 @@ pub mod rng;
 pub mod send;
 pub mod time;
 mod timers;
+pub mod transaction;
 pub mod wire;

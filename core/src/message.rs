@@ -218,6 +218,12 @@ impl Message {
         Ok(out.finish())
     }
 
+    /// The same, delivered at once.
+    pub(crate) fn without_delay(mut self) -> Self {
+        self.properties.retain(|(known, _)| !DELAYS.contains(&known.as_str()));
+        self
+    }
+
     fn delayed_by(mut self, key: &str, value: String) -> Self {
         self.properties.retain(|(known, _)| !DELAYS.contains(&known.as_str()));
         self.set(key, value)

@@ -48,6 +48,8 @@ pub(crate) enum TimerKey {
     Republish(Group, u64),
     /// A message that an operator wants handled has taken long enough.
     Direct(Group, u64),
+    /// A checker of transactions has taken long enough.
+    Check(u64),
     /// Shutdown has taken long enough.
     Shutdown,
 }

@@ -15,6 +15,7 @@ use crate::dispatch::{Batch, DirectEnd, Failure, PopNews, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{BrokerName, ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::time::{Instant, UnixMillis};
+use crate::transaction::{Check, Resolution};
 use crate::wire::Frame;
 use crate::wire::body::BodyError;
 use crate::wire::frame::EncodedFrame;
@@ -74,6 +75,13 @@ pub enum Input {
     Popped(Group, Vec<PopNews>),
     /// What came of a message of [`Output::DeliverDirect`].
     Direct(Group, DirectEnd),
+    /// What a checker says to an [`Output::CheckTransaction`].
+    Transaction {
+        /// The check.
+        check: u64,
+        /// What is to become of its message.
+        resolution: Resolution,
+    },
     /// After [`Output::StopIntake`]: nothing handed out is unsettled.
     Drained(Group),
     /// The answer to [`Output::Load`]: the bytes of the file, `None` when there is none.
@@ -137,6 +145,24 @@ pub enum Command {
     StartProducer(Group),
     /// Unregister it; [`CommandResult::Done`].
     StopProducer(Group),
+    /// The group has a checker, which answers [`Output::CheckTransaction`]; [`CommandResult::Done`]. Brokers ask
+    /// producers, so there must be one too, and they must have heard of it.
+    StartChecker {
+        /// The group.
+        group: Group,
+        /// Topics whose brokers are to hear of the group before anything is sent to them. Those of the template topic,
+        /// on which topics are created, do in any case.
+        topics: Vec<Topic>,
+    },
+    /// It has one less; [`CommandResult::Done`].
+    StopChecker(Group),
+    /// Send what nobody answers over a link that is up; [`CommandResult::Sent`].
+    Oneway {
+        /// Where to.
+        to: Endpoint,
+        /// The frame.
+        frame: EncodedFrame,
+    },
     /// Start a consumer; [`CommandResult::Started`].
     StartConsumer(Arc<ConsumerConfig>),
     /// Subscribe a running consumer to a topic, or change what it wants of it; [`CommandResult::Subscribed`].
@@ -208,7 +234,9 @@ pub enum CommandResult {
     Route(Result<(), RouteError>),
     /// Of [`Command::WantLink`].
     Link(Result<(), RequestFailure>),
-    /// Of producer commands, and of [`Command::Suspend`].
+    /// Of [`Command::Oneway`]: it is handed to the link.
+    Sent(Result<(), RequestFailure>),
+    /// Of producer and checker commands, and of [`Command::Suspend`].
     Done,
     /// Of [`Command::StartConsumer`].
     Started(Result<(), StartError>),
@@ -243,6 +271,10 @@ pub enum Output {
     },
     /// Send a request.
     Request(ConnId, LinkRequest),
+    /// Send what nobody answers.
+    Oneway(ConnId, EncodedFrame),
+    /// A broker asks what became of a half message: have the group's checker say that with [`Input::Transaction`].
+    CheckTransaction(Check),
     /// Answer a server's request.
     Answer {
         /// The link it came on.

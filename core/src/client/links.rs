@@ -13,6 +13,7 @@ use crate::ids::{ConnId, Endpoint, OpId, RequestId};
 use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::timers::TimerKey;
+use crate::wire::frame::EncodedFrame;
 
 /// All links, and what waits for them.
 #[derive(Debug)]
@@ -76,6 +77,20 @@ impl Links {
         } else {
             return Err(Refused { id, error: RequestError::never(RequestFailure::Busy) });
         }
+        Ok(())
+    }
+
+    /// Sends what nobody answers, if the link is up.
+    pub(crate) fn on_oneway(
+        &mut self,
+        to: &Endpoint,
+        frame: EncodedFrame,
+        fx: &mut Effects,
+    ) -> Result<(), RequestFailure> {
+        let Some(conn) = self.conn_of(to).filter(|_| self.is_up(to)) else {
+            return Err(RequestFailure::Closed(CloseReason::Local));
+        };
+        fx.output(Output::Oneway(conn, frame));
         Ok(())
     }
 

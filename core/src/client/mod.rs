@@ -16,7 +16,9 @@ mod reply;
 mod routes;
 mod shutdown;
 pub(crate) mod signal;
+mod single;
 mod stats;
+mod transactions;
 pub mod view;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -49,6 +51,7 @@ use links::{Links, Refused};
 use names::Names;
 use routes::Routes;
 use signal::{Leaving, ReplyTo, Signal};
+use transactions::Transactions;
 
 /// The control plane of one client id.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ pub struct ClientMachine {
     leave: Leave,
     producers: BTreeMap<Group, u32>,
     consumers: BTreeMap<Group, Consumer>,
+    transactions: Transactions,
     /// Queues are taken in turn by the machine's own sends.
     turn: Arc<AtomicU32>,
     server_requests: broker_request::Counts,
@@ -100,6 +104,7 @@ impl ClientMachine {
             leave: Leave::new(&config),
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
+            transactions: Transactions::default(),
             turn: Arc::new(AtomicU32::new(turn)),
             server_requests: BTreeMap::new(),
             stage: Stage::Running,
@@ -185,6 +190,9 @@ impl ClientMachine {
             Input::Direct(group, end) => {
                 self.with_consumer(&group, |consumer, _, fx| consumer.on_direct_end(end, fx));
             }
+            Input::Transaction { check, resolution } => {
+                self.transactions.on_resolution(check, resolution, self.config.codec, &mut self.fx);
+            }
             Input::Drained(group) => self.with_consumer(&group, Consumer::on_drained),
             Input::Loaded { op, result } => {
                 self.with_consumer(&op.group, |consumer, at, fx| consumer.on_loaded(&op, result, at, fx));
@@ -214,6 +222,21 @@ impl ClientMachine {
             Command::StopProducer(group) => {
                 self.on_stop_producer(&group);
                 self.fx.complete(op, CommandResult::Done);
+            }
+            Command::StartChecker { group, topics } => {
+                self.transactions.on_start(group);
+                for topic in topics.iter().chain([&self.config.template_topic]) {
+                    self.routes.follow(topic, &mut self.fx);
+                }
+                self.fx.complete(op, CommandResult::Done);
+            }
+            Command::StopChecker(group) => {
+                self.transactions.on_stop(&group, &mut self.fx);
+                self.fx.complete(op, CommandResult::Done);
+            }
+            Command::Oneway { to, frame } => {
+                let result = self.links.on_oneway(&to, frame, &mut self.fx);
+                self.fx.complete(op, CommandResult::Sent(result));
             }
             Command::StartConsumer(config) => self.on_start_consumer(op, config),
             Command::Subscribe { group, start, topic, filter } => {
@@ -348,6 +371,7 @@ impl ClientMachine {
             TimerKey::Direct(group, id) => {
                 self.with_consumer(&group, |consumer, _, fx| consumer.on_direct_deadline(id, fx));
             }
+            TimerKey::Check(id) => self.transactions.on_deadline(id, &mut self.fx),
             TimerKey::Shutdown => self.close_links(Duration::ZERO),
         }
     }
@@ -376,6 +400,10 @@ impl ClientMachine {
                 if let Err(refused) = self.links.on_request(request, &mut self.fx) {
                     self.on_refused(alloc::vec![refused]);
                 }
+            }
+            Signal::Oneway(to, frame) => {
+                // Nobody waits for it: what is said with it can be asked for again.
+                let _ = self.links.on_oneway(&to, frame, &mut self.fx);
             }
             Signal::AskNames(request) => self.names.on_ask(request, &mut self.fx),
             Signal::LinkUp(endpoint) => {

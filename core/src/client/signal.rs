@@ -13,6 +13,8 @@ use crate::wire::frame::EncodedFrame;
 pub(crate) enum Signal {
     /// Send this over the link to `to`, opening it if need be.
     Request(LinkRequest),
+    /// Send this over the link to `to`, if it is up; nothing comes back.
+    Oneway(Endpoint, EncodedFrame),
     /// Ask the name servers this.
     AskNames(NameRequest),
     /// A link is up.

@@ -57,6 +57,9 @@ pub enum ConfigError {
     /// Brokers do not know the strategy by which a group that pops shares out queues.
     #[error("brokers share out the queues of a group that pops: averagely, or by circle")]
     PopStrategy,
+    /// A producer of transactions could not answer its brokers.
+    #[error("no checker: brokers ask what became of transactions, and somebody must answer")]
+    NoChecker,
     /// This build cannot write the compression that was chosen.
     #[error("this build cannot write {0:?}: switch on the feature")]
     Compression(CompressionKind),

@@ -50,12 +50,12 @@ pub(super) fn run<R: Runtime>(
     poll_fn(move |cx| task.poll(cx))
 }
 
-struct ClientTask<R: Runtime> {
-    rt: R,
-    machine: ClientMachine,
-    shared: Arc<Shared>,
+pub(super) struct ClientTask<R: Runtime> {
+    pub(super) rt: R,
+    pub(super) machine: ClientMachine,
+    pub(super) shared: Arc<Shared>,
     link: Arc<LinkConfig>,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     mail: VecDeque<Mail>,
     links: BTreeMap<ConnId, Link>,
     ops: BTreeMap<OpId, Completer<CommandResult>>,
@@ -188,6 +188,8 @@ impl<R: Runtime> ClientTask<R> {
             }
             Output::Close { conn, grace } => self.order(now, conn, Order::Close(grace)),
             Output::Request(conn, request) => self.order(now, conn, Order::Request(request)),
+            Output::Oneway(conn, frame) => self.order(now, conn, Order::Oneway(frame)),
+            Output::CheckTransaction(check) => self.check(now, check),
             Output::Answer { conn, opaque, frame } => self.order(now, conn, Order::Answer(opaque, frame)),
             Output::Complete { op, result } => {
                 if let Some(completer) = self.ops.remove(&op)

@@ -221,6 +221,10 @@ impl<R: Runtime> ConnTask<R> {
                         self.on_rejected(rejected);
                     }
                 }
+                Order::Oneway(frame) => {
+                    // What the bounds of the link do not let through is lost, as any oneway may be.
+                    let _ = self.machine.submit(now, Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway });
+                }
                 Order::Answer(opaque, frame) => {
                     self.machine.answer(now, opaque, &frame);
                 }

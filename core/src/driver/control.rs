@@ -17,6 +17,8 @@ use crate::wire::frame::EncodedFrame;
 pub(super) enum Order {
     /// Send a request of the machine.
     Request(LinkRequest),
+    /// Send what nobody answers.
+    Oneway(EncodedFrame),
     /// Answer a server's request.
     Answer(Opaque, EncodedFrame),
     /// Close, after so long at most.
@@ -82,7 +84,7 @@ mod tests {
     fn graces(orders: &VecDeque<Order>) -> alloc::vec::Vec<u64> {
         let grace = |order: &Order| match order {
             Order::Close(grace) => grace.as_secs(),
-            Order::Request(_) | Order::Answer(..) => panic!("something else"),
+            Order::Request(_) | Order::Oneway(_) | Order::Answer(..) => panic!("something else"),
         };
         orders.iter().map(grace).collect()
     }

@@ -18,12 +18,14 @@ pub mod runtime;
 mod shared;
 #[cfg(feature = "tracing")]
 mod trace;
+mod transactions;
 mod workers;
 
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
-    Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
+    EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError,
+    ReceivedMessage, ResetTo, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

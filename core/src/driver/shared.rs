@@ -16,6 +16,7 @@ use super::intake::Intake;
 use super::lock::Lock;
 use super::queue::Submitter;
 use super::runtime::Clock;
+use super::transactions::Transactions;
 use crate::client::{Command, CommandResult, Input, RouteView};
 use crate::config::ClientConfig;
 use crate::ids::{ConnId, Group, OpId};
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) inbox: Inbox,
     pub(super) events: Events,
     pub(super) keys: UniqueKeys,
+    pub(super) transactions: Transactions,
     view: Mutex<Arc<View>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     next_op: AtomicU64,
@@ -60,6 +62,7 @@ impl Shared {
             inbox: Inbox::new(),
             events: Events::new(),
             keys,
+            transactions: Transactions::default(),
             view: Mutex::default(),
             intakes: Mutex::default(),
             next_op: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use crate::client::{ClientEvent, CommandResult, FileOp};
 use crate::error::CloseReason;
 use crate::ids::{ConnId, Endpoint, Group, OpId};
 use crate::send::{Receipt, SendError};
+use crate::transaction::Check;
 
 /// What the embedder is told.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub enum EngineEvent {
     },
     /// Messages came in for a consumer: [`Engine::take`] gives them.
     Ready(Group),
+    /// A broker asks what became of a half message: answer with [`Engine::resolve`].
+    Check(Check),
     /// Read a file: answer with [`Engine::loaded`].
     Load {
         /// Correlates the answer.

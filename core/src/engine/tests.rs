@@ -17,6 +17,7 @@ use crate::error::{CloseReason, IoFailure, IoKind};
 use crate::ids::{Opaque, QueueOffset};
 use crate::rng::Rng;
 use crate::send::Receipt;
+use crate::transaction::Resolution;
 use crate::wire::body::{BrokerData, ConsumerList, JsonForm, Perm, QueueData, TopicRoute};
 use crate::wire::codes::{request, response};
 use crate::wire::frame::{self, MAX_FRAME};
@@ -42,6 +43,8 @@ struct World {
     /// Refuses what is handed back and republished.
     refuses: bool,
     dead: bool,
+    /// What was sent for nobody to answer.
+    oneways: Vec<Frame>,
     events: Vec<EngineEvent>,
     /// Everything that came out, as text and bytes.
     trace: Vec<String>,
@@ -58,6 +61,7 @@ impl World {
             inboxes: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             log: Vec::new(),
+            oneways: Vec::new(),
             held_pulls: Vec::new(),
             committed: 0,
             refuses: false,
@@ -161,10 +165,12 @@ impl World {
             request::SEND_MESSAGE_V2 if field("b") == "T" => {
                 let offset = self.store(&asked, &field("i"), i32::try_from(int("f")).unwrap());
                 let position = offset.to_string();
-                fields.extend([("msgId", "ID".into()), ("queueId", "0".into()), ("queueOffset", position)]);
+                let id = "0A0000090000270F0000000000000007".into();
+                fields.extend([("msgId", id), ("queueId", "0".into()), ("queueOffset", position)]);
             }
             request::SEND_MESSAGE_V2 => code = response::SYSTEM_ERROR,
             request::PULL_MESSAGE => return self.serve_pull(conn, asked),
+            _ if asked.header.is_oneway() => return self.oneways.push(asked),
             _ => {}
         }
         self.answer(conn, &asked, code, &fields, body);
@@ -339,6 +345,46 @@ fn a_failed_message_comes_again_when_nobody_takes_it_back() {
     world.settle(&again, Outcome::Done);
     world.advance(5_000);
     assert_eq!(world.committed, 1);
+}
+
+#[test]
+fn a_half_message_ends_as_it_is_told_and_a_broker_that_asks_is_answered() {
+    let mut world = World::producing(9);
+    let start = Command::StartChecker { group: "p".into(), topics: alloc::vec!["T".into()] };
+    world.engine.command(world.now, start);
+    let op = world.engine.send_half(world.now, &Message::new("T", "money"));
+    world.run();
+    let receipt = world.events.iter().find_map(|event| match event {
+        EngineEvent::SendDone { op: done, result } if *done == op => result.clone().ok(),
+        _ => None,
+    });
+    let stored = world.log.pop().unwrap();
+    let property = |key| crate::wire::message::properties::get(&stored.properties, key);
+    assert_eq!((property("TRAN_MSG"), property("PGROUP")), (Some("true"), Some("p")));
+    let end = world.engine.end_transaction(world.now, &receipt.unwrap(), Resolution::Rollback).unwrap();
+    world.run();
+    let told = |event: &EngineEvent| matches!(event, EngineEvent::Done { op, result: CommandResult::Sent(Ok(())) } if *op == end);
+    assert!(world.events.iter().any(told));
+    let mut body = Vec::new();
+    encode_record(&stored, RecordVersion::V1, &mut body).unwrap();
+    let fields = |out: &mut crate::wire::header::ExtWriter<'_>| {
+        out.text("tranStateTableOffset", "8");
+        out.text("commitLogOffset", "9");
+    };
+    let ask = Preamble::oneway(request::CHECK_TRANSACTION_STATE, Codec::Json).encode(fields, Bytes::from(body));
+    // The name server's link does as well: any server may ask.
+    let conn = world.engine.links().next().unwrap();
+    world.outboxes.entry(conn).or_default().extend(ask.to_bytes(Opaque(1)));
+    world.run();
+    let check = world.events.iter().find_map(|event| match event {
+        EngineEvent::Check(check) => Some(check.id),
+        _ => None,
+    });
+    world.engine.resolve(world.now, check.unwrap(), Resolution::Commit);
+    world.run();
+    let ends =
+        world.oneways.iter().map(|end| ["commitLogOffset", "commitOrRollback"].map(|key| end.header.ext.get(key)));
+    assert_eq!(ends.collect::<Vec<_>>(), [[Some("7"), Some("12")], [Some("9"), Some("8")]]);
 }
 
 #[test]

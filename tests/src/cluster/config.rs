@@ -86,6 +86,12 @@ pub struct BrokerConfig {
     pub property_filter: bool,
     /// Whether it moves groups to other offsets by itself and tells with the next pulls (5.x), or has their members do so.
     pub server_side_reset: bool,
+    /// How old a half message is before the broker asks what became of it.
+    pub transaction_timeout: Duration,
+    /// How often it looks for those.
+    pub transaction_check_interval: Duration,
+    /// How often it asks before it gives a half message up.
+    pub transaction_check_max: u32,
     /// Seed of its choices of queues and keys.
     pub seed: u64,
 }
@@ -153,6 +159,9 @@ impl Default for BrokerConfig {
             replica_period: Duration::from_secs(60),
             property_filter: false,
             server_side_reset: true,
+            transaction_timeout: Duration::from_secs(6),
+            transaction_check_interval: Duration::from_secs(30),
+            transaction_check_max: 15,
             seed: 0,
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Draft {
     pub(crate) born_ms: i64,
     pub(crate) born_host: SocketAddr,
     pub(crate) reconsume_times: i32,
+    /// Where its half message is, of one that was committed.
+    pub(crate) prepared: i64,
     pub(crate) body: Bytes,
     pub(crate) properties: Properties,
 }
@@ -95,7 +97,7 @@ impl Draft {
             store_timestamp: place.stored_ms,
             store_host: place.store_host,
             reconsume_times: self.reconsume_times,
-            prepared_transaction_offset: 0,
+            prepared_transaction_offset: self.prepared,
             body: self.body.clone(),
             topic: self.topic.as_str().into(),
             properties,
@@ -118,6 +120,7 @@ impl Draft {
             born_ms: read.born_timestamp,
             born_host: read.born_host,
             reconsume_times: read.reconsume_times,
+            prepared: read.prepared_transaction_offset,
             body: record.slice(read.body.clone()),
             properties: Properties::parse(read.properties(record)),
         };

@@ -40,6 +40,27 @@ impl JavaPeer {
         self.typed("send", spec)
     }
 
+    /// Starts a producer of transactions; asked about a message, it answers what its body begins with: `commit`,
+    /// `rollback`, or anything else for unknown.
+    pub fn start_transactions(&self, name: &str, namesrv: &str, group: &str) -> Result<(), RealError> {
+        self.typed("transactions_start", json!({ "name": name, "namesrv": namesrv, "group": group }))
+    }
+
+    /// Shuts it down in order.
+    pub fn stop_transactions(&self, name: &str) -> Result<(), RealError> {
+        self.typed("transactions_stop", json!({ "name": name }))
+    }
+
+    /// Sends a message in a transaction that ends in this state, as Java names it; gives the id of the message.
+    pub fn send_transaction(&self, name: &str, topic: &str, body: &str, state: &str) -> Result<String, RealError> {
+        self.typed("transactions_send", json!({ "name": name, "topic": topic, "body": body, "state": state }))
+    }
+
+    /// The bodies about which a producer of transactions was asked, in order.
+    pub fn checked(&self, name: &str) -> Result<Vec<String>, RealError> {
+        self.typed("transactions_checked", json!({ "name": name }))
+    }
+
     /// Starts a push consumer and returns its client id.
     pub fn start_consumer(&self, spec: &ConsumerSpec) -> Result<String, RealError> {
         self.typed::<Started>("consumer_start", spec).map(|s| s.client_id)

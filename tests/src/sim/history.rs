@@ -3,6 +3,7 @@
 mod act;
 mod leftover;
 mod setup;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use rocketmq_core::time::Instant;
 pub use self::act::Act;
 pub use self::leftover::Leftover;
 pub use self::setup::{GroupSetup, Setup};
+pub use self::transaction::Tx;
 
 use super::faults::Fault;
 use crate::cluster::{SCHEDULE_TOPIC, TIMER_TOPIC};
@@ -56,6 +58,8 @@ pub struct Copy {
     pub physical: i64,
     /// The number of the message, if it is one of the workload's.
     pub id: Option<u64>,
+    /// The number of the transaction it is of, if it is one of the workload's.
+    pub tx: Option<u64>,
     /// Its unique key.
     pub unique: Arc<str>,
     /// Its tag.
@@ -563,6 +567,8 @@ pub enum What {
         /// KiB that are allowed.
         allowed: u64,
     },
+    /// Something happened to a transaction.
+    Tx(Tx),
     /// An operator did something, or something came of it.
     Act(Act),
     /// No fault happens any more.

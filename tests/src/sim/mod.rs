@@ -115,6 +115,7 @@ mod state;
 pub mod tape;
 mod timeline;
 mod trace;
+mod transactions;
 mod watch;
 mod ways;
 mod wishes;

@@ -47,6 +47,17 @@ pub struct Plan {
     pub operator: bool,
     /// Whether producers send in every way: by key, without answer, in batches, later.
     pub every_way: bool,
+    /// Transactions, if there are any.
+    pub transactions: Option<Transactions>,
+}
+
+/// The transactions of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Transactions {
+    /// How many.
+    pub count: u64,
+    /// Processes at a time that send them.
+    pub tellers: usize,
 }
 
 /// What changes when all is quiet, to see how long it takes until the queues are shared out again.
@@ -147,6 +158,7 @@ impl Plan {
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
             every_way: false,
+            transactions: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -173,6 +185,9 @@ impl Plan {
         }
         plan.operator = upto(0, 4) == 0;
         plan.every_way = upto(0, 2) == 0;
+        if upto(0, 4) == 0 {
+            plan.transactions = Some(Transactions { count: upto(10, 60) as u64, tellers: upto(1, 2) });
+        }
         plan
     }
 
@@ -212,7 +227,9 @@ impl Plan {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
         let (old_brokers, cache_bytes, operator) = (self.old_brokers, self.cache_bytes, self.operator);
         let shape = (self.brokers, self.queues);
-        Setup { calm: swarm.is_calm(), steady: swarm.is_steady(), old_brokers, cache_bytes, operator, groups, shape }
+        let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
+        let (calm, steady) = (swarm.is_calm(), swarm.is_steady());
+        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, groups, shape }
     }
 }
 
@@ -234,6 +251,7 @@ impl Default for Plan {
             last_change: LastChange::Join,
             operator: false,
             every_way: false,
+            transactions: None,
         }
     }
 }

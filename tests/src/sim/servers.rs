@@ -23,6 +23,7 @@ use super::state::{Event, State};
 use super::tape::Stream;
 use super::timeline::label;
 use super::trace::Line;
+use super::transactions;
 use super::watch::commit_of;
 use crate::cluster::{Cluster, Node, Output, SessionId, StoredView, TIMER_TOPIC};
 
@@ -504,6 +505,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
         offset: stored.queue_offset,
         physical: stored.physical_offset,
         id,
+        tx: get(transactions::PROPERTY).and_then(|text| text.parse().ok()),
         unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
         tag: tag.into(),
         bytes: stored.body.len() as u64 + LEAST_RECORD,

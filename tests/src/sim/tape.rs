@@ -28,6 +28,8 @@ pub enum Stream {
     Operator,
     /// In which way messages are sent.
     Sends,
+    /// Transactions: what becomes of them, and how that is said.
+    Transactions,
 }
 
 /// Choices made of a seed, or of bytes first and of a seed when those are used up.
@@ -141,7 +143,7 @@ fn number_of(name: &str) -> u64 {
     name.bytes().fold(SALT, |number, byte| (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const STREAMS: usize = 9;
+const STREAMS: usize = 10;
 /// Seeds of neighbouring numbers are to have nothing in common.
 const SALT: u64 = 0x726f_636b_6574_6d71;
 

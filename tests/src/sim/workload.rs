@@ -10,7 +10,7 @@ use rocketmq_core::driver::{Client, Producer, PushConsumer};
 use rocketmq_core::ids::ClientId;
 use rocketmq_core::time::Instant;
 
-use super::history::{Change, Outcome, Queue, Row, What};
+use super::history::{Change, Outcome, Queue, Row, Tx, What};
 use super::invariants::{self, ledger::Ledger};
 use super::member;
 use super::memory::Memory;
@@ -19,7 +19,7 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, wishes};
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, transactions, wishes};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -85,6 +85,10 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     sim.config.server_side_reset = false;
     for topic in &plan.topics {
         sim = sim.topic(topic, plan.queues);
+    }
+    if plan.transactions.is_some() {
+        sim = sim.topic(transactions::TOPIC, plan.queues);
+        sim.config.transaction_check_max = CHECKS;
     }
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
@@ -193,6 +197,7 @@ impl Run {
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
         let operator = operator::start(&self);
+        let tellers = transactions::start(&self);
         let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
         world.heal();
@@ -206,6 +211,12 @@ impl Run {
             operator.await;
         }
         self.mend().await;
+        if !tellers.is_empty() {
+            for teller in tellers {
+                teller.await;
+            }
+            world.note(What::Tx(Tx::Settled { left: transactions::undecided(&world) }));
+        }
         wishes::settle(&self).await;
         let left = self.drain().await;
         world.note(left.clone().map_or(What::Drained, |left| What::Undrained { left }));
@@ -497,4 +508,6 @@ const QUIET: Duration = Duration::from_secs(200);
 const WITHIN: Duration = Duration::from_secs(60);
 /// A shutdown that takes longer had to wait for a server that faults still keep from answering.
 const UNDISTURBED: Duration = Duration::from_secs(3);
+/// How often brokers ask about a half message: half an hour of checks would tell nothing more.
+const CHECKS: u32 = 6;
 const MOST_MEMBERS: usize = 6;

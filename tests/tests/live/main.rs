@@ -31,6 +31,7 @@ mod runtimes;
 mod sending;
 mod slow;
 mod subscriptions;
+mod transactions;
 mod volume;
 
 use std::panic::AssertUnwindSafe;
@@ -150,6 +151,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),
         job("filters-change", |world| L::block_on(subscriptions::scenario::<L>(world))),

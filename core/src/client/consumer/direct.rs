@@ -1,7 +1,6 @@
 //! Messages that an operator has this consumer handle: decoded, handed out ahead of all others, and answered.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +8,13 @@ use bytes::Bytes;
 use super::{Consumer, State};
 use crate::client::Output;
 use crate::client::broker_request::{Asker, Refusal};
-use crate::dispatch::{Batch, Content, DirectEnd, Item};
+use crate::client::single::batch_of;
+use crate::dispatch::DirectEnd;
 use crate::effects::Effects;
-use crate::ids::{BrokerName, Epoch, MessageQueue};
+use crate::ids::BrokerName;
 use crate::timers::TimerKey;
 use crate::wire::body::DirectResult;
 use crate::wire::codes::response;
-use crate::wire::message::{Entry, RecordLimits, walk};
 
 impl Consumer {
     /// An operator wants this stored message handled: who asks is told what came of it.
@@ -69,31 +68,6 @@ impl Consumer {
     }
 }
 
-/// One stored message as a batch of no assignment.
-fn batch_of(broker: BrokerName, stored: &Bytes) -> Result<Batch, Refusal> {
-    let entries: Vec<_> = walk(stored, RecordLimits::for_pull(1)).take(2).collect();
-    let record = match <[Entry; 1]>::try_from(entries) {
-        Ok([Entry::Record(record)]) if !record.sys_flag.inner_batch() => record,
-        Ok([Entry::Record(_)]) => return Err(Refusal::Malformed("a batch of messages".into())),
-        Ok([Entry::Poison(poison)]) => return Err(Refusal::Malformed(alloc::format!("{}", poison.reason))),
-        Ok([Entry::Rest(lost)]) => return Err(Refusal::Malformed(alloc::format!("{}", lost.reason))),
-        Err(entries) => return Err(Refusal::Malformed(alloc::format!("{} messages", entries.len()))),
-    };
-    let queue = MessageQueue { topic: record.topic(stored).into(), broker, id: record.queue_id };
-    let (offset, physical_offset) = (record.queue_offset, Some(record.physical_offset));
-    Ok(Batch {
-        queue: Arc::new(queue),
-        epoch: NO_EPOCH,
-        from: offset,
-        to: offset.next(),
-        frame: stored.clone(),
-        items: alloc::vec![Item { offset, physical_offset, content: Content::Record(record) }],
-        pop: None,
-    })
-}
-
-/// No assignment has this number.
-const NO_EPOCH: Epoch = Epoch(0);
 /// How long a handler may take: brokers wait for 10 s.
 const DIRECT_TIMEOUT: Duration = Duration::from_secs(9);
 /// Such messages under way at once.

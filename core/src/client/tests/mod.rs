@@ -25,6 +25,7 @@ mod shutdowns;
 mod starts;
 mod subscriptions;
 mod suspends;
+mod transactions;
 
 use alloc::string::ToString;
 use core::net::SocketAddr;
@@ -88,6 +89,9 @@ struct World {
     views: Vec<Arc<RouteView>>,
     dispatches: BTreeMap<Group, Dispatch>,
     answers: Vec<Frame>,
+    /// What was sent for nobody to answer, and where to.
+    oneways: Vec<(Endpoint, Frame)>,
+    checks: Vec<crate::transaction::Check>,
     closed: usize,
     /// Codes of requests that are left unanswered.
     held: BTreeSet<i32>,
@@ -133,6 +137,8 @@ impl World {
             views: Vec::new(),
             dispatches: BTreeMap::new(),
             answers: Vec::new(),
+            oneways: Vec::new(),
+            checks: Vec::new(),
             closed: 0,
             held: BTreeSet::from([request::PULL_MESSAGE]),
             dead: BTreeSet::new(),
@@ -225,6 +231,11 @@ impl World {
                     self.machine.handle(self.now, Input::Response { id, result: Err(error) });
                 }
             }
+            Output::Oneway(conn, frame) => {
+                let to = self.up.get(&conn).expect("oneways go over links that are up").clone();
+                self.oneways.push((to, decoded(&frame)));
+            }
+            Output::CheckTransaction(check) => self.checks.push(check),
             Output::Answer { frame, .. } => self.answers.push(decoded(&frame)),
             Output::Complete { op, result } => self.done.entry(op).or_default().push(result),
             Output::OpenDispatch(config) => {

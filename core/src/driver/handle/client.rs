@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::{Admin, ProducerBuilder, PushConsumerBuilder};
+use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, parse_name_servers};
 use crate::driver::client_task;
@@ -209,6 +209,11 @@ impl Client {
     #[must_use]
     pub fn producer(&self, group: impl Into<Group>) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), group.into())
+    }
+
+    /// Configures a producer of transactions of this group.
+    pub fn transaction_producer(&self, group: impl Into<Group>) -> TransactionProducerBuilder {
+        TransactionProducerBuilder::new(self.producer(group))
     }
 
     /// Configures a push consumer of this group.

@@ -177,7 +177,7 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    pub(super) fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
+    pub(in crate::driver) fn open(taken: Taken) -> Result<Self, (Taken, PoisonCause)> {
         let poison = match taken.item().map(|item| &item.content) {
             Some(Content::Poison(poison)) => Some(poison.cause.clone()),
             Some(Content::Record(_)) | None => None,

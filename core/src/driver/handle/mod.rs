@@ -6,6 +6,7 @@ mod consumer;
 mod delivery;
 mod delivery_batch;
 mod producer;
+mod transaction;
 
 pub use admin::{Admin, AdminError, Brokers, Partial, ResetTo};
 pub use client::{Client, ClientBuilder, ConnectError};
@@ -13,3 +14,4 @@ pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
+pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

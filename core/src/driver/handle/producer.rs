@@ -40,12 +40,12 @@ use crate::time::Instant;
 /// place among those under way is taken until it is answered or its time is up.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     client: Client,
-    config: ProducerConfig,
+    pub(super) config: ProducerConfig,
     policy: SendPolicy,
     turn: AtomicU32,
     budget: Budget,
@@ -62,7 +62,7 @@ struct Budget {
 }
 
 /// A message as hooks see it.
-struct Told {
+pub(super) struct Told {
     message: Message,
     queue: Option<MessageQueue>,
 }
@@ -211,7 +211,7 @@ impl Producer {
         self.inner.budget.slots.load()
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.client.inner.shared
     }
 
@@ -219,7 +219,7 @@ impl Producer {
         self.shared().config.codec
     }
 
-    fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.shared().clock.now().after(self.inner.config.send_timeout)
     }
 
@@ -230,7 +230,7 @@ impl Producer {
     }
 
     /// Waits for room among what is under way.
-    async fn admit(&self, bytes: usize, deadline: Instant) -> Result<Permit<()>, SendError> {
+    pub(super) async fn admit(&self, bytes: usize, deadline: Instant) -> Result<Permit<()>, SendError> {
         let slots = &self.inner.budget.slots;
         if let Ok(permit) = slots.try_acquire(bytes) {
             return Ok(permit);
@@ -264,7 +264,15 @@ impl Producer {
     }
 
     async fn deliver(&self, message: &Message, target: Target, deadline: Instant) -> Result<Receipt, SendError> {
-        let parcel = self.parcel(message)?;
+        self.deliver_parcel(self.parcel(message)?, target, deadline).await
+    }
+
+    pub(super) async fn deliver_parcel(
+        &self,
+        parcel: Parcel,
+        target: Target,
+        deadline: Instant,
+    ) -> Result<Receipt, SendError> {
         let policy = self.policy(&target);
         let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
         // Only a send without answer has no receipt.
@@ -295,7 +303,7 @@ impl Producer {
     }
 
     /// Checks a message and asks the hooks.
-    fn announce(&self, message: &Message, target: &Target) -> Result<Option<Told>, SendError> {
+    pub(super) fn announce(&self, message: &Message, target: &Target) -> Result<Option<Told>, SendError> {
         message.check(self.inner.config.max_message_size)?;
         if self.inner.hooks.is_empty() {
             return Ok(None);
@@ -311,7 +319,7 @@ impl Producer {
     }
 
     /// Tells the hooks how a send ended.
-    fn tell(&self, told: Option<&Told>, result: Result<Option<&Receipt>, &SendError>) {
+    pub(super) fn tell(&self, told: Option<&Told>, result: Result<Option<&Receipt>, &SendError>) {
         if let Some(told) = told {
             let context = self.context(told);
             self.inner.hooks.iter().for_each(|hook| hook.after(&context, result));

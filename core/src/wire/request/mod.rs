@@ -10,6 +10,7 @@ mod inspect;
 mod pop;
 mod route;
 mod send;
+mod transaction;
 
 pub use admin::{
     Boundary, CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse,
@@ -35,6 +36,7 @@ pub use pop::{
 };
 pub use route::GetRouteInfo;
 pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
+pub use transaction::{CheckTransaction, EndTransaction};
 
 use bytes::Bytes;
 

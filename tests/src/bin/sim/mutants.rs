@@ -208,6 +208,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 33, what: "whoever asks may move a queue to another offset", by: &["X4"] },
     Mutant { number: 34, what: "the size of a body is looked at when it is inflated", by: &["X3"] },
     Mutant { number: 35, what: "a listener that panics is not called again", by: &["L1"] },
+    Mutant { number: 36, what: "a half message does not say that it is one", by: &["T1"] },
     Mutant { number: 37, what: "the bytes under way on a link are not bounded", by: &["F3"] },
     Mutant { number: 38, what: "a second shutdown waits for an end that has been", by: &["Q2"] },
     Mutant { number: 41, what: "requests that are not supported are told what the client is", by: &["X4"] },
@@ -235,6 +236,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 122, what: "brokers are not asked whether they can filter", by: &["S3"] },
     Mutant { number: 123, what: "a changed expression keeps its version", by: &["S2"] },
     Mutant { number: 111, what: "of a queue that is moved, what was in handlers goes on counting", by: &["A1"] },
+    Mutant { number: 140, what: "what is unknown of a transaction is told as committed", by: &["T1"] },
+    Mutant { number: 141, what: "brokers that ask about transactions are not answered", by: &["T1"] },
+    Mutant { number: 142, what: "a checker that panics has committed", by: &["T1"] },
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
 ];

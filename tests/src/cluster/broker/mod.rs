@@ -14,6 +14,7 @@ mod send;
 mod send_back;
 mod timers;
 mod topics;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ use self::replica::Replica;
 pub(crate) use self::timers::TIMER_TOPIC;
 use self::timers::Timers;
 pub(crate) use self::topics::SCHEDULE_TOPIC;
+use self::transactions::Halves;
 use super::config::BrokerConfig;
 use super::message::Draft;
 use super::output::{Outbox, Output, Reply, ReplyTo, SessionId};
@@ -55,6 +57,7 @@ pub struct Broker {
     offsets: Offsets,
     delays: Delays,
     timers: Timers,
+    halves: Halves,
     sessions: BTreeMap<SessionId, SocketAddr>,
     clients: Clients,
     filters: Filters,
@@ -107,6 +110,7 @@ impl Broker {
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
             timers: Timers::default(),
+            halves: Halves::new(now, &cfg),
             sessions: BTreeMap::new(),
             clients: Clients::new(now, &cfg),
             filters: Filters::default(),
@@ -177,6 +181,7 @@ impl Broker {
             request::HEART_BEAT => self.heartbeat(&call, &body),
             request::UNREGISTER_CLIENT => self.unregister(&call),
             request::CONSUMER_SEND_MSG_BACK => self.send_back(&call),
+            request::END_TRANSACTION => self.end_transaction(&call),
             request::GET_CONSUMER_LIST_BY_GROUP => self.consumer_list(&call),
             request::LOCK_BATCH_MQ => self.lock(&call, &body),
             request::UNLOCK_BATCH_MQ => self.unlock(&call, &body),
@@ -211,6 +216,7 @@ impl Broker {
             self.deliver_due(now, wall);
             self.deliver_timers(now, wall);
             self.revive_due(now, wall);
+            self.check_halves(now, wall);
         }
         self.holds.scan(now, &self.store);
         self.pops.expire(now);
@@ -232,6 +238,7 @@ impl Broker {
         self.sessions.clear();
         self.clients = Clients::new(now, &self.cfg);
         self.locks = Locks::default();
+        self.halves.stop(now, &self.cfg);
         self.holds = Holds::new(now, &self.cfg);
         self.pops.stop();
         self.questions = Questions::default();
@@ -257,6 +264,7 @@ impl Broker {
         self.store.truncate(physical);
         self.delays.truncate(&self.store);
         self.timers.truncate(&self.store);
+        self.halves.truncate(&self.store);
     }
 
     /// The next output.
@@ -271,7 +279,11 @@ impl Broker {
             return Wakeup::Now;
         }
         let slave = self.cfg.is_slave();
-        let due = if slave { self.replica.next() } else { self.delays.next_due(&self.store, &self.cfg) };
+        let due = if slave {
+            self.replica.next()
+        } else {
+            self.delays.next_due(&self.store, &self.cfg).min(self.halves.next_check(&self.store))
+        };
         let due = due.min(self.timers.next_due());
         let due = due.min(self.pops.next_due()).min(self.questions.next_end());
         due.min(self.holds.next_scan()).min(self.clients.next_scan())

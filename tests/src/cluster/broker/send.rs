@@ -9,6 +9,7 @@ use rocketmq_core::wire::message::{batch, properties};
 
 use super::timers::Timer;
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
+use super::transactions::is_half;
 use super::{Answer, Broker, Call, FAQ, Failure};
 use crate::cluster::fields::flag;
 use crate::cluster::message::{Draft, Properties};
@@ -146,11 +147,6 @@ impl Broker {
         if properties.get("UNIQ_KEY").is_none() && !v4 {
             properties.set("UNIQ_KEY", &format!("{:016X}{:016X}", self.rng.next_u64(), self.rng.next_u64()));
         }
-        if properties.get("TRAN_MSG").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            let ip = self.cfg.address.ip();
-            let error = format!("the broker[{ip}] sending transaction message is forbidden");
-            return Ok(Reply::error(response::NO_PERMISSION, error));
-        }
         if let Some(error) = self.bury_if_dead(call, header, &mut draft) {
             return Ok(error);
         }
@@ -184,7 +180,11 @@ impl Broker {
             }
         }
         let queue_id = draft.queue_id;
-        let Ok(appended) = self.append_delayed(call.now, call.wall, draft, level) else { return Ok(self.illegal()) };
+        let appended = match is_half(&draft.properties) {
+            true => self.append_half(call.now, call.wall, draft),
+            false => self.append_delayed(call.now, call.wall, draft, level),
+        };
+        let Ok(appended) = appended else { return Ok(self.illegal()) };
         let reply = Reply::ok()
             .field("msgId", self.msg_id(appended.place.physical))
             .field("queueId", queue_id)
@@ -266,6 +266,7 @@ impl Broker {
             born_ms: header.born_ms,
             born_host: call.peer,
             reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared: 0,
             body,
             properties: Properties::parse(header.properties.as_bytes()),
         }

@@ -1,5 +1,6 @@
 //! Topics: those every broker has, those clients ask for, those that groups need.
 
+use super::transactions::{self, HALF_TOPIC, OP_TOPIC};
 use super::{Answer, Broker, Call};
 use crate::cluster::fields::flag;
 use crate::cluster::output::Reply;
@@ -37,6 +38,9 @@ impl Broker {
         self.store.put_topic(&self.cfg.name.clone(), template(1));
         let levels = i32::try_from(self.cfg.delay_levels.len()).unwrap_or(i32::MAX);
         self.store.put_topic(SCHEDULE_TOPIC, TopicConfig::new(levels));
+        for topic in [HALF_TOPIC, OP_TOPIC, transactions::MAX_TOPIC] {
+            self.store.put_topic(topic, TopicConfig::new(1));
+        }
     }
 
     /// Code 17.
@@ -135,14 +139,8 @@ const DEFAULT_TEMPLATE: &str = "TBW102";
 /// Where delayed messages wait, one queue a level.
 pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Topics that nobody may send to.
-pub(super) const FORBIDDEN_TOPICS: [&str; 6] = [
-    SCHEDULE_TOPIC,
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
+pub(super) const FORBIDDEN_TOPICS: [&str; 6] =
+    [SCHEDULE_TOPIC, HALF_TOPIC, OP_TOPIC, transactions::MAX_TOPIC, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
 /// Topics of the broker's own to which anybody may send.
 const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 /// Before the names of other topics of the broker's own.

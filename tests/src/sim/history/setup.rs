@@ -19,6 +19,8 @@ pub struct Setup {
     pub cache_bytes: Option<u64>,
     /// Whether an operator moves groups, asks, and has messages handled.
     pub operator: bool,
+    /// Processes at a time that send transactions.
+    pub tellers: usize,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
     /// The brokers, and the queues that each topic has on each of them at first.

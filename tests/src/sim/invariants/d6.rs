@@ -22,7 +22,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             {
                 return broken(format!("message {id} is {outcome:?}"));
             }
-            What::Stored(copy) if !copy.is_due() && !stored.insert(copy.id) => {
+            What::Stored(copy) if copy.id.is_some() && !copy.is_due() && !stored.insert(copy.id) => {
                 return broken(format!("{copy:?} is one more"));
             }
             What::Delivered { group, id, .. } if !delivered.insert((group.clone(), *id)) => {

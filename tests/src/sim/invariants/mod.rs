@@ -42,6 +42,7 @@ mod r4;
 mod s1;
 mod s2;
 mod s3;
+mod t1;
 mod x2;
 mod x3;
 mod x4;
@@ -87,6 +88,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "P7", says: "no more attempts than allowed, none after the deadline", check: p7::check },
     Invariant { id: "P8", says: "messages of a key are in its queue, in order", check: p8::check },
     Invariant { id: "P9", says: "what is delayed comes at its time, or is taken back", check: p9::check },
+    Invariant { id: "T1", says: "a transaction is seen if and only if it is committed", check: t1::check },
     Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
     Invariant {
         id: "C2",
@@ -193,6 +195,7 @@ pub(crate) mod synthetic {
             offset,
             physical: offset * 100,
             id: Some(id),
+            tx: None,
             unique: "u".into(),
             tag: "new".into(),
             bytes: 100,

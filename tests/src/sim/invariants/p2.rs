@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::Broken;
-use crate::sim::history::{History, What};
+use crate::sim::history::{History, Tx, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let mut attempts = BTreeSet::new();
+    let (mut attempts, mut begun) = (BTreeSet::new(), BTreeSet::new());
     for row in &history.rows {
         match &row.what {
             What::Attempt { id, .. } => {
                 attempts.insert(*id);
             }
+            What::Tx(Tx::Begun { tx }) => drop(begun.insert(*tx)),
+            What::Stored(copy) if copy.tx.is_some_and(|tx| begun.contains(&tx)) => {}
+            // The broker's own notes.
+            What::Stored(copy) if &*copy.queue.topic == NOTES && !begun.is_empty() => {}
             What::Stored(copy) => {
                 let Some(id) = copy.id else {
                     return Err(Broken::new(row.at, format!("a copy that nobody sent: {copy:?}")));
@@ -28,6 +32,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     }
     Ok(())
 }
+
+/// Where brokers note which half messages are decided.
+const NOTES: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
 
 #[cfg(test)]
 mod tests {
@@ -48,6 +55,19 @@ mod tests {
         let mut nobodys = copy(7, 0);
         nobodys.id = None;
         assert!(check(&history(vec![(1, attempt(7)), (2, What::Stored(nobodys))])).is_err());
+    }
+
+    #[test]
+    fn half_messages_and_notes_about_them_are_stored_too() {
+        let begun = || (1, What::Tx(Tx::Begun { tx: 3 }));
+        let of = |tx, topic: &str| {
+            let queue = crate::sim::history::Queue { topic: topic.into(), ..queue(0) };
+            (2, What::Stored(crate::sim::history::Copy { id: None, tx, queue, ..copy(0, 0) }))
+        };
+        assert_eq!(check(&history(vec![begun(), of(Some(3), "half"), of(None, NOTES)])), Ok(()));
+        assert!(check(&history(vec![begun(), of(Some(4), "half")])).is_err());
+        assert!(check(&history(vec![begun(), of(None, "half")])).is_err());
+        assert!(check(&history(vec![of(None, NOTES)])).is_err());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     request::RESET_CONSUMER_CLIENT_OFFSET if *code == response::SYSTEM_ERROR => (*code, false),
                     request::RESET_CONSUMER_CLIENT_OFFSET => (response::NO_PERMISSION, false),
                     // Without a message, where a group would handle one.
+                    // Without a half message.
+                    request::CHECK_TRANSACTION_STATE => (response::SYSTEM_ERROR, false),
                     request::CONSUME_MESSAGE_DIRECTLY if *code == response::SYSTEM_ERROR => {
                         (if history.setup.operator { *code } else { response::NO_PERMISSION }, false)
                     }

@@ -39,6 +39,7 @@ public final class Peer {
         COMMANDS.put("ping", a -> "pong");
         COMMANDS.put("commands", a -> COMMANDS.keySet());
         new Clients().register(COMMANDS);
+        new Transactions().register(COMMANDS);
         Admin admin = new Admin();
         admin.register(COMMANDS);
         new AdminViews(admin).register(COMMANDS);

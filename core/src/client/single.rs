@@ -1,0 +1,41 @@
+//! One stored message that came with a request of a server, as a batch of no assignment.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::broker_request::Refusal;
+use crate::dispatch::{Batch, Content, Item};
+use crate::ids::{BrokerName, Epoch, MessageQueue};
+use crate::wire::message::{Entry, Record, RecordLimits, walk};
+
+/// Reads the record of exactly one message.
+pub(crate) fn batch_of(broker: BrokerName, stored: &Bytes) -> Result<Batch, Refusal> {
+    let record = record_of(stored)?;
+    let queue = MessageQueue { topic: record.topic(stored).into(), broker, id: record.queue_id };
+    let (offset, physical_offset) = (record.queue_offset, Some(record.physical_offset));
+    Ok(Batch {
+        queue: Arc::new(queue),
+        epoch: NO_EPOCH,
+        from: offset,
+        to: offset.next(),
+        frame: stored.clone(),
+        items: alloc::vec![Item { offset, physical_offset, content: Content::Record(record) }],
+        pop: None,
+    })
+}
+
+fn record_of(stored: &Bytes) -> Result<Record, Refusal> {
+    let entries: Vec<_> = walk(stored, RecordLimits::for_pull(1)).take(2).collect();
+    match <[Entry; 1]>::try_from(entries) {
+        Ok([Entry::Record(record)]) if !record.sys_flag.inner_batch() => Ok(record),
+        Ok([Entry::Record(_)]) => Err(Refusal::Malformed("a batch of messages".into())),
+        Ok([Entry::Poison(poison)]) => Err(Refusal::Malformed(alloc::format!("{}", poison.reason))),
+        Ok([Entry::Rest(lost)]) => Err(Refusal::Malformed(alloc::format!("{}", lost.reason))),
+        Err(entries) => Err(Refusal::Malformed(alloc::format!("{} messages", entries.len()))),
+    }
+}
+
+/// No assignment has this number.
+const NO_EPOCH: Epoch = Epoch(0);
