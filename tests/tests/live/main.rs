@@ -17,6 +17,8 @@ mod checks;
 mod codec;
 mod exchange;
 mod filters;
+mod flow;
+mod hooks;
 mod kit;
 mod ladder;
 mod member;
@@ -144,6 +146,8 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("flow", |world| L::block_on(flow::scenario::<L>(world))),
+        job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));

@@ -5,6 +5,7 @@ mod client;
 mod consumer;
 mod delivery;
 mod delivery_batch;
+mod hook;
 mod producer;
 mod transaction;
 
@@ -13,5 +14,6 @@ pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
+pub use hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};
