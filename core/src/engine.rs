@@ -240,6 +240,7 @@ impl Engine {
                 // What the bounds of a link do not let through is lost, as any oneway may be.
                 let _ = link.submit(now, Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway });
             }),
+            Output::PushedReply(reply) => self.events.push_back(EngineEvent::Reply(reply)),
             Output::CheckTransaction(check) => self.events.push_back(EngineEvent::Check(check)),
             Output::Answer { conn, opaque, frame } => self.with_link(now, conn, |link| {
                 link.answer(now, opaque, &frame);

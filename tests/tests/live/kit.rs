@@ -41,7 +41,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
 pub(crate) struct World {
     pub(crate) namesrv: String,
     pub(crate) broker_name: String,
-    pub(crate) java: JavaPeer,
+    pub(crate) java: Arc<JavaPeer>,
     pub(crate) mqadmin: MqAdmin,
     pub(crate) checks: Arc<Checks>,
 }

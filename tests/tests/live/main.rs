@@ -28,6 +28,7 @@ mod offsets;
 mod orderly;
 mod owned;
 mod pop;
+mod requests;
 mod restart;
 mod runtimes;
 mod sending;
@@ -76,7 +77,7 @@ fn live(version: &str) -> Result<(), RealError> {
     let world = Arc::new(World {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
-        java: JavaPeer::start()?,
+        java: Arc::new(JavaPeer::start()?),
         mqadmin: cluster.mqadmin(),
         checks: checks.clone(),
     });
@@ -155,6 +156,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("requests", |world| L::block_on(requests::scenario::<L>(world))),
         job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("filters", |world| L::block_on(filters::scenario::<L>(world))),

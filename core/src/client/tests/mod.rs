@@ -18,6 +18,7 @@ mod pulls;
 mod random;
 mod rebalances;
 mod replicas;
+mod replies;
 mod routes;
 mod send_backs;
 mod servers;
@@ -92,6 +93,7 @@ struct World {
     /// What was sent for nobody to answer, and where to.
     oneways: Vec<(Endpoint, Frame)>,
     checks: Vec<crate::transaction::Check>,
+    replies: Vec<crate::request::PushedReply>,
     closed: usize,
     /// Codes of requests that are left unanswered.
     held: BTreeSet<i32>,
@@ -139,6 +141,7 @@ impl World {
             answers: Vec::new(),
             oneways: Vec::new(),
             checks: Vec::new(),
+            replies: Vec::new(),
             closed: 0,
             held: BTreeSet::from([request::PULL_MESSAGE]),
             dead: BTreeSet::new(),
@@ -236,6 +239,7 @@ impl World {
                 self.oneways.push((to, decoded(&frame)));
             }
             Output::CheckTransaction(check) => self.checks.push(check),
+            Output::PushedReply(reply) => self.replies.push(reply),
             Output::Answer { frame, .. } => self.answers.push(decoded(&frame)),
             Output::Complete { op, result } => self.done.entry(op).or_default().push(result),
             Output::OpenDispatch(config) => {

@@ -16,7 +16,7 @@ use core::sync::atomic::AtomicU32;
 pub use builder::ProducerBuilder;
 pub use recall::RecallError;
 
-use self::attempt::before;
+pub(super) use self::attempt::before;
 use self::batching::Batching;
 use self::faults::Faults;
 use super::Client;

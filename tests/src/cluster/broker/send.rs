@@ -17,7 +17,7 @@ use crate::cluster::output::Reply;
 use crate::cluster::store::TopicConfig;
 
 /// The header of a send, in either spelling.
-struct SendHeader {
+pub(super) struct SendHeader {
     topic: String,
     template: String,
     template_queues: i32,
@@ -32,8 +32,8 @@ struct SendHeader {
 }
 
 impl SendHeader {
-    fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
-        let short = code != request::SEND_MESSAGE;
+    pub(super) fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
+        let short = !matches!(code, request::SEND_MESSAGE | request::SEND_REPLY_MESSAGE);
         let key = |letter, long| if short { letter } else { long };
         Ok(Self {
             topic: field(ext, key("b", "topic"))?,
@@ -69,7 +69,12 @@ impl Broker {
         Ok(Some(reply.field("MSG_REGION", &self.cfg.region).field("TRACE_ON", self.cfg.trace_on)))
     }
 
-    fn check_send(&mut self, call: &Call<'_>, header: &SendHeader, body: &Bytes) -> Result<TopicConfig, Reply> {
+    pub(super) fn check_send(
+        &mut self,
+        call: &Call<'_>,
+        header: &SendHeader,
+        body: &Bytes,
+    ) -> Result<TopicConfig, Reply> {
         let topic = header.topic.as_str();
         if let Some(error) = self.illegal_topic(topic) {
             return Err(Reply::error(self.invalid_parameter(), error));
@@ -257,7 +262,7 @@ impl Broker {
         None
     }
 
-    fn draft(&self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Draft {
+    pub(super) fn draft(&self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Draft {
         Draft {
             topic: header.topic.clone(),
             queue_id: header.queue_id,
