@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use futures_lite::StreamExt;
 use rocketmq_testkit::cluster::tcp::EmbeddedCluster;
-use rocketmq_tokio::{Client, ClientEvent, DeliveryBatch, Message, Producer, PushConsumer, ReceivedMessage, StartFrom};
+use rocketmq_tokio::wire::body::ConsumeResult;
+use rocketmq_tokio::{
+    Client, ClientEvent, DeliveryBatch, Message, Permission, Producer, PushConsumer, ReceivedMessage, ServerPolicy,
+    StartFrom,
+};
 use tokio::time::timeout;
 
 async fn start(cluster: &EmbeddedCluster) -> (Client, Producer, PushConsumer) {
@@ -206,6 +210,34 @@ async fn batches_are_of_one_queue_and_what_fails_of_them_comes_again() {
     }
     assert!(seen.iter().any(|batch| batch.len() == 5) && failed() > 0);
     assert_eq!((count(), again(), committed(&cluster)), (200, failed(), 200));
+    client.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_has_handled_comes_as_a_batch_of_its_own() {
+    let cluster = cluster();
+    let policy = ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() };
+    let client = rocketmq_tokio::connect_with(Client::builder().server_policy(policy).name_servers(cluster.namesrv()));
+    let client = client.await.unwrap();
+    let producer = client.producer("P").start().await.unwrap();
+    let consumer = client.push_consumer("G").subscribe("T", "*").start_from(StartFrom::First).start().await.unwrap();
+    let receipt = producer.send(Message::new("T", "0")).await.unwrap();
+    consumer.next_batch(5).await.unwrap().ack();
+    send(&producer, 20).await;
+    let stopper = consumer.clone();
+    let task = tokio::spawn(async move {
+        let handler = |batch: DeliveryBatch| async move {
+            assert!(!batch.is_direct() || batch.len() > 1, "a handler that panics for what comes alone and directly");
+            batch.ack();
+        };
+        consumer.run_batches(2, 5, handler).await;
+    });
+    let (me, id) = (client.client_id(), receipt.offset_msg_id.parse().unwrap());
+    let told = client.admin().consume_directly("G", me, &receipt.queue, id).await.unwrap();
+    assert_eq!(told.consume_result, Some(ConsumeResult::ThrowException));
+    assert_eq!(stopper.shutdown().await.unsettled, 0);
+    timeout(PATIENCE, task).await.unwrap().unwrap();
+    assert_eq!(cluster.stored("%RETRY%G").len(), 0, "it is handed back to nobody");
     client.shutdown().await;
 }
 

@@ -74,7 +74,8 @@ impl Dispatch {
         rest: Outcome,
     ) {
         for (at, taken) in many.enumerate() {
-            let outcome = if at < first { done } else { rest };
+            let is_done = at < first || (mutant!(85) && first > 0);
+            let outcome = if is_done { done } else { rest };
             self.count(now, taken, outcome);
             self.settle(taken, outcome);
         }

@@ -557,4 +557,4 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

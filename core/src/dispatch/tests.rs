@@ -49,7 +49,7 @@ pub(super) fn batch(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> A
 }
 
 /// The same of messages that can be read.
-pub(super) fn readable(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
+pub(crate) fn readable(id: i32, epoch: u64, span: Range<u64>, offsets: &[u64]) -> Arc<Batch> {
     let poison = batch(id, epoch, span, offsets);
     let mut bytes = Vec::new();
     let host = "10.0.0.9:1".parse().unwrap();

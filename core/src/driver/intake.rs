@@ -363,4 +363,4 @@ impl<L: Locks> Drop for Turn<L> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

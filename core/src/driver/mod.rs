@@ -24,10 +24,10 @@ mod workers;
 
 pub use events::EventStream;
 pub use handle::{
-    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
-    EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError,
-    ReceivedMessage, ReplyError, ResetTo, RespondError, TransactionProducer, TransactionProducerBuilder,
-    TransactionReceipt,
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
+    DelayLevel, Delivery, DeliveryBatch, EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer,
+    PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo, RespondError, TransactionProducer,
+    TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -1,9 +1,9 @@
 //! What users of an adapter need: adapters re-export all of it.
 
 pub use super::{
-    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, DelayLevel, Delivery, DeliveryBatch,
-    EventStream, Partial, Producer, ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage,
-    ResetTo,
+    Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
+    DelayLevel, Delivery, DeliveryBatch, EventStream, Partial, Producer, ProducerBuilder, PushConsumer,
+    PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
 };
 pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,

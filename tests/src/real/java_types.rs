@@ -151,6 +151,9 @@ pub struct ConsumerSpec {
     /// Messages per call of the listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<u32>,
+    /// Concurrent: messages of each call, from the first on, that are consumed the first time; the others come again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_first: Option<u32>,
     /// The listener fails for bodies with one of these prefixes.
     pub fail_prefixes: Vec<String>,
     /// The listener sleeps so long for every call.

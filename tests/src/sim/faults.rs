@@ -187,6 +187,8 @@ faults! {
     ChangedFile = "disk.5",
     /// A member gives its topic up, or changes what it wants of it.
     Resubscribe = "app.10",
+    /// Of several messages those from one on fail.
+    PartialAck = "app.4b",
 }
 
 impl Fault {
@@ -339,6 +341,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::BitFlip | Fault::CorruptRecord | Fault::WrongCrc => 1_500,
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,
         Fault::CancelledSend | Fault::OddBody => 5_000,
+        Fault::PartialAck => 20_000,
         Fault::Burst => 2_000,
         Fault::DiskError | Fault::DiskFull => 10_000,
         _ => 50_000,

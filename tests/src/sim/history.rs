@@ -1,7 +1,7 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
 mod act;
-mod leftover;
+mod member;
 mod setup;
 mod transaction;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rocketmq_core::time::Instant;
 
 pub use self::act::Act;
-pub use self::leftover::Leftover;
+pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
 pub use self::transaction::Tx;
 
@@ -197,6 +197,8 @@ pub enum What {
     Delivered {
         /// The number of the delivery.
         delivery: u64,
+        /// That of the first one that was handed out with it.
+        batch: u64,
         /// The member.
         member: u32,
         /// The group.
@@ -220,6 +222,31 @@ pub enum What {
         delivery: u64,
         /// How.
         how: Settled,
+    },
+    /// A handler takes so long that its message is handed back: what it says later counts no more.
+    Overdue {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+        /// The queue it was pulled from.
+        queue: Queue,
+        /// Its position there.
+        offset: i64,
+    },
+    /// A member was told that it pulls nothing more for now.
+    Suspended {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
+    },
+    /// A member is about to pull again.
+    Resumed {
+        /// The member.
+        member: u32,
+        /// The group.
+        group: Arc<str>,
     },
     /// A record of an answer to a pull was spoilt on its way.
     Spoilt {
@@ -603,21 +630,4 @@ pub enum What {
         /// What happened.
         after: &'static str,
     },
-}
-
-/// What a member did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It is in its group.
-    Started,
-    /// Its consumer did not start.
-    Refused,
-    /// It left.
-    Left,
-    /// Its process ended without a word.
-    Crashed,
-    /// Its process stands still.
-    Paused,
-    /// Its process goes on.
-    Resumed,
 }

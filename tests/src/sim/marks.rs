@@ -3,6 +3,7 @@
 /// The marks that a sweep must meet, in order.
 pub const ALL: &[&str] = &[
     "a batch arrives",
+    "a batch of several messages",
     "a broker closes a silent session",
     "a broker is asked whether it filters so",
     "a broker is probed, or asked for the end of a queue",
@@ -13,6 +14,7 @@ pub const ALL: &[&str] = &[
     "a client answers a server",
     "a client leaves a group",
     "a consumer does not start at once",
+    "a consumer is suspended",
     "a dead letter",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
@@ -21,11 +23,12 @@ pub const ALL: &[&str] = &[
     "a group has several members",
     "a group subscribes while it runs",
     "a half message is not stored, or nobody knows",
+    "a handler takes too long",
     "a heartbeat arrives",
     "a link is down",
     "a link is up",
-    "a lock is lost",
     "a lock is lost while a handler runs",
+    "a lock is lost",
     "a member died",
     "a member goes on where an operator says",
     "a member joined",
@@ -41,8 +44,8 @@ pub const ALL: &[&str] = &[
     "a message is handed back",
     "a message is not taken back",
     "a message is sent without answer",
-    "a message is stored",
     "a message is stored weakly",
+    "a message is stored",
     "a message is taken back",
     "a message is to be taken back",
     "a message of a key is stored",
@@ -66,8 +69,8 @@ pub const ALL: &[&str] = &[
     "a send finds no route",
     "a send gets no answer",
     "a send is given up",
-    "a send is refused",
     "a send is refused after one that went unanswered",
+    "a send is refused",
     "a send meets the end of its client",
     "a server's request is done",
     "a server's request is not done",
@@ -97,6 +100,7 @@ pub const ALL: &[&str] = &[
     "offsets cannot be saved",
     "queues are given up",
     "the members of a group are asked for",
+    "the message of a slow handler goes back",
 ];
 
 #[cfg(test)]

@@ -1,21 +1,20 @@
 //! One member of a group: a process that connects, consumes, and handles messages well or badly.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_lite::FutureExt;
 use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
-use rocketmq_core::config::{Permission, ServerPolicy, StartFrom};
+use rocketmq_core::config::{Permission, ServerPolicy, StartFrom, TimeoutPolicy};
 use rocketmq_core::dispatch::DispatchEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
 use super::history::{Act, Change, Leftover, Queue, Settled, What};
-use super::payload;
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{Host, World, workload};
+use super::{Host, World, listener, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
@@ -56,6 +55,13 @@ async fn consume(run: Run, member: Member) {
         let builder = builder.start_from(StartFrom::First).strategy(strategy(plan.circle));
         let builder = builder.queue_messages(setup.queue_messages).pull_batch(setup.pull_batch);
         let builder = setup.topic_messages.into_iter().fold(builder, PushConsumerBuilder::topic_messages);
+        let builder = match plan.consume_timeout {
+            None => builder,
+            Some((seconds, goes_back)) => {
+                let policy = if goes_back { TimeoutPolicy::SendBack } else { TimeoutPolicy::Tell };
+                builder.consume_timeout(Duration::from_secs(seconds)).on_consume_timeout(policy)
+            }
+        };
         let builder = builder.suspend(Duration::from_millis(plan.suspend_ms));
         let builder = if setup.orderly { builder.orderly() } else { builder };
         let builder = if setup.broadcast { builder.broadcasting() } else { builder };
@@ -76,9 +82,24 @@ async fn consume(run: Run, member: Member) {
     }
     *lock(&member.state.handles) = Some((client.clone(), consumer.clone()));
     let (of, at_once) = (member.clone(), plan.at_once);
-    let handler = |delivery| handle(run.clone(), of.clone(), delivery);
     drop(client);
-    consumer.run(at_once, handler).await;
+    let consume = async {
+        match plan.batch {
+            None => consumer.run(at_once, |delivery| handle(run.clone(), of.clone(), delivery)).await,
+            Some(most) => {
+                let handler = |batch| listener::handle_many(run.clone(), of.clone(), batch);
+                consumer.run_batches(at_once, most, handler).await;
+            }
+        }
+    };
+    if plan.setup.pauses {
+        let pauses = async {
+            listener::pause_now_and_then(&run, &member, &consumer).await;
+            std::future::pending().await
+        };
+        return consume.or(pauses).await;
+    }
+    consume.await;
 }
 
 /// What an operator wants is done.
@@ -86,16 +107,16 @@ fn open() -> ServerPolicy {
     ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() }
 }
 
-/// Handles a message that an operator wants handled, well or badly, and sometimes for longer than anybody waits.
-async fn handle_directly(run: Run, member: Member, delivery: Delivery) {
+/// How a message that an operator wants handled ends, well or badly, and sometimes after longer than anybody waits.
+pub(super) async fn handle_directly(run: &Run, member: &Member) -> Settled {
     run.world.note(What::Act(Act::Direct { member: member.id, group: member.name.clone() }));
-    let time = draw_of(&run, 0, 12_000);
+    let time = draw_of(run, 0, 12_000);
     run.world.sleep(Duration::from_millis(if time < 9_000 { time / 10 } else { time })).await;
-    match draw_of(&run, 0, 4) {
-        0 => delivery.retry(),
-        1 => drop(delivery),
+    match draw_of(run, 0, 4) {
+        0 => Settled::Retry,
+        1 => Settled::Dropped,
         2 => panic!("a listener that panics"),
-        _ => delivery.ack(),
+        _ => Settled::Ack,
     }
 }
 
@@ -105,30 +126,16 @@ fn draw_of(run: &Run, least: u64, most: u64) -> u64 {
 
 async fn handle(run: Run, member: Member, delivery: Delivery) {
     if delivery.is_direct() {
-        return handle_directly(run, member, delivery).await;
+        return match handle_directly(&run, &member).await {
+            Settled::Retry => delivery.retry(),
+            Settled::Dropped => drop(delivery),
+            Settled::Ack => delivery.ack(),
+        };
     }
     let number = run.next_delivery();
     let world = &run.world;
     let message = delivery.message();
-    let id = message.property(payload::PROPERTY).and_then(|text| text.parse().ok());
-    let queue = queue_of(world, message.queue());
-    world.note(What::Delivered {
-        delivery: number,
-        member: member.id,
-        group: Arc::from(run.plan.groups[member.group].setup.name.as_ref()),
-        queue,
-        offset: message.queue_offset().to_wire(),
-        id,
-        intact: id.is_some_and(|id| payload::is_delivered_intact(id, message)),
-        tag: message.tag().unwrap_or_default().into(),
-        reconsume: message.reconsume_times(),
-    });
-    if message.reconsume_times() > 2 {
-        world.reach("a message comes for the fourth time or later");
-    }
-    if message.reconsume_times() > 0 {
-        world.reach("a message comes again");
-    }
+    let id = listener::note(&run, &member, number, number, message);
     let settled = |how| world.note(What::Settled { delivery: number, how });
     if world.roll(Fault::SlowListener) {
         let most = if world.choose(20) == 0 { 90_000 } else { 5_000 };
@@ -245,6 +252,17 @@ async fn listen(run: Run, member: Member, mut events: EventStream) {
                 world.reach("a pull fails");
                 let queue = queue_of(&world, &queue);
                 world.note(What::PullFailed { member: member.id, group: name(), queue });
+            }
+            ClientEvent::ConsumeTimeout { queue, offset, goes_back, .. } => {
+                world.reach(if goes_back {
+                    "the message of a slow handler goes back"
+                } else {
+                    "a handler takes too long"
+                });
+                if goes_back {
+                    let (queue, offset) = (queue_of(&world, &queue), offset.to_wire());
+                    world.note(What::Overdue { member: member.id, group: name(), queue, offset });
+                }
             }
             ClientEvent::QueueStopped { .. } => {
                 world.reach("a queue stops at an unreadable record");

@@ -96,6 +96,7 @@ pub mod faults;
 pub mod history;
 mod host;
 pub mod invariants;
+mod listener;
 mod locks;
 pub mod marks;
 mod member;

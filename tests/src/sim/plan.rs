@@ -93,6 +93,10 @@ pub struct Group {
     pub circle: bool,
     /// How long a queue in order waits for a message that failed, milliseconds.
     pub suspend_ms: u64,
+    /// Messages that a handler gets at a time, if that may be several.
+    pub batch: Option<usize>,
+    /// How long a handler may take, seconds, if that is little, and whether its message goes back then.
+    pub consume_timeout: Option<(u64, bool)>,
 }
 
 impl Plan {
@@ -138,6 +142,7 @@ impl Plan {
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
                 circle: upto(0, 1) == 0,
                 suspend_ms: if upto(0, 1) == 0 { 1_000 } else { upto(10, 30_000) as u64 },
+                ..Group::default()
             }
         });
         let groups: Vec<_> = groups.collect();
@@ -170,8 +175,7 @@ impl Plan {
                 members: 1,
                 at_once: upto(1, 4),
                 codec: if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq },
-                circle: false,
-                suspend_ms: 1_000,
+                ..Group::default()
             });
         }
         if upto(0, 4) == 0 {
@@ -210,7 +214,7 @@ impl Plan {
     fn add_tight(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
         let number = |number: usize| u32::try_from(number).unwrap_or(1);
         self.cache_bytes = (upto(0, 1) == 0).then(|| upto(500, 8_000) as u64);
-        let setup = GroupSetup {
+        let mut setup = GroupSetup {
             name: "f0".into(),
             topic: self.topics[0].clone(),
             topic_messages: (upto(0, 2) > 0).then(|| number(upto(1, 12))),
@@ -219,7 +223,11 @@ impl Plan {
             orderly: upto(0, 2) == 0,
             ..GroupSetup::default()
         };
-        self.groups.push(Group { setup, members: upto(1, 2), at_once: upto(1, 4), ..Group::default() });
+        let (members, at_once) = (upto(1, 2), upto(1, 4));
+        let batch = (upto(0, 3) > 0).then(|| upto(1, 12));
+        let timeout = (upto(0, 2) > 0).then(|| (upto(1, 6) as u64, upto(0, 2) > 0));
+        setup.pauses = upto(0, 1) == 0;
+        self.groups.push(Group { setup, members, at_once, batch, consume_timeout: timeout, ..Group::default() });
     }
 
     /// What invariants must know of it.
@@ -266,6 +274,8 @@ impl Default for Group {
             codec: Codec::Json,
             circle: false,
             suspend_ms: 1_000,
+            batch: None,
+            consume_timeout: None,
         }
     }
 }

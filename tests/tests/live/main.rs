@@ -17,6 +17,8 @@ mod checks;
 mod codec;
 mod exchange;
 mod filters;
+mod flow;
+mod hooks;
 mod kit;
 mod ladder;
 mod member;
@@ -143,6 +145,8 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("flow", |world| L::block_on(flow::scenario::<L>(world))),
+        job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),
         job("volume", |world| {
             L::block_on(volume::scenario::<L>(world));
             L::block_on(codec::scenario::<L>(world));

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -10,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_lite::{FutureExt, Stream};
 
+use super::hook::{ConsumeHook, Hooks};
 use super::{Client, Delivery, DeliveryBatch};
 use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
 use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy};
@@ -35,18 +37,20 @@ struct Inner {
     /// The operation that started it: the group's next consumer is not ours to stop.
     start: OpId,
     intake: Arc<Intake>,
+    hooks: Arc<Hooks>,
 }
 
 /// Configures a [`PushConsumer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PushConsumerBuilder {
     client: Client,
     config: ConsumerConfig,
+    hooks: Vec<Arc<dyn ConsumeHook>>,
 }
 
 impl PushConsumerBuilder {
     pub(super) fn new(client: Client, group: Group) -> Self {
-        Self { client, config: ConsumerConfig::new(group) }
+        Self { client, config: ConsumerConfig::new(group), hooks: Vec::new() }
     }
 
     /// Subscribes to a topic, of which it wants all (`*`), some tags (`a || b`), or what [`Filter::sql`] selects.
@@ -257,6 +261,13 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Tells this hook of each message; hooks are asked in the order in which they are added.
+    #[must_use]
+    pub fn hook(mut self, hook: impl ConsumeHook + 'static) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
+
     /// Starts the consumer; done when a broker knows the group.
     ///
     /// # Errors
@@ -275,7 +286,8 @@ impl PushConsumerBuilder {
         result?;
         let intake = shared.intake(&group).ok_or(StartError::Closed)?;
         let turn = Turn::new(intake.clone());
-        Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, start, intake }), turn })
+        let hooks = Hooks::new(group.clone(), self.hooks);
+        Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, start, intake, hooks }), turn })
     }
 }
 
@@ -285,7 +297,7 @@ impl PushConsumer {
     /// Nothing is taken before it is ready: the future can be dropped at any point without losing a message.
     pub async fn next(&self) -> Option<Delivery> {
         let mut turn = Turn::new(self.inner.intake.clone());
-        poll_fn(|cx| poll_delivery(&mut turn, cx)).await
+        poll_fn(|cx| poll_delivery(&mut turn, &self.inner.hooks, cx)).await
     }
 
     /// The next messages of one queue, in order: as many as there are now, `most` of them at most, which is 1 to 1,024;
@@ -295,7 +307,7 @@ impl PushConsumer {
     pub async fn next_batch(&self, most: usize) -> Option<DeliveryBatch> {
         let mut turn = Turn::new(self.inner.intake.clone());
         let most = most.clamp(1, MOST_IN_BATCH);
-        poll_fn(|cx| poll_batch(&mut turn, most, cx)).await
+        poll_fn(|cx| poll_batch(&mut turn, &self.inner.hooks, most, cx)).await
     }
 
     /// Calls `handler` for each message, with up to `at_once` running at the same time in this task, until the
@@ -414,7 +426,8 @@ impl Stream for PushConsumer {
     type Item = Delivery;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        poll_delivery(&mut self.turn, cx)
+        let this = &mut *self;
+        poll_delivery(&mut this.turn, &this.inner.hooks, cx)
     }
 }
 
@@ -424,31 +437,37 @@ impl Drop for Inner {
     }
 }
 
+impl core::fmt::Debug for PushConsumerBuilder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("PushConsumerBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 impl core::fmt::Debug for PushConsumer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("PushConsumer").field("group", &self.inner.group).finish_non_exhaustive()
     }
 }
 
-/// Takes until a message can be opened: an unreadable body is dealt with by the poison policy.
-fn poll_delivery(turn: &mut Turn, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+/// Takes until a message can be opened and is wanted: an unreadable body is dealt with by the poison policy.
+fn poll_delivery(turn: &mut Turn, hooks: &Arc<Hooks>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
     loop {
         let Some(taken) = core::task::ready!(turn.poll(cx)) else {
             return Poll::Ready(None);
         };
-        if let Some(delivery) = Delivery::open(taken, turn.intake()) {
+        if let Some(delivery) = Delivery::open(taken, turn.intake(), hooks) {
             return Poll::Ready(Some(delivery));
         }
     }
 }
 
 /// The same with several messages of one queue.
-fn poll_batch(turn: &mut Turn, most: usize, cx: &mut Context<'_>) -> Poll<Option<DeliveryBatch>> {
+fn poll_batch(turn: &mut Turn, hooks: &Arc<Hooks>, most: usize, cx: &mut Context<'_>) -> Poll<Option<DeliveryBatch>> {
     loop {
         let Some(many) = core::task::ready!(turn.poll_many(most, cx)) else {
             return Poll::Ready(None);
         };
-        if let Some(batch) = DeliveryBatch::open(many, turn.intake()) {
+        if let Some(batch) = DeliveryBatch::open(many, turn.intake(), hooks) {
             return Poll::Ready(Some(batch));
         }
     }

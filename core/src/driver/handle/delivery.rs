@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::hook::{ConsumeOutcome, Hooks};
 use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::{MessageQueue, QueueOffset, Topic};
@@ -21,20 +22,26 @@ use crate::wire::message::properties::{self, name};
 pub struct Delivery {
     message: ReceivedMessage,
     intake: Arc<Intake>,
+    hooks: Arc<Hooks>,
     settled: bool,
 }
 
 impl Delivery {
-    /// Opens a message; one whose body cannot be read is given to the poison policy instead.
-    pub(super) fn open(taken: Taken, intake: &Arc<Intake>) -> Option<Self> {
-        match ReceivedMessage::open(taken) {
-            Ok(message) => Some(Self { message, intake: intake.clone(), settled: false }),
+    /// Opens a message; one whose body cannot be read is given to the poison policy instead, and one that no hook wants is
+    /// settled.
+    pub(super) fn open(taken: Taken, intake: &Arc<Intake>, hooks: &Arc<Hooks>) -> Option<Self> {
+        let message = match ReceivedMessage::open(taken) {
+            Ok(message) => message,
             Err((taken, cause)) => {
                 let taken = intake.poisoned(taken, cause.clone())?;
-                let message = ReceivedMessage::poison(taken, cause);
-                Some(Self { message, intake: intake.clone(), settled: false })
+                ReceivedMessage::poison(taken, cause)
             }
+        };
+        if !hooks.admit(&message) {
+            intake.settle(&message.taken, Outcome::Done);
+            return None;
         }
+        Some(Self { message, intake: intake.clone(), hooks: hooks.clone(), settled: false })
     }
 
     /// The message.
@@ -109,7 +116,9 @@ impl Delivery {
 
     fn settle(&mut self, outcome: Outcome) -> Settled {
         self.settled = true;
-        self.intake.settle(&self.message.taken, outcome)
+        let settled = self.intake.settle(&self.message.taken, outcome);
+        self.hooks.settled(&self.message, outcome.into());
+        settled
     }
 }
 
@@ -117,6 +126,7 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled && std::thread::panicking() {
             self.intake.panicked(&self.message.taken);
+            self.hooks.settled(&self.message, ConsumeOutcome::Panicked);
         } else if !self.settled {
             self.settle(DelayLevel::BROKER.failed());
         }

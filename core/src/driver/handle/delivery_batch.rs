@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::delivery::{DelayLevel, ReceivedMessage};
+use super::hook::{ConsumeOutcome, Hooks};
 use crate::dispatch::{Outcome, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::MessageQueue;
@@ -19,12 +20,14 @@ pub struct DeliveryBatch {
     messages: Vec<ReceivedMessage>,
     level: DelayLevel,
     intake: Arc<Intake>,
+    hooks: Arc<Hooks>,
     settled: bool,
 }
 
 impl DeliveryBatch {
-    /// Opens messages; those whose bodies cannot be read are given to the poison policy instead. `None` when none is left.
-    pub(super) fn open(many: Vec<Taken>, intake: &Arc<Intake>) -> Option<Self> {
+    /// Opens messages; those whose bodies cannot be read are given to the poison policy instead, and those that no hook
+    /// wants are settled. `None` when none is left.
+    pub(super) fn open(many: Vec<Taken>, intake: &Arc<Intake>, hooks: &Arc<Hooks>) -> Option<Self> {
         let mut messages = Vec::with_capacity(many.len());
         let mut many = many.into_iter();
         for taken in many.by_ref() {
@@ -48,8 +51,15 @@ impl DeliveryBatch {
                 },
             }
         }
-        let settled = messages.is_empty();
-        (!settled).then(|| Self { messages, level: DelayLevel::BROKER, intake: intake.clone(), settled })
+        messages.retain(|message| {
+            let wanted = hooks.admit(message);
+            if !wanted {
+                intake.settle(message.taken(), Outcome::Done);
+            }
+            wanted
+        });
+        let (level, intake, hooks, settled) = (DelayLevel::BROKER, intake.clone(), hooks.clone(), false);
+        (!messages.is_empty()).then(|| Self { messages, level, intake, hooks, settled })
     }
 
     /// The messages, one at least.
@@ -69,6 +79,13 @@ impl DeliveryBatch {
     #[must_use]
     pub fn queue(&self) -> Option<&MessageQueue> {
         self.messages.first().map(ReceivedMessage::queue)
+    }
+
+    /// Whether an operator has a message handled, which comes alone: see
+    /// [`Delivery::is_direct`](super::Delivery::is_direct).
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.messages.iter().any(|message| message.taken().direct.is_some())
     }
 
     /// After which delay those that fail come again, however they fail; in an orderly group the pause is what is configured.
@@ -136,15 +153,26 @@ impl DeliveryBatch {
     fn settle(&mut self, count: usize, done: Outcome, rest: Outcome) {
         self.settled = true;
         self.intake.settle_many(self.messages.iter().map(ReceivedMessage::taken), count, done, rest);
+        for (at, message) in self.messages.iter().enumerate() {
+            self.hooks.settled(message, if at < count { done.into() } else { rest.into() });
+        }
     }
 }
 
 impl Drop for DeliveryBatch {
     fn drop(&mut self) {
-        if !self.settled {
-            let rest = self.failed();
-            self.settle(0, Outcome::Done, rest);
+        if self.settled {
+            return;
         }
+        let (panicking, rest) = (std::thread::panicking(), self.failed());
+        if panicking && self.is_direct() {
+            self.messages.iter().for_each(|message| self.intake.panicked(message.taken()));
+        } else {
+            let many = self.messages.iter().map(ReceivedMessage::taken);
+            self.intake.settle_many(many, 0, Outcome::Done, rest);
+        }
+        let outcome = if panicking { ConsumeOutcome::Panicked } else { ConsumeOutcome::Failed };
+        self.messages.iter().for_each(|message| self.hooks.settled(message, outcome));
     }
 }
 

@@ -19,7 +19,7 @@ fn intake<L: Locks>() -> (Arc<Intake<L>>, Inbox<L>) {
     intake_of(ConsumeMode::Concurrent, 0)
 }
 
-fn intake_of<L: Locks>(mode: ConsumeMode, now: u64) -> (Arc<Intake<L>>, Inbox<L>) {
+pub(in crate::driver) fn intake_of<L: Locks>(mode: ConsumeMode, now: u64) -> (Arc<Intake<L>>, Inbox<L>) {
     let inbox = Inbox::new();
     // Items that cannot be read, and are handed out all the same, stand for messages.
     let config = ConsumerConfig { mode, on_poison: PoisonPolicy::Deliver, ..ConsumerConfig::new("g".into()) };

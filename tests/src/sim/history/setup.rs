@@ -48,6 +48,8 @@ pub struct GroupSetup {
     pub queue_messages: u32,
     /// The same of a topic, to be shared by the queues of a member.
     pub topic_messages: Option<u32>,
+    /// Whether it pulls nothing now and then.
+    pub pauses: bool,
     /// Messages of one pull.
     pub pull_batch: u32,
     /// Redeliveries before a message is dead.
@@ -94,6 +96,7 @@ impl Default for GroupSetup {
             changing: false,
             queue_messages: 1_000,
             topic_messages: None,
+            pauses: false,
             pull_batch: 32,
             max_reconsume: 16,
             orderly: false,

@@ -29,8 +29,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut places: BTreeMap<(usize, i64), (Queue, i64)> = BTreeMap::new();
     let mut moved: BTreeMap<Owned, Moved> = BTreeMap::new();
     let mut deliveries = BTreeMap::new();
-    // What failed, so that it may go back.
-    let mut failed: BTreeSet<(Arc<str>, Queue, i64)> = BTreeSet::new();
+    // How often each failed, so that it may go back as often. What cannot be read goes back until that is answered.
+    let mut failed: BTreeMap<(Arc<str>, Queue, i64), u32> = BTreeMap::new();
     for row in &history.rows {
         ledger.row(&row.what);
         match &row.what {
@@ -62,24 +62,39 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Settled { delivery, how } => {
                 let Some((key, offset, at)) = deliveries.remove(delivery) else { continue };
                 if *how != Settled::Ack {
-                    failed.insert((key.1.clone(), key.2.clone(), offset));
+                    let times = failed.entry((key.1.clone(), key.2.clone(), offset)).or_default();
+                    *times = times.saturating_add(1);
                 }
                 if let Some(moved) = moved.get_mut(&key).filter(|moved| moved.since < at) {
                     moved.done.insert(offset);
                 }
             }
+            // It fails while its handler runs.
+            What::Overdue { member, group, queue, offset } => {
+                let key = (*member, group.clone(), queue.clone());
+                let times = failed.entry((group.clone(), queue.clone(), *offset)).or_default();
+                *times = times.saturating_add(1);
+                let late = |(of, at, _): &(Owned, i64, Instant)| *of == key && at == offset;
+                let came = deliveries.values().find(|one| late(one)).map(|(_, _, at)| *at);
+                deliveries.retain(|_, one| !late(one));
+                if let Some(moved) = moved.get_mut(&key).filter(|moved| came > Some(moved.since)) {
+                    moved.done.insert(*offset);
+                }
+            }
             What::Unreadable { group, queue, offset } => {
-                failed.insert((group.clone(), queue.clone(), *offset));
+                failed.insert((group.clone(), queue.clone(), *offset), u32::MAX);
                 for (_, moved) in moved.iter_mut().filter(|((_, of, known), _)| (of, known) == (group, queue)) {
                     moved.done.insert(*offset);
                 }
             }
             What::SentBack { group, broker, physical } => {
                 let Some((queue, offset)) = places.get(&(*broker, *physical)) else { continue };
-                if !failed.contains(&(group.clone(), queue.clone(), *offset)) {
-                    let text = format!("{group} hands {queue:?} {offset} back, which did not fail");
+                let times = failed.entry((group.clone(), queue.clone(), *offset)).or_default();
+                if *times == 0 {
+                    let text = format!("{group} hands {queue:?} {offset} back, which did not fail or is back already");
                     return Err(Broken::new(row.at, text));
                 }
+                *times -= 1;
             }
             What::Committed { host, written, group, queue, offset } => {
                 let Some(member) = members.get(host) else { continue };
@@ -188,5 +203,30 @@ mod tests {
         assert_eq!(check(&history(failed(Settled::Dropped))), Ok(()));
         assert!(check(&history(failed(Settled::Ack))).is_err());
         assert!(check(&history(vec![(1, stored(1, 0)), (4, back())])).is_err());
+    }
+
+    #[test]
+    fn it_goes_back_as_often_as_it_failed() {
+        let back = |at| (at, What::SentBack { group: "g0".into(), broker: 0, physical: 0 });
+        let failed = |at, delivery| [(at, delivered(delivery, 1, 0)), (at, settled(delivery, Settled::Retry))];
+        let rows = |more: Vec<(u64, What)>| history([vec![(1, stored(1, 0))], failed(2, 1).to_vec(), more].concat());
+        assert_eq!(check(&rows(vec![back(3)])), Ok(()));
+        assert_eq!(check(&rows([failed(3, 2).to_vec(), vec![back(4), back(5)]].concat())), Ok(()));
+        assert!(check(&rows(vec![back(3), back(4)])).is_err());
+        let unreadable = What::Unreadable { group: "g0".into(), queue: queue(0), offset: 0 };
+        assert_eq!(check(&rows(vec![(3, unreadable), back(4), back(5)])), Ok(()), "until that is answered");
+    }
+
+    #[test]
+    fn what_a_handler_says_too_late_is_no_failure_of_its_own() {
+        let overdue = What::Overdue { member: 0, group: "g0".into(), queue: queue(0), offset: 0 };
+        let back = |at| (at, What::SentBack { group: "g0".into(), broker: 0, physical: 0 });
+        let late = |how, more: Vec<(u64, What)>| {
+            let rows = vec![(1, stored(1, 0)), (2, delivered(1, 1, 0)), (3, overdue.clone()), (5, settled(1, how))];
+            history([rows, more].concat())
+        };
+        assert_eq!(check(&late(Settled::Ack, vec![back(6)])), Ok(()));
+        assert_eq!(check(&late(Settled::Retry, vec![back(6)])), Ok(()));
+        assert!(check(&late(Settled::Retry, vec![back(6), back(7)])).is_err());
     }
 }

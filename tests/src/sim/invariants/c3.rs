@@ -58,6 +58,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_handler_says_too_late_does_not_count() {
+        let overdue = What::Overdue { member: 0, group: "g0".into(), queue: queue(0), offset: 0 };
+        let back = What::SentBack { group: "g0".into(), broker: 0, physical: 0 };
+        let rows = |more: Vec<(u64, What)>| {
+            let late =
+                vec![(1, stored(1, 0)), (2, delivered(1, 1, 0)), (3, overdue.clone()), (4, settled(1, Settled::Ack))];
+            history(late.into_iter().chain(more).chain([(6, committed(1))]).collect())
+        };
+        assert!(check(&rows(Vec::new())).is_err());
+        assert_eq!(check(&rows(vec![(5, back)])), Ok(()));
+        let again = vec![(5, delivered(2, 1, 0)), (5, settled(2, Settled::Ack))];
+        assert_eq!(check(&rows(again)), Ok(()), "another handler");
+    }
+
+    #[test]
     fn offsets_that_a_broker_lost_and_gave_again_do_not_count() {
         let rows = vec![(1, stored(1, 0)), (2, What::Lost { broker: 0, end: 0 }), (3, stored(2, 0)), (4, committed(1))];
         assert_eq!(check(&history(rows)), Ok(()));

@@ -25,6 +25,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let of = epochs.get(&key).copied().unwrap_or(0);
                 deliveries.insert(*delivery, (key, *offset, of));
             }
+            // What a handler says too late counts no more.
+            What::Overdue { member, group, queue, offset } => {
+                let key = (*member, group.clone(), queue.clone());
+                deliveries.retain(|_, (of, at, _)| *of != key || at != offset);
+            }
             What::Settled { delivery, how } => {
                 let Some((key, offset, of)) = deliveries.remove(delivery) else { continue };
                 let done = *how == Settled::Ack || is_broadcast(&key.1);

@@ -107,6 +107,9 @@ impl Hands {
                 let (key, offset) = self.deliveries.remove(delivery)?;
                 self.runs.get_mut(&key)?.done.insert(offset);
             }
+            What::Overdue { member, group, queue, offset } => {
+                self.runs.get_mut(&(*member, group.clone(), queue.clone()))?.done.insert(*offset);
+            }
             What::SentBack { group, broker, physical } => {
                 let (queue, offset) = self.places.get(&(*broker, *physical)).cloned()?;
                 self.done(group, &queue, offset);

@@ -38,7 +38,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             }
             What::Pull { host, group, queue, .. } => {
                 let roomy = |setup: &GroupSetup| {
-                    setup.name == *group && setup.queue_messages >= ROOMY && setup.topic_messages.is_none()
+                    setup.name == *group
+                        && setup.queue_messages >= ROOMY
+                        && setup.topic_messages.is_none()
+                        && !setup.pauses
                 };
                 if history.setup.cache_bytes.is_some() || !history.setup.groups.iter().any(roomy) {
                     continue;

@@ -21,7 +21,7 @@ pub(crate) struct Ledger {
     /// What is where in the brokers' logs.
     places: BTreeMap<(usize, i64), (Queue, i64)>,
     ends: BTreeMap<Queue, i64>,
-    deliveries: BTreeMap<u64, (Key, i64, Option<u64>)>,
+    deliveries: BTreeMap<u64, (u32, Key, i64, Option<u64>)>,
     /// Offsets that were handed out and failed, by group and message.
     failed: BTreeMap<(Arc<str>, u64), Places>,
 }
@@ -54,18 +54,28 @@ impl Ledger {
                     *open = open.split_off(offset);
                 }
             }
-            What::Delivered { delivery, group, queue, offset, id, .. } => {
-                self.deliveries.insert(*delivery, ((group.clone(), queue.clone()), *offset, *id));
+            What::Delivered { delivery, member, group, queue, offset, id, .. } => {
+                self.deliveries.insert(*delivery, (*member, (group.clone(), queue.clone()), *offset, *id));
+            }
+            // It is a failure, whatever its handler says later.
+            What::Overdue { member, group, queue, offset } => {
+                let late = |(of, (known, at), place, _): &(u32, Key, i64, Option<u64>)| {
+                    (of, known, at, place) == (member, group, queue, offset)
+                };
+                let late: Vec<u64> =
+                    self.deliveries.iter().filter(|(_, one)| late(one)).map(|(delivery, _)| *delivery).collect();
+                for (_, key, offset, id) in
+                    late.iter().filter_map(|delivery| self.deliveries.remove(delivery)).collect::<Vec<_>>()
+                {
+                    self.failed(key, offset, id);
+                }
             }
             What::Settled { delivery, how } => {
-                let Some((key, offset, id)) = self.deliveries.remove(delivery) else { return };
+                let Some((_, key, offset, id)) = self.deliveries.remove(delivery) else { return };
                 match (how, id) {
                     (Settled::Ack, _) => self.handled(&key, offset),
                     _ if self.is_broadcast(&key.0) => self.handled(&key, offset),
-                    (Settled::Retry | Settled::Dropped, Some(id)) => {
-                        self.failed.entry((key.0, id)).or_default().insert((key.1, offset));
-                    }
-                    (Settled::Retry | Settled::Dropped, None) => {}
+                    (Settled::Retry | Settled::Dropped, id) => self.failed(key, offset, id),
                 }
             }
             What::Unreadable { group, queue, offset } if self.is_broadcast(group) => {
@@ -101,6 +111,12 @@ impl Ledger {
     /// Whether a group stands for a member of a broadcasting one.
     pub(super) fn is_broadcast(&self, group: &str) -> bool {
         self.setup.groups.iter().any(|setup| setup.broadcast && *setup.name == *group)
+    }
+
+    fn failed(&mut self, key: Key, offset: i64, id: Option<u64>) {
+        if let Some(id) = id {
+            self.failed.entry((key.0, id)).or_default().insert((key.1, offset));
+        }
     }
 
     fn stored(&mut self, copy: &Copy) {

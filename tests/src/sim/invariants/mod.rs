@@ -14,6 +14,7 @@ mod f1;
 mod f2;
 mod f3;
 mod f4;
+mod f5;
 mod hands;
 mod l1;
 mod l2;
@@ -115,6 +116,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "F2", says: "what was under way on a link fails with it", check: f2::check },
     Invariant { id: "F3", says: "what is under way on a link is bounded", check: f3::check },
     Invariant { id: "F4", says: "a full cache is not filled up but for queues that have nothing", check: f4::check },
+    Invariant { id: "F5", says: "a suspended consumer pulls nothing", check: f5::check },
     Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
     Invariant { id: "L2", says: "no busy loop: reconnects and rebalances keep their pauses", check: l2::check },
     Invariant { id: "L3", says: "listeners delay neither heartbeats nor pulls", check: l3::check },
@@ -220,6 +222,7 @@ pub(crate) mod synthetic {
     pub(crate) fn delivered(delivery: u64, id: u64, offset: i64) -> What {
         What::Delivered {
             delivery,
+            batch: delivery,
             member: 0,
             group: "g0".into(),
             queue: queue(0),
@@ -236,6 +239,15 @@ pub(crate) mod synthetic {
         let mut row = delivered(delivery, u64::try_from(offset).unwrap_or(0), offset);
         if let What::Delivered { member: of, reconsume: times, .. } = &mut row {
             (*of, *times) = (member, reconsume);
+        }
+        row
+    }
+
+    /// The same, handed out together with these before it.
+    pub(crate) fn delivered_with(batch: u64, delivery: u64, offset: i64, reconsume: i32) -> What {
+        let mut row = delivered_to(0, delivery, offset, reconsume);
+        if let What::Delivered { batch: first, .. } = &mut row {
+            *first = batch;
         }
         row
     }

@@ -17,6 +17,8 @@ struct Running {
     member: u32,
     group: Arc<str>,
     queue: Queue,
+    /// Those of one batch are in one handler.
+    batch: u64,
     /// Its member has lost the lock, and knows it or not.
     unlocked: bool,
 }
@@ -52,7 +54,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Settled { delivery, .. } => {
                 running.remove(delivery);
             }
-            What::Delivered { delivery, member, group, queue, offset, .. } if history.setup.is_orderly(group) => {
+            What::Delivered { delivery, batch, member, group, queue, offset, .. }
+                if history.setup.is_orderly(group) =>
+            {
                 let key = (group.clone(), queue.clone());
                 let grant = |member: &u32| granted.get(&(*hosts.get(member)?, key.clone())).copied();
                 if grant(member).is_none_or(|at| row.at >= at.after(LEASE)) {
@@ -63,7 +67,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let beside = running.values().find(|one| {
                     let outlived =
                         one.member != *member && grant(&one.member).is_none_or(|at| row.at >= at.after(LOCK));
-                    one.group == *group && one.queue == *queue && !one.unlocked && !outlived
+                    let with_it = (one.member, one.batch) == (*member, *batch);
+                    one.group == *group && one.queue == *queue && !with_it && !one.unlocked && !outlived
                 });
                 // A member cannot know that the broker has forgotten it and given the lock to another.
                 if let Some(other) = beside.filter(|_| !unlocked) {
@@ -74,7 +79,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     return Err(Broken::new(row.at, text));
                 }
                 let (group, queue) = key;
-                running.insert(*delivery, Running { member: *member, group, queue, unlocked });
+                running.insert(*delivery, Running { member: *member, group, queue, batch: *batch, unlocked });
             }
             _ => {}
         }
@@ -156,5 +161,14 @@ mod tests {
             (5, delivered_to(1, 2, 0, 0)),
         ];
         assert_eq!(check(&rows(forgotten)), Ok(()));
+    }
+
+    #[test]
+    fn several_at_once_are_one_handler_when_they_came_together() {
+        let together = |batch| vec![(2, delivered_with(1, 1, 0, 0)), (2, delivered_with(batch, 2, 1, 0))];
+        assert_eq!(check(&rows(together(1))), Ok(()));
+        assert!(check(&rows(together(2))).is_err());
+        let begun = [together(1), vec![(3, settled(1, Settled::Ack)), (4, delivered_with(3, 3, 2, 0))]].concat();
+        assert!(check(&rows(begun)).is_err(), "not all of them are settled");
     }
 }

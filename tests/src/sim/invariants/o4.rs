@@ -16,8 +16,8 @@ struct Messages {
     passed: Option<i64>,
     /// The most that was committed: what has not come below it was not wanted.
     committed: i64,
-    /// Those that failed last, and which message it is.
-    failed: BTreeMap<i64, Option<u64>>,
+    /// Those that failed last: which message it is, and in which batch it has come again since.
+    failed: BTreeMap<i64, (Option<u64>, Option<u64>)>,
 }
 
 impl Messages {
@@ -35,17 +35,23 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let judged = |group: &str| history.setup.is_orderly(group) && !changing(group);
     for row in &history.rows {
         match &row.what {
-            What::Delivered { delivery, group, queue, offset, id, .. } if judged(group) => {
+            What::Delivered { delivery, batch, group, queue, offset, id, .. } if judged(group) => {
                 let key = (group.clone(), queue.clone());
                 let known = queues.entry(key.clone()).or_default();
-                let barring = known.failed.first_key_value().filter(|(failed, _)| **failed < *offset);
-                if let Some((failed, _)) = barring
+                // What it came together with was handed out before it.
+                let barring = |(failed, (_, with)): &(&i64, &(Option<u64>, Option<u64>))| {
+                    **failed < *offset && *with != Some(*batch)
+                };
+                if let Some((failed, _)) = known.failed.iter().find(barring)
                     && !known.came.contains(offset)
                 {
                     let text = format!("{group} got {queue:?} {offset}, but {failed} had failed");
                     return Err(Broken::new(row.at, text));
                 }
                 known.came.insert(*offset);
+                if let Some((_, with)) = known.failed.get_mut(offset) {
+                    *with = Some(*batch);
+                }
                 running.insert(*delivery, (key, *offset, *id));
             }
             What::Settled { delivery, how } => {
@@ -55,7 +61,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     known.failed.remove(&offset);
                     known.done.insert(offset);
                 } else if !known.done.contains(&offset) && known.passed < Some(offset) {
-                    known.failed.insert(offset, id);
+                    known.failed.insert(offset, (id, None));
                 }
             }
             What::Committed { group, queue, offset, .. } if judged(group) => {
@@ -70,7 +76,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let Some(group) = goal_of(copy) else { continue };
                 for (_, known) in queues.iter_mut().filter(|((of, _), _)| **of == *group) {
                     let dead: Vec<i64> =
-                        known.failed.iter().filter(|(_, id)| **id == copy.id).map(|(offset, _)| *offset).collect();
+                        known.failed.iter().filter(|(_, (id, _))| *id == copy.id).map(|(offset, _)| *offset).collect();
                     for offset in dead {
                         known.failed.remove(&offset);
                         known.done.insert(offset);
@@ -198,5 +204,15 @@ mod tests {
             (5, delivered_to(1, 3, 1, 0)),
         ];
         assert_eq!(check(&orderly(rows)), Ok(()));
+    }
+
+    #[test]
+    fn what_comes_again_may_bring_those_after_it() {
+        let again = |batch| vec![(3, delivered_with(2, 2, 0, 1)), (3, delivered_with(batch, 3, 1, 0))];
+        assert_eq!(check(&after_failed(again(2))), Ok(()));
+        assert!(check(&after_failed(again(3))).is_err(), "not before it is settled");
+        let later =
+            vec![(4, settled(2, Settled::Retry)), (4, settled(3, Settled::Retry)), (5, delivered_to(1, 4, 2, 0))];
+        assert!(check(&after_failed([again(2), later].concat())).is_err());
     }
 }

@@ -50,6 +50,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     handed.entry(*offset).or_insert(false);
                 }
             }
+            // What a handler says too late counts no more.
+            What::Overdue { member, group, queue, offset } => {
+                let key = (*member, group.clone(), queue.clone());
+                deliveries.retain(|_, (of, at)| *of != key || at != offset);
+            }
             What::Settled { delivery, how } => {
                 let Some((key, offset)) = deliveries.remove(delivery) else { continue };
                 if let Some(consumed) = handed.get_mut(&key).and_then(|queue| queue.get_mut(&offset)) {

@@ -191,8 +191,14 @@ final class Clients {
             client.registerMessageListener((MessageListenerOrderly) (batch, context) -> consumer.take(batch)
                 ? ConsumeOrderlyStatus.SUCCESS : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT);
         } else {
-            client.registerMessageListener((MessageListenerConcurrently) (batch, context) -> consumer.take(batch)
-                ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER);
+            Integer ackFirst = a.getInteger("ack_first");
+            client.registerMessageListener((MessageListenerConcurrently) (batch, context) -> {
+                if (ackFirst != null && batch.get(0).getReconsumeTimes() == 0) {
+                    context.setAckIndex(Math.min(ackFirst, batch.size()) - 1);
+                }
+                return consumer.take(batch)
+                    ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER;
+            });
         }
         client.start();
         consumers.put(Peer.text(a, "name"), consumer);
