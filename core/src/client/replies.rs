@@ -25,7 +25,10 @@ impl ClientMachine {
         let mut properties = header.properties.unwrap_or_default();
         let correlation = properties::get(properties.as_bytes(), name::CORRELATION_ID).map(String::from);
         let correlation = correlation.ok_or(Refusal::Malformed("no correlation id".into()))?;
-        // Both are digits, which nothing has to be kept apart from.
+        // Brokers of 4.x leave the last separator out.
+        if !properties.ends_with('\u{2}') {
+            properties.push('\u{2}');
+        }
         properties.push_str(&alloc::format!("{}\u{1}{}\u{2}", name::ARRIVE_TIME, self.fx.wall.0));
         let host = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(NOWHERE);
         let stored = StoredMessage {

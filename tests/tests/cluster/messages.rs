@@ -46,7 +46,7 @@ fn sends_that_break_rules_are_refused_with_the_trace_fields() {
         (message("SCHEDULE_TOPIC_XXXX", 0, &[]), 1, response::NO_PERMISSION),
         (message("ReadOnly", 0, &[]), 1, response::NO_PERMISSION),
         (message("Unknown", 0, &[]), 1, response::TOPIC_NOT_EXIST),
-        (message("T", 0, &[("TRAN_MSG", "true")]), 1, response::NO_PERMISSION),
+        (message("T", 0, &[("TRAN_MSG", "true"), ("PGROUP", "P")]), 1, response::SUCCESS),
         (message("T", 0, &[("TIMER_DELAY_MS", "5")]), 1, response::SYSTEM_ERROR),
         (message("T", 0, &[("big", &"x".repeat(32_000))]), 1, response::SUCCESS),
         (message("T", 0, &[("big", &"x".repeat(32_730))]), 1, response::MESSAGE_ILLEGAL),

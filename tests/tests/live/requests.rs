@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use rocketmq_core::client::ClientEvent;
+use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, Producer, PushConsumer, ReplyError, RespondError};
 use rocketmq_core::message::Message;
 use rocketmq_core::request::NoRequest;
@@ -65,7 +66,8 @@ async fn we_reply<L: Live>(world: &World, check: &Scope, asking: &Producer) -> (
     let other = world.client::<L>().await;
     let group = format!("we_answer_{}", L::NAME);
     let answering = producer(&other, &group).await;
-    let consumer = other.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start().await.expect("started");
+    let builder = other.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
+    let consumer = builder.start().await.expect("started");
     let ask = async {
         let mut bodies = Vec::new();
         for number in 0..COUNT {
@@ -128,7 +130,7 @@ async fn nobody_replies<L: Live>(world: &World, check: &Scope, client: &Client, 
     let group = format!("late_{}", L::NAME);
     let answering = super::kit::producer(&other, &group).await;
     let builder = other.push_consumer(group.as_str()).subscribe(topic.as_str(), "*");
-    let builder = builder.start_from(rocketmq_core::config::StartFrom::First);
+    let builder = builder.start_from(StartFrom::First);
     let consumer = builder.start().await.expect("started");
     let delivery = consumer.next().await.expect("the question");
     let late = answering.reply(delivery.message(), "too late").await;

@@ -42,6 +42,17 @@ fn a_reply_is_handed_on_as_a_message_and_answered() {
 }
 
 #[test]
+fn brokers_of_4_9_leave_the_last_separator_out() {
+    let mut world = connected(ServerPolicy::default());
+    let fields = FIELDS.map(|(key, value)| (key, value.trim_end_matches('\u{2}')));
+    world.asks(NS, PUSH, &fields, b"!".to_vec()).expect("an answer");
+    let reply = world.replies.pop().expect("a reply");
+    let crate::dispatch::Content::Record(record) = &reply.message.item().unwrap().content else { panic!("a record") };
+    let property = |key| record.property(&reply.message.batch.frame, key);
+    assert_eq!((property("KEYS"), property("ARRIVE_TIME").is_some()), (Some("k"), true));
+}
+
+#[test]
 fn replies_that_make_no_sense_or_are_not_allowed_are_refused() {
     let mut world = connected(ServerPolicy::default());
     let without: Vec<_> = FIELDS.into_iter().filter(|(key, _)| *key != "properties").collect();
