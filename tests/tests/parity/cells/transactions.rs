@@ -40,7 +40,7 @@ pub(super) fn cells() -> Vec<Cell> {
         cell(END, "another place in the queue", |lab| {
             let topic = lab.topic(1);
             let end = half(lab, &topic);
-            lab.ask(end.with("commitOrRollback", EndTransaction::ROLLBACK).with("tranStateTableOffset", 1 << 40));
+            lab.ask(end.with("commitOrRollback", EndTransaction::ROLLBACK).with("tranStateTableOffset", 1_i64 << 40));
         }),
         cell(END, "twice", |lab| {
             let topic = lab.topic(1);
