@@ -31,8 +31,12 @@ fn a_send_creates_its_topic_after_the_template() {
 
 #[test]
 fn sends_that_break_rules_are_refused_with_the_trace_fields() {
-    let mut talk =
-        Talk::new(BrokerConfig { auto_create_topics: false, refuse_read_only: true, ..BrokerConfig::default() });
+    let mut talk = Talk::new(BrokerConfig {
+        auto_create_topics: false,
+        refuse_read_only: true,
+        timers: false,
+        ..BrokerConfig::default()
+    });
     talk.broker.put_topic("T", TopicConfig::new(2));
     talk.broker.put_topic("ReadOnly", TopicConfig { perm: 4, ..TopicConfig::new(2) });
     let cases = [
