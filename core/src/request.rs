@@ -11,7 +11,6 @@ use bytes::Bytes;
 use crate::dispatch::Taken;
 use crate::ids::ClientId;
 use crate::message::Message;
-use crate::mutants::mutant;
 use crate::wire::message::properties::{self, name};
 
 /// The reply to a request of this client.
@@ -40,7 +39,6 @@ impl Message {
         let property = |key: &'static str| properties::get(request, key).ok_or(NoRequest(key));
         let topic = [property(name::CLUSTER)?, REPLY_TOPIC].concat();
         let correlation = property(name::CORRELATION_ID)?;
-        let correlation = if mutant!(143) { "none" } else { correlation };
         let mut reply = Self::new(topic, body)
             .set(name::MSG_TYPE, REPLY.to_string())
             .set(name::CORRELATION_ID, correlation.to_string())

@@ -79,6 +79,7 @@ pub struct Taken {
 
 impl Taken {
     /// The first message of a batch that no queue waits for.
+    #[cfg(feature = "driver")]
     pub(crate) const fn alone(batch: Arc<Batch>) -> Self {
         Self { batch, index: 0, local_retries: 0, at: Instant::ZERO, direct: None, slot: usize::MAX, span: 0 }
     }

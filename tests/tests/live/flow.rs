@@ -44,6 +44,11 @@ fn send(world: &World, producer: &str, topic: &str, queues: u32, first: u32, cou
         };
         world.java.send(&spec).expect("sent");
     }
+    // A queue shows its messages a moment after they are stored.
+    let end = Instant::now() + PATIENCE;
+    while world.offsets("nobody", topic).1 < i64::from(queues * (first + count)) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 async fn start(
