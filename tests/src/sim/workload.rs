@@ -485,7 +485,7 @@ impl Run {
 }
 
 /// Messages, and bytes of bodies, that producers may have under way that send in every way.
-pub(crate) const BUDGET: (usize, usize) = (6, 1_000);
+pub(crate) const BUDGET: (usize, usize) = (2, 400);
 
 /// What pictures call a member.
 pub(crate) fn member_name(group: &str, id: u32) -> String {

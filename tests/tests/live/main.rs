@@ -31,6 +31,7 @@ mod pop;
 mod requests;
 mod restart;
 mod runtimes;
+mod sending;
 mod slow;
 mod subscriptions;
 mod transactions;
@@ -144,6 +145,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
+        job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("flow", |world| L::block_on(flow::scenario::<L>(world))),
         job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),

@@ -157,7 +157,7 @@ impl Broker {
         }
         let properties = &mut draft.properties;
         if v4 {
-            properties.remove_if("WAIT", "true");
+            properties.remove("WAIT");
         } else {
             properties.set("MSG_REGION", &self.cfg.region);
             properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });

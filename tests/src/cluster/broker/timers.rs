@@ -139,6 +139,8 @@ impl Broker {
         if handle.due <= wall.0 || handle.due - wall.0 > MAX_DELAY_MS {
             return illegal("recall failed, timestamp invalid");
         }
+        // Only what is kept until the same second is looked through.
+        let out = (handle.due - 1).to_string();
         let taken: Vec<_> = self
             .timers
             .pending
@@ -146,11 +148,14 @@ impl Broker {
             .copied()
             .filter(|(_, offset)| {
                 let draft = self.timer_at(*offset);
-                draft.is_some_and(|draft| draft.properties.get("UNIQ_KEY") == Some(&handle.unique_key))
+                draft.is_some_and(|draft| {
+                    let get = |key| draft.properties.get(key);
+                    get("UNIQ_KEY") == Some(&handle.unique_key) && get("TIMER_OUT_MS") == Some(&out)
+                })
             })
             .collect();
         self.timers.pending.retain(|timer| !taken.contains(timer));
-        Reply::ok().field("msgId", handle.unique_key)
+        Reply::error(response::SUCCESS, "not set any response code").field("msgId", handle.unique_key)
     }
 
     fn timer_at(&self, offset: i64) -> Option<Draft> {

@@ -18,6 +18,10 @@ pub(super) fn accepted() -> Vec<Cell> {
             let call = message(&topic, 0, &[("TAGS", "A"), ("KEYS", "k1 k2"), ("WAIT", "true"), ("mine", "ä €")]);
             stored(lab, &topic, call.with("h", -7));
         }),
+        cell(SEND, "not to be waited for", |lab| {
+            let topic = lab.topic(1);
+            stored(lab, &topic, message(&topic, 0, &[("WAIT", "false")]));
+        }),
         cell(SEND, "broker chooses the queue", |lab| {
             let topic = lab.topic(1);
             lab.ask(message(&topic, -1, &[]));
