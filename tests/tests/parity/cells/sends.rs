@@ -249,7 +249,8 @@ pub(super) fn refused() -> Vec<Cell> {
         cell(SEND, "half message", |lab| {
             let topic = lab.topic(1);
             // All half messages of a broker are in one queue.
-            lab.ask_without(message(&topic, 0, &[("TRAN_MSG", "true"), ("PGROUP", "PG")]).with("f", 4), "queueOffset");
+            let half = message(&topic, 0, &[("TRAN_MSG", "true"), ("PGROUP", "PG")]).with("f", 4);
+            lab.ask_but(half, &["field queueOffset"]);
         }),
         cell(SEND, "timer without a timer wheel", |lab| {
             let topic = lab.topic(1);
