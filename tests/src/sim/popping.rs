@@ -242,10 +242,17 @@ pub(crate) fn check(seed: u64, options: Options) -> Report {
     report
 }
 
-/// What no client can mend, offsets from before what was popped, and processes that stand still for longer than a message
-/// is hidden.
-const LOSSY: [Fault; 6] =
-    [Fault::LostTail, Fault::Retention, Fault::CorruptRecord, Fault::BitFlip, Fault::OldOffsets, Fault::Pause];
+/// What no client can mend, offsets from before what was popped, brokers that say they know no popping, beside which a
+/// member pulls, and processes that stand still for longer than a message is hidden.
+const LOSSY: [Fault; 7] = [
+    Fault::LostTail,
+    Fault::Retention,
+    Fault::CorruptRecord,
+    Fault::BitFlip,
+    Fault::OldOffsets,
+    Fault::ErrorCode,
+    Fault::Pause,
+];
 /// One of so many seeds.
 const SHARE: usize = 16;
 /// And of those one of so many is without faults.
