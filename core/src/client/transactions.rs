@@ -11,7 +11,6 @@ use super::{ClientMachine, Output};
 use crate::dispatch::Taken;
 use crate::effects::Effects;
 use crate::ids::{Endpoint, Group};
-use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::transaction::{Check, HalfPlace, Resolution};
 use crate::wire::message::properties::{self, name};
@@ -104,10 +103,8 @@ impl Transactions {
     /// What a checker says. Of a check that is over it counts for nothing.
     pub(super) fn on_resolution(&mut self, id: u64, resolution: Resolution, codec: Codec, fx: &mut Effects) {
         let Some(open) = self.forget(id, fx) else { return };
-        if !mutant!(141) {
-            let end = open.place.end(&open.group, resolution, true);
-            fx.oneway(open.to, end.encode_oneway(codec, bytes::Bytes::new()));
-        }
+        let end = open.place.end(&open.group, resolution, true);
+        fx.oneway(open.to, end.encode_oneway(codec, bytes::Bytes::new()));
         self.start_next(fx);
     }
 

@@ -256,7 +256,6 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 123, what: "a changed expression keeps its version", by: &["S2"] },
     Mutant { number: 111, what: "of a queue that is moved, what was in handlers goes on counting", by: &["A1"] },
     Mutant { number: 140, what: "what is unknown of a transaction is told as committed", by: &["T1"] },
-    Mutant { number: 141, what: "brokers that ask about transactions are not answered", by: &["T1"] },
     Mutant { number: 142, what: "a checker that panics has committed", by: &["T1"] },
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
