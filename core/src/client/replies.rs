@@ -51,7 +51,7 @@ impl ClientMachine {
         encode_record(&stored, RecordVersion::V2, &mut record)
             .map_err(|error| Refusal::Malformed(alloc::format!("{error}")))?;
         let batch = Arc::new(batch_of("".into(), &Bytes::from(record))?);
-        let message = Taken { batch, index: 0, local_retries: 0, at: self.fx.now, direct: None, slot: 0, span: 0 };
+        let message = Taken::alone(batch, self.fx.now);
         self.fx.output(Output::PushedReply(PushedReply { correlation, message }));
         Ok(header.group)
     }

@@ -66,8 +66,7 @@ impl Transactions {
     pub(super) fn on_check(&mut self, from: &Endpoint, frame: &Frame, fx: &mut Effects) -> Result<Group, Refusal> {
         let header = CheckTransaction::read(&frame.header.ext)?;
         let batch = batch_of(header.broker.clone().unwrap_or_else(|| "".into()), &frame.body)?;
-        let message =
-            Taken { batch: Arc::new(batch), index: 0, local_retries: 0, at: fx.now, direct: None, slot: 0, span: 0 };
+        let message = Taken::alone(Arc::new(batch), fx.now);
         let property = |key| property_of(&message, key).map(String::from);
         let group = property(name::PGROUP).map(Group::from).ok_or(Refusal::Malformed("no producer group".into()))?;
         let key = property(name::UNIQ_KEY).or_else(|| header.msg_id.clone());

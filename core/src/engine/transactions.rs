@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Engine, EngineEvent};
+use super::Engine;
 use crate::client::{Command, Input};
 use crate::ids::OpId;
 use crate::message::Message;
-use crate::send::{Parcel, Receipt, SendError, SendOp, SendPolicy};
+use crate::send::{Parcel, Receipt};
 use crate::time::Instant;
 use crate::transaction::{HalfPlace, Resolution};
 use crate::wire::request::Request;
@@ -15,20 +15,9 @@ impl Engine {
     /// Sends a half message: [`EngineEvent::SendDone`] tells how that went. [`Engine::end_transaction`] follows, or the broker asks
     /// with [`EngineEvent::Check`] once [`Command::StartChecker`] is done.
     pub fn send_half(&mut self, now: Instant, message: &Message) -> OpId {
-        let op = self.next_op();
-        let Some(producer) = self.producer.as_ref().filter(|_| !self.closed) else {
-            self.events.push_back(EngineEvent::SendDone { op, result: Err(SendError::Closed) });
-            return op;
-        };
-        match Parcel::half(&self.config, producer, message, &self.keys, self.wall) {
-            Err(error) => self.events.push_back(EngineEvent::SendDone { op, result: Err(error.into()) }),
-            Ok(parcel) => {
-                let deadline = now.after(producer.send_timeout);
-                self.begin(now, op, SendOp::new(parcel, self.config.codec, SendPolicy::of(producer), deadline));
-                self.run(now);
-            }
-        }
-        op
+        self.send_parcel(now, |engine, producer| {
+            Parcel::half(&engine.config, producer, message, &engine.keys, engine.wall)
+        })
     }
 
     /// Says what is to become of a half message; [`EngineEvent::Done`] tells whether that is on its way. `None` when there

@@ -56,26 +56,28 @@ pub(super) fn pulled(_: &Asked, code: i32, next: u64, body: Vec<u8>) -> Frame {
 }
 
 pub(super) fn records(offsets: core::ops::Range<u64>) -> Vec<u8> {
-    let host: SocketAddr = "10.0.0.9:1".parse().unwrap();
     let mut out = Vec::new();
-    for offset in offsets {
-        let record = StoredMessage {
-            queue_id: 0,
-            flag: 0,
-            queue_offset: QueueOffset::new(offset),
-            physical_offset: i64::try_from(offset * 100).unwrap(),
-            sys_flag: SysFlags::default(),
-            born_timestamp: 1,
-            born_host: host,
-            store_timestamp: 2,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::from(offset.to_string()),
-            topic: "T".into(),
-            properties: Bytes::from_static(b"UNIQ_KEY\x01U\x02"),
-        };
-        encode_record(&record, RecordVersion::V1, &mut out).unwrap();
-    }
+    offsets.for_each(|offset| encode_record(&stored(offset), RecordVersion::V1, &mut out).unwrap());
     out
+}
+
+/// A stored message.
+pub(super) fn stored(offset: u64) -> StoredMessage {
+    let host: SocketAddr = "10.0.0.9:1".parse().unwrap();
+    StoredMessage {
+        queue_id: 0,
+        flag: 0,
+        queue_offset: QueueOffset::new(offset),
+        physical_offset: i64::try_from(offset * 100).unwrap(),
+        sys_flag: SysFlags::default(),
+        born_timestamp: 1,
+        born_host: host,
+        store_timestamp: 2,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: Bytes::from(offset.to_string()),
+        topic: "T".into(),
+        properties: Bytes::from_static(b"UNIQ_KEY\x01U\x02"),
+    }
 }

@@ -7,7 +7,7 @@ use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
 use rocketmq_core::wire::message::{batch, properties};
 
-use super::timers::Timer;
+use super::timers::{TIMER_PROPERTIES, Timer};
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
 use super::transactions::is_half;
 use super::{Answer, Broker, Call, FAQ, Failure};
@@ -290,5 +290,3 @@ pub(super) const DLQ_QUEUES: i32 = 1;
 /// What a broker says of a timer that is too far ahead.
 const ILLEGAL_TIMER: &str = "timer message illegal, the delay time should not be bigger than the max delay 259200000ms; \
                              or if set del msg, the delay time should be bigger than the current time";
-/// Properties that ask for the timer wheel.
-const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];

@@ -167,7 +167,7 @@ impl Broker {
 /// Where messages with a timer are kept.
 pub(crate) const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// Properties that ask for a timer, in the order in which they count.
-const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
+pub(super) const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
 /// What timers are rounded to.
 const PRECISION_MS: i64 = 1_000;
 /// The longest delay.
