@@ -49,7 +49,7 @@ use crate::conn::{Connection, Lane, Outgoing, OutgoingKind};
 use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::error::{IoFailure, RequestError};
 use crate::ids::{ConnId, Group, OpId};
-use crate::message::Message;
+use crate::message::{Message, MessageError};
 use crate::send::{Parcel, SendError, SendOp, SendPolicy};
 use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::wire::message::UniqueKeys;
@@ -127,12 +127,22 @@ impl Engine {
 
     /// Sends a message: [`EngineEvent::SendDone`] tells how that went. Without a producer it fails as closed.
     pub fn send(&mut self, now: Instant, message: &Message) -> OpId {
+        self.send_parcel(now, |engine, producer| {
+            Parcel::new(&engine.config, producer, message, &engine.keys, engine.wall)
+        })
+    }
+
+    fn send_parcel(
+        &mut self,
+        now: Instant,
+        parcel: impl FnOnce(&Self, &ProducerConfig) -> Result<Parcel, MessageError>,
+    ) -> OpId {
         let op = self.next_op();
         let Some(producer) = self.producer.as_ref().filter(|_| !self.closed) else {
             self.events.push_back(EngineEvent::SendDone { op, result: Err(SendError::Closed) });
             return op;
         };
-        match Parcel::new(&self.config, producer, message, &self.keys, self.wall) {
+        match parcel(self, producer) {
             Err(error) => self.events.push_back(EngineEvent::SendDone { op, result: Err(error.into()) }),
             Ok(parcel) => {
                 let deadline = now.after(producer.send_timeout);
@@ -240,6 +250,7 @@ impl Engine {
                 // What the bounds of a link do not let through is lost, as any oneway may be.
                 let _ = link.submit(now, Outgoing { frame, lane: Lane::Data, kind: OutgoingKind::Oneway });
             }),
+            Output::PushedReply(reply) => self.events.push_back(EngineEvent::Reply(reply)),
             Output::CheckTransaction(check) => self.events.push_back(EngineEvent::Check(check)),
             Output::Answer { conn, opaque, frame } => self.with_link(now, conn, |link| {
                 link.answer(now, opaque, &frame);

@@ -73,6 +73,7 @@ pub mod message;
 pub mod mutants;
 #[cfg(not(sim_mutants))]
 mod mutants;
+pub mod request;
 pub mod rng;
 pub mod send;
 pub mod time;

@@ -229,7 +229,7 @@ impl Message {
         self.set(key, value)
     }
 
-    fn set(mut self, key: &str, value: String) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: String) -> Self {
         match self.properties.iter_mut().find(|(known, _)| known == key) {
             Some((_, known)) => *known = value,
             None => self.properties.push((key.into(), value)),

@@ -32,7 +32,6 @@ impl Resolution {
         match self {
             Self::Commit => EndTransaction::COMMIT,
             Self::Rollback => EndTransaction::ROLLBACK,
-            Self::Unknown if mutant!(140) => EndTransaction::COMMIT,
             Self::Unknown => EndTransaction::UNKNOWN,
         }
     }
@@ -73,6 +72,8 @@ impl HalfPlace {
     /// The word of a producer of this group on the message, of its own accord or asked by the broker.
     #[must_use]
     pub fn end(&self, group: &Group, resolution: Resolution, asked: bool) -> EndTransaction {
+        let resolution =
+            if mutant!(140) && resolution == Resolution::Unknown { Resolution::Commit } else { resolution };
         EndTransaction {
             topic: self.topic.clone(),
             group: group.clone(),

@@ -1,6 +1,7 @@
 //! The work of the benchmark programs, the same on every runtime.
 //!
-//! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures.
+//! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures. `together` sends
+//! the messages one by one first, then once more put together into batches, and tells how many times faster that is.
 
 mod process;
 
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
-use rocketmq_core::config::StartFrom;
+use rocketmq_core::config::{AutoBatch, StartFrom};
 use rocketmq_core::driver::{Client, Producer};
 use rocketmq_core::message::Message;
 
@@ -45,7 +46,7 @@ impl Work {
     pub(crate) fn from_args() -> Self {
         let args: Vec<_> = std::env::args().skip(1).collect();
         let [mode, topic, count, size, in_flight] = args.as_slice() else {
-            eprintln!("usage: MODE TOPIC COUNT SIZE IN_FLIGHT, with MODE one of send, async, consume, e2e");
+            eprintln!("usage: MODE TOPIC COUNT SIZE IN_FLIGHT, with MODE one of send, async, together, consume, e2e");
             std::process::exit(2);
         };
         let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("'{text}' is not a number"));
@@ -61,16 +62,26 @@ impl Work {
     /// Does the work and prints its figures. `connected` opens the client: its time counts as start-up.
     pub(crate) async fn run(self, host: Host, connected: impl Future<Output = Client>) {
         match self.mode.as_str() {
-            "send" | "async" => self.send(&host, &connected.await).await,
+            "send" | "async" => drop(self.send(&host, &connected.await, None).await),
+            "together" => {
+                let client = connected.await;
+                let plain = self.send(&host, &client, None).await;
+                let together = self.send(&host, &client, Some(AutoBatch::default())).await;
+                println!("{{\"together\":{:.2}}}", plain.as_secs_f64() / together.as_secs_f64());
+            }
             "consume" => self.consume(&host, connected).await,
             "e2e" => self.end_to_end(&host, &connected.await).await,
             other => panic!("unknown mode {other}"),
         }
     }
 
-    /// `in_flight` tasks send one message after another.
-    async fn send(&self, host: &Host, client: &Client) {
-        let producer = client.producer("bench_rust_p").start().await.expect("producer");
+    /// `in_flight` tasks send one message after another; how long that took.
+    async fn send(&self, host: &Host, client: &Client, together: Option<AutoBatch>) -> Duration {
+        let mut builder = client.producer("bench_rust_p").under_way(self.in_flight.max(1_024), 100 << 20);
+        if let Some(together) = together {
+            builder = builder.auto_batch(together);
+        }
+        let producer = builder.start().await.expect("producer");
         producer.send(self.message()).await.expect("first send");
         let next = Arc::new(AtomicUsize::new(0));
         let latencies = Arc::new(Mutex::new(Vec::with_capacity(self.count)));
@@ -92,6 +103,7 @@ impl Work {
         let (wall, cpu) = (begun.elapsed(), self::cpu() - cpu);
         let latencies = std::mem::take(&mut *latencies.lock().expect("no panic"));
         self.report(host, wall, cpu, Some(latencies));
+        wall
     }
 
     async fn send_some(&self, producer: &Producer, next: &AtomicUsize) -> Vec<u32> {

@@ -65,6 +65,9 @@ impl ClientMachine {
                 request::CHECK_TRANSACTION_STATE => self
                     .on_check_transaction(&asker.from, frame)
                     .map(|group| Done { group: Some(group), body: Some(Bytes::new()) }),
+                request::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                    self.on_push_reply(frame).map(|group| Done { group: Some(group), body: Some(Bytes::new()) })
+                }
                 request::RESET_CONSUMER_CLIENT_OFFSET => self.on_reset_offsets(&asker.from, frame),
                 request::GET_CONSUMER_STATUS_FROM_CLIENT => self.on_ask_offsets(frame),
                 request::GET_CONSUMER_RUNNING_INFO => self.on_ask_state(frame),

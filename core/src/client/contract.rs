@@ -14,6 +14,7 @@ use crate::config::{ConsumerConfig, Filter};
 use crate::dispatch::{Batch, DirectEnd, Failure, PopNews, Progress, Taken};
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{BrokerName, ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
+use crate::request::PushedReply;
 use crate::time::{Instant, UnixMillis};
 use crate::transaction::{Check, Resolution};
 use crate::wire::Frame;
@@ -275,6 +276,8 @@ pub enum Output {
     Oneway(ConnId, EncodedFrame),
     /// A broker asks what became of a half message: have the group's checker say that with [`Input::Transaction`].
     CheckTransaction(Check),
+    /// The reply to a request message. Who waits for it knows it by what it has in common with its request.
+    PushedReply(PushedReply),
     /// Answer a server's request.
     Answer {
         /// The link it came on.

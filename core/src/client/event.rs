@@ -257,6 +257,13 @@ pub enum ClientEvent {
         /// as one.
         times: u64,
     },
+    /// A reply came for which nobody waits, or not any more: it is dropped.
+    LateReply {
+        /// What it has in common with its request.
+        correlation: String,
+        /// How often that was so, this time included.
+        times: u64,
+    },
     /// A broker's heartbeat answer told its wire version.
     BrokerVersion {
         /// The broker.

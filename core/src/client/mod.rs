@@ -12,6 +12,7 @@ mod leave;
 mod links;
 mod names;
 pub mod rebalance;
+mod replies;
 mod reply;
 mod routes;
 mod shutdown;

@@ -1,29 +1,17 @@
 //! One stored message that came with a request of a server, as a batch of no assignment.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::broker_request::Refusal;
-use crate::dispatch::{Batch, Content, Item};
-use crate::ids::{BrokerName, Epoch, MessageQueue};
+use crate::dispatch::Batch;
+use crate::ids::BrokerName;
 use crate::wire::message::{Entry, Record, RecordLimits, walk};
 
 /// Reads the record of exactly one message.
 pub(crate) fn batch_of(broker: BrokerName, stored: &Bytes) -> Result<Batch, Refusal> {
-    let record = record_of(stored)?;
-    let queue = MessageQueue { topic: record.topic(stored).into(), broker, id: record.queue_id };
-    let (offset, physical_offset) = (record.queue_offset, Some(record.physical_offset));
-    Ok(Batch {
-        queue: Arc::new(queue),
-        epoch: NO_EPOCH,
-        from: offset,
-        to: offset.next(),
-        frame: stored.clone(),
-        items: alloc::vec![Item { offset, physical_offset, content: Content::Record(record) }],
-        pop: None,
-    })
+    Ok(Batch::of_one(broker, stored, record_of(stored)?))
 }
 
 fn record_of(stored: &Bytes) -> Result<Record, Refusal> {
@@ -36,6 +24,3 @@ fn record_of(stored: &Bytes) -> Result<Record, Refusal> {
         Err(entries) => Err(Refusal::Malformed(alloc::format!("{} messages", entries.len()))),
     }
 }
-
-/// No assignment has this number.
-const NO_EPOCH: Epoch = Epoch(0);

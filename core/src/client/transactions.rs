@@ -11,7 +11,6 @@ use super::{ClientMachine, Output};
 use crate::dispatch::Taken;
 use crate::effects::Effects;
 use crate::ids::{Endpoint, Group};
-use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::transaction::{Check, HalfPlace, Resolution};
 use crate::wire::message::properties::{self, name};
@@ -67,8 +66,7 @@ impl Transactions {
     pub(super) fn on_check(&mut self, from: &Endpoint, frame: &Frame, fx: &mut Effects) -> Result<Group, Refusal> {
         let header = CheckTransaction::read(&frame.header.ext)?;
         let batch = batch_of(header.broker.clone().unwrap_or_else(|| "".into()), &frame.body)?;
-        let message =
-            Taken { batch: Arc::new(batch), index: 0, local_retries: 0, at: fx.now, direct: None, slot: 0, span: 0 };
+        let message = Taken::alone(Arc::new(batch), fx.now);
         let property = |key| property_of(&message, key).map(String::from);
         let group = property(name::PGROUP).map(Group::from).ok_or(Refusal::Malformed("no producer group".into()))?;
         let key = property(name::UNIQ_KEY).or_else(|| header.msg_id.clone());
@@ -104,10 +102,8 @@ impl Transactions {
     /// What a checker says. Of a check that is over it counts for nothing.
     pub(super) fn on_resolution(&mut self, id: u64, resolution: Resolution, codec: Codec, fx: &mut Effects) {
         let Some(open) = self.forget(id, fx) else { return };
-        if !mutant!(141) {
-            let end = open.place.end(&open.group, resolution, true);
-            fx.oneway(open.to, end.encode_oneway(codec, bytes::Bytes::new()));
-        }
+        let end = open.place.end(&open.group, resolution, true);
+        fx.oneway(open.to, end.encode_oneway(codec, bytes::Bytes::new()));
         self.start_next(fx);
     }
 

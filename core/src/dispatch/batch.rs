@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::PopBatch;
-use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::ids::{BrokerName, Epoch, MessageQueue, QueueOffset};
 use crate::wire::compress::InflateError;
 use crate::wire::message::{BatchError, LostReason, PoisonReason, Record};
 
@@ -30,6 +30,21 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// One stored message, as a batch of no assignment; `frame` is the buffer the record was read from.
+    pub(crate) fn of_one(broker: BrokerName, frame: &Bytes, record: Record) -> Self {
+        let queue = MessageQueue { topic: record.topic(frame).into(), broker, id: record.queue_id };
+        let (offset, physical_offset) = (record.queue_offset, Some(record.physical_offset));
+        Self {
+            queue: Arc::new(queue),
+            epoch: NO_EPOCH,
+            from: offset,
+            to: offset.next(),
+            frame: frame.clone(),
+            items: alloc::vec![Item { offset, physical_offset, content: Content::Record(record) }],
+            pop: None,
+        }
+    }
+
     /// Bytes that the batch pins.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -84,3 +99,6 @@ pub enum PoisonCause {
     #[error("{0}")]
     Inflate(InflateError),
 }
+
+/// No assignment has this number.
+const NO_EPOCH: Epoch = Epoch(0);

@@ -37,7 +37,7 @@ impl Directs {
     pub(super) fn take(&mut self, at: Instant) -> Option<Taken> {
         let (id, batch) = self.waiting.pop_front()?;
         self.out.insert(id, Duration::ZERO);
-        Some(Taken { batch, index: 0, local_retries: 0, at, direct: Some(id), slot: usize::MAX, span: 0 })
+        Some(Taken { direct: Some(id), ..Taken::alone(batch, at) })
     }
 
     pub(super) fn is_waiting(&self) -> bool {

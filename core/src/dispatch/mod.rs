@@ -79,8 +79,8 @@ pub struct Taken {
 
 impl Taken {
     /// The first message of a batch that no queue waits for.
-    pub(crate) const fn alone(batch: Arc<Batch>) -> Self {
-        Self { batch, index: 0, local_retries: 0, at: Instant::ZERO, direct: None, slot: usize::MAX, span: 0 }
+    pub(crate) const fn alone(batch: Arc<Batch>, at: Instant) -> Self {
+        Self { batch, index: 0, local_retries: 0, at, direct: None, slot: usize::MAX, span: 0 }
     }
 
     /// Why it cannot be read, if that is known by now.

@@ -189,6 +189,13 @@ impl<R: Runtime> ClientTask<R> {
             Output::Close { conn, grace } => self.order(now, conn, Order::Close(grace)),
             Output::Request(conn, request) => self.order(now, conn, Order::Request(request)),
             Output::Oneway(conn, frame) => self.order(now, conn, Order::Oneway(frame)),
+            Output::PushedReply(reply) => {
+                let correlation = reply.correlation.clone();
+                match self.shared.requests.complete(reply) {
+                    Ok(waker) => self.wakers.extend(waker),
+                    Err(times) => self.shared.events.emit(&ClientEvent::LateReply { correlation, times }),
+                }
+            }
             Output::CheckTransaction(check) => self.check(now, check),
             Output::Answer { conn, opaque, frame } => self.order(now, conn, Order::Answer(opaque, frame)),
             Output::Complete { op, result } => {

@@ -14,6 +14,7 @@ mod lock;
 pub mod os;
 pub mod prelude;
 pub mod queue;
+mod requests;
 pub mod runtime;
 mod shared;
 #[cfg(feature = "tracing")]
@@ -25,8 +26,8 @@ pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
     DelayLevel, Delivery, DeliveryBatch, EndError, HalfMessage, Partial, Producer, ProducerBuilder, PushConsumer,
-    PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo, TransactionProducer, TransactionProducerBuilder,
-    TransactionReceipt,
+    PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo, RespondError, TransactionProducer,
+    TransactionProducerBuilder, TransactionReceipt,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -15,6 +15,7 @@ use super::inbox::{Inbox, Mail};
 use super::intake::Intake;
 use super::lock::Lock;
 use super::queue::Submitter;
+use super::requests::Requests;
 use super::runtime::Clock;
 use super::transactions::Transactions;
 use crate::client::{Command, CommandResult, Input, RouteView};
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) events: Events,
     pub(super) keys: UniqueKeys,
     pub(super) transactions: Transactions,
+    pub(super) requests: Requests,
     view: Mutex<Arc<View>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     next_op: AtomicU64,
@@ -63,6 +65,7 @@ impl Shared {
             events: Events::new(),
             keys,
             transactions: Transactions::default(),
+            requests: Requests::default(),
             view: Mutex::default(),
             intakes: Mutex::default(),
             next_op: AtomicU64::new(0),
@@ -118,6 +121,7 @@ impl Shared {
                 waker.wake();
             }
         }
+        self.requests.close();
         self.events.close();
     }
 

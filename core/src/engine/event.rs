@@ -8,6 +8,7 @@ use super::Engine;
 use crate::client::{ClientEvent, CommandResult, FileOp};
 use crate::error::CloseReason;
 use crate::ids::{ConnId, Endpoint, Group, OpId};
+use crate::request::PushedReply;
 use crate::send::{Receipt, SendError};
 use crate::transaction::Check;
 
@@ -46,6 +47,8 @@ pub enum EngineEvent {
     Ready(Group),
     /// A broker asks what became of a half message: answer with [`Engine::resolve`].
     Check(Check),
+    /// The reply to a message that was sent with [`Message::asking`](crate::message::Message::asking).
+    Reply(PushedReply),
     /// Read a file: answer with [`Engine::loaded`].
     Load {
         /// Correlates the answer.

@@ -33,12 +33,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// What this message has in common with those it may go with; `None` when it goes by itself: when it is delayed, or
-    /// goes to the retry topic of a group.
+    /// What this message has in common with those it may go with; `None` when it goes by itself: when it is delayed, a
+    /// reply, or goes to the retry topic of a group.
     #[must_use]
     pub fn of(message: &Message, queue: Option<&MessageQueue>) -> Option<Self> {
         let topic = message.topic().clone();
-        let alone = message.is_delayed() || topic.as_str().starts_with("%RETRY%");
+        let alone = message.is_delayed() || message.is_reply() || topic.as_str().starts_with("%RETRY%");
         let tag = message.property(name::TAGS).map(String::from);
         (!alone).then(|| Self { topic, queue: queue.cloned(), wait: message.wait(), tag })
     }

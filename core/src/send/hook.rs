@@ -1,6 +1,7 @@
 //! What users hear of the sends of a producer.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use super::{Receipt, SendError};
 use crate::ids::{Group, MessageQueue};
@@ -24,6 +25,16 @@ pub trait SendHook: Send + Sync {
     /// dropped.
     fn after(&self, context: &SendContext<'_>, result: Result<Option<&Receipt>, &SendError>) {
         let _ = (context, result);
+    }
+}
+
+impl<H: SendHook + ?Sized> SendHook for Arc<H> {
+    fn before(&self, context: &SendContext<'_>) -> Result<(), String> {
+        (**self).before(context)
+    }
+
+    fn after(&self, context: &SendContext<'_>, result: Result<Option<&Receipt>, &SendError>) {
+        (**self).after(context, result);
     }
 }
 

@@ -12,11 +12,12 @@ use crate::client::view::{PublishQueue, RouteView, TopicView};
 use crate::error::{RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, MessageQueue, QueueOffset, Topic};
 use crate::mutants::mutant;
+use crate::request::is_reply;
 use crate::time::Instant;
 use crate::wire::codes::response;
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
-use crate::wire::request::{Fields, Request, SendBatch, SendMessage, SendMessageResponse};
+use crate::wire::request::{Fields, Request, SendBatch, SendMessage, SendMessageResponse, SendReply};
 use crate::wire::{Codec, Frame};
 
 /// The state of one send.
@@ -346,6 +347,9 @@ impl SendOp {
         match (parcel.batch.is_some(), self.oneway) {
             (true, false) => SendBatch(header).encode(codec, body),
             (true, true) => SendBatch(header).encode_oneway(codec, body),
+            (false, false) if is_reply(parcel.topic.as_str(), &parcel.properties) => {
+                SendReply(header).encode(codec, body)
+            }
             (false, false) => header.encode(codec, body),
             (false, true) => header.encode_oneway(codec, body),
         }

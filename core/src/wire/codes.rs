@@ -120,6 +120,10 @@ pub mod request {
     pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
     /// Several popped messages are consumed.
     pub const BATCH_ACK_MESSAGE: i32 = 200_151;
+    /// Send the reply to a request message, header with long names.
+    pub const SEND_REPLY_MESSAGE: i32 = 324;
+    /// The same, header with letters.
+    pub const SEND_REPLY_MESSAGE_V2: i32 = 325;
     /// Server to requester: the reply to your request message.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
 }

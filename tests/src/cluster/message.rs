@@ -36,11 +36,6 @@ impl Properties {
         }
     }
 
-    /// Removes `key` when it has this value.
-    pub(crate) fn remove_if(&mut self, key: &str, value: &str) {
-        self.0.retain(|pair| (pair.0.as_str(), pair.1.as_str()) != (key, value));
-    }
-
     /// Removes `key`.
     pub(crate) fn remove(&mut self, key: &str) {
         self.0.retain(|(known, _)| known != key);

@@ -14,6 +14,18 @@ use super::java_types::{
 };
 use super::{JavaPeer, RealError};
 
+/// A reply as Java got it.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub struct JavaReply {
+    /// Its body.
+    pub body: String,
+    /// Its topic.
+    pub topic: String,
+    /// Its `MSG_TYPE`.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+}
+
 #[derive(serde::Deserialize)]
 struct Started {
     client_id: String,
@@ -38,6 +50,28 @@ impl JavaPeer {
     /// Sends messages one after the other, or as one batch; fails with the first that fails.
     pub fn send(&self, spec: &SendSpec) -> Result<Vec<Sent>, RealError> {
         self.typed("send", spec)
+    }
+
+    /// Starts a producer that asks by messages.
+    pub fn start_requests(&self, name: &str, namesrv: &str) -> Result<(), RealError> {
+        self.typed("requests_start", json!({ "name": name, "namesrv": namesrv }))
+    }
+
+    /// Starts a consumer that replies to each message of a topic by its body with an exclamation mark.
+    pub fn start_responder(&self, name: &str, namesrv: &str, topic: &str) -> Result<(), RealError> {
+        self.typed("responder_start", json!({ "name": name, "namesrv": namesrv, "topic": topic }))
+    }
+
+    /// Shuts either down in order.
+    pub fn stop_requests(&self, name: &str) -> Result<(), RealError> {
+        self.typed("requests_stop", json!({ "name": name }))
+    }
+
+    /// Asks by a message, and waits for the reply to it.
+    pub fn request(&self, name: &str, topic: &str, body: &str, timeout: Duration) -> Result<JavaReply, RealError> {
+        let timeout = timeout.as_millis();
+        let args = json!({ "name": name, "topic": topic, "body": body, "timeout_ms": timeout as u64 });
+        self.typed("request", args)
     }
 
     /// Starts a producer of transactions; asked about a message, it answers what its body begins with: `commit`,

@@ -67,6 +67,9 @@ pub struct SendSpec {
     /// Queue to send to, together with `broker`; Java chooses if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<i32>,
+    /// Key whose queue Java's `SelectMessageQueueByHash` chooses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_key: Option<String>,
     /// Broker of `queue_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broker: Option<String>,

@@ -39,6 +39,7 @@ mod tools;
 pub use cluster::{Options, RealCluster, V4, V5};
 pub use error::RealError;
 pub use java::JavaPeer;
+pub use java_api::JavaReply;
 pub use java_types::{
     BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
     ProducerSpec, QueueOffset, SendSpec, Sent, StartFrom, StoredMessage,

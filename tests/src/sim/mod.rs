@@ -106,6 +106,7 @@ mod net;
 mod operator;
 mod payload;
 pub mod plan;
+mod popping;
 mod producer;
 mod quiet;
 pub mod script;

@@ -55,6 +55,7 @@ pub(crate) async fn send(sender: Sender) {
         6 => if_there_is_room(&sender).await,
         _ => plainly(&sender).await,
     }
+    sender.run.note_budget(&sender.host, &sender.producer);
 }
 
 async fn plainly(sender: &Sender) {

@@ -19,7 +19,7 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, settle, transactions, wishes};
+use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, popping, settle, transactions, wishes};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -48,6 +48,9 @@ pub fn check(seed: u64) -> Report {
 /// The same, with options.
 #[must_use]
 pub fn check_with(seed: u64, mut options: Options) -> Report {
+    if options.plan.is_none() && !options.canary && popping::has(seed) {
+        return popping::check(seed, options);
+    }
     let plan = options.plan.take().unwrap_or_else(|| Plan::of(seed));
     check_plan(Sim::new(seed), plan, options)
 }
@@ -488,7 +491,7 @@ impl Run {
 }
 
 /// Messages, and bytes of bodies, that producers may have under way that send in every way.
-pub(crate) const BUDGET: (usize, usize) = (6, 1_000);
+pub(crate) const BUDGET: (usize, usize) = (2, 400);
 
 /// What pictures call a member.
 pub(crate) fn member_name(group: &str, id: u32) -> String {

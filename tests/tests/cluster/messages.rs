@@ -31,8 +31,12 @@ fn a_send_creates_its_topic_after_the_template() {
 
 #[test]
 fn sends_that_break_rules_are_refused_with_the_trace_fields() {
-    let mut talk =
-        Talk::new(BrokerConfig { auto_create_topics: false, refuse_read_only: true, ..BrokerConfig::default() });
+    let mut talk = Talk::new(BrokerConfig {
+        auto_create_topics: false,
+        refuse_read_only: true,
+        timers: false,
+        ..BrokerConfig::default()
+    });
     talk.broker.put_topic("T", TopicConfig::new(2));
     talk.broker.put_topic("ReadOnly", TopicConfig { perm: 4, ..TopicConfig::new(2) });
     let cases = [
@@ -46,7 +50,7 @@ fn sends_that_break_rules_are_refused_with_the_trace_fields() {
         (message("SCHEDULE_TOPIC_XXXX", 0, &[]), 1, response::NO_PERMISSION),
         (message("ReadOnly", 0, &[]), 1, response::NO_PERMISSION),
         (message("Unknown", 0, &[]), 1, response::TOPIC_NOT_EXIST),
-        (message("T", 0, &[("TRAN_MSG", "true")]), 1, response::NO_PERMISSION),
+        (message("T", 0, &[("TRAN_MSG", "true"), ("PGROUP", "P")]), 1, response::SUCCESS),
         (message("T", 0, &[("TIMER_DELAY_MS", "5")]), 1, response::SYSTEM_ERROR),
         (message("T", 0, &[("big", &"x".repeat(32_000))]), 1, response::SUCCESS),
         (message("T", 0, &[("big", &"x".repeat(32_730))]), 1, response::MESSAGE_ILLEGAL),

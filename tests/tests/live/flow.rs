@@ -34,6 +34,7 @@ fn topic<L: Live>(world: &World, producer: &str, what: &str, queues: u32, count:
 }
 
 fn send(world: &World, producer: &str, topic: &str, queues: u32, first: u32, count: u32, size: u32) {
+    let whole = world.offsets("nobody", topic).1 + i64::from(queues * count);
     for queue in 0..queues {
         let spec = SendSpec {
             first,
@@ -43,6 +44,11 @@ fn send(world: &World, producer: &str, topic: &str, queues: u32, first: u32, cou
             ..SendSpec::new(producer, topic, &format!("q{queue} "), count)
         };
         world.java.send(&spec).expect("sent");
+    }
+    // A queue shows its messages a moment after they are stored.
+    let end = Instant::now() + PATIENCE;
+    while world.offsets("nobody", topic).1 < whole && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -21,7 +21,8 @@ use super::runtimes::Live;
 /// The broker's configuration. All delays are a second but that of level 10. A 4.x broker takes every message for one
 /// on disk, so that a group without offset does not begin at 0 of a young queue whatever it asked for; pulls of such
 /// messages are as large as others. A machine that is busy with two clusters is no reason to refuse messages.
-pub(crate) const BROKER_CONF: [(&str, &str); 8] = [
+pub(crate) const BROKER_CONF: [(&str, &str); 9] = [
+    ("recallMessageEnable", "true"),
     ("messageDelayLevel", "1s 1s 1s 1s 1s 1s 1s 1s 1s 4s 1s 1s 1s 1s 1s 1s 1s 1s"),
     ("accessMessageInMemoryMaxRatio", "0"),
     ("maxTransferCountOnMessageInDisk", "32"),
@@ -40,7 +41,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
 pub(crate) struct World {
     pub(crate) namesrv: String,
     pub(crate) broker_name: String,
-    pub(crate) java: JavaPeer,
+    pub(crate) java: Arc<JavaPeer>,
     pub(crate) mqadmin: MqAdmin,
     pub(crate) checks: Arc<Checks>,
 }

@@ -28,9 +28,11 @@ mod offsets;
 mod orderly;
 mod owned;
 mod pop;
+mod requests;
 mod restart;
 mod routes;
 mod runtimes;
+mod sending;
 mod slaves;
 mod slow;
 mod subscriptions;
@@ -97,7 +99,7 @@ fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, Rea
     let world = Arc::new(World {
         namesrv: cluster.namesrv(),
         broker_name: cluster.broker_name().to_owned(),
-        java: JavaPeer::start()?,
+        java: Arc::new(JavaPeer::start()?),
         mqadmin: cluster.mqadmin(),
         checks: checks.clone(),
     });
@@ -161,6 +163,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         }),
         job("orderly-slow", |world| L::block_on(orderly::slow::<L>(world))),
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
+        job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
         job("flow", |world| L::block_on(flow::scenario::<L>(world))),
         job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),
@@ -171,6 +174,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("requests", |world| L::block_on(requests::scenario::<L>(world))),
         job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("routes", |world| L::block_on(routes::scenario::<L>(world))),

@@ -85,7 +85,8 @@ impl Roles {
         line("store host", self.text(&record.store_host.to_string()));
         line("position", self.position(record.physical_offset));
         line("redeliveries", record.reconsume_times.to_string());
-        line("half message", record.prepared_transaction_offset.to_string());
+        let half = record.prepared_transaction_offset;
+        line("half message", if half == 0 { "none".to_owned() } else { "somewhere".to_owned() });
         let text = record.body(body);
         line("body", format!("{} bytes, {}", text.len(), String::from_utf8_lossy(&text[..text.len().min(40)])));
         for (key, value) in properties::iter(record.properties(body)) {

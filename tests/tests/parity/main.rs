@@ -199,12 +199,11 @@ fn play(cell: &Cell, side: Side) -> Result<Transcript, String> {
 }
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-/// As the models are: no filters by property until they are switched on, no timer wheel, no transactions. A machine that is busy is no reason to
-/// refuse messages.
-const BROKER_CONF: [(&str, &str); 5] = [
+/// As the models are: no filters by property until they are switched on, no timer wheel. A machine that is busy is no
+/// reason to refuse messages.
+const BROKER_CONF: [(&str, &str); 4] = [
     ("enablePropertyFilter", "false"),
     ("timerWheelEnable", "false"),
-    ("rejectTransactionMessage", "true"),
     ("waitTimeMillsInSendQueue", "20000"),
     ("osPageCacheBusyTimeOutMills", "20000"),
 ];

@@ -6,6 +6,7 @@
     reason = "a panic in a test is a failed test, and what it does not name does not matter to it"
 )]
 
+mod answers;
 mod broadcasts;
 mod commits;
 mod heartbeats;
@@ -18,6 +19,7 @@ mod pulls;
 mod random;
 mod rebalances;
 mod replicas;
+mod replies;
 mod routes;
 mod send_backs;
 mod servers;
@@ -27,6 +29,7 @@ mod subscriptions;
 mod suspends;
 mod transactions;
 
+use self::answers::{answer, decoded, no_disk, pulled, records, refusal, refused, route};
 use alloc::string::ToString;
 use core::net::SocketAddr;
 
@@ -92,6 +95,7 @@ struct World {
     /// What was sent for nobody to answer, and where to.
     oneways: Vec<(Endpoint, Frame)>,
     checks: Vec<crate::transaction::Check>,
+    replies: Vec<crate::request::PushedReply>,
     closed: usize,
     /// Codes of requests that are left unanswered.
     held: BTreeSet<i32>,
@@ -139,6 +143,7 @@ impl World {
             answers: Vec::new(),
             oneways: Vec::new(),
             checks: Vec::new(),
+            replies: Vec::new(),
             closed: 0,
             held: BTreeSet::from([request::PULL_MESSAGE]),
             dead: BTreeSet::new(),
@@ -236,6 +241,7 @@ impl World {
                 self.oneways.push((to, decoded(&frame)));
             }
             Output::CheckTransaction(check) => self.checks.push(check),
+            Output::PushedReply(reply) => self.replies.push(reply),
             Output::Answer { frame, .. } => self.answers.push(decoded(&frame)),
             Output::Complete { op, result } => self.done.entry(op).or_default().push(result),
             Output::OpenDispatch(config) => {
@@ -526,82 +532,4 @@ impl World {
     fn count(&self, what: impl Fn(&ClientEvent) -> bool) -> usize {
         self.events.iter().filter(|event| what(event)).count()
     }
-}
-
-fn route(queues: i32, brokers: &[&str]) -> TopicRoute {
-    let queue = |name: &&str| QueueData {
-        broker_name: BrokerName::from(*name),
-        perm: Perm::READ_WRITE,
-        read_queue_nums: queues,
-        write_queue_nums: queues,
-        topic_sys_flag: 0,
-    };
-    let broker = |name: &&str| BrokerData {
-        broker_addrs: BTreeMap::from([(0, Endpoint::from(alloc::format!("{name}:1")))]),
-        broker_name: BrokerName::from(*name),
-        cluster: "c".into(),
-        ..BrokerData::default()
-    };
-    TopicRoute {
-        broker_datas: brokers.iter().map(broker).collect(),
-        order_topic_conf: None,
-        queue_datas: brokers.iter().map(queue).collect(),
-    }
-}
-
-fn decoded(frame: &EncodedFrame) -> Frame {
-    frame::decode(&frame.to_bytes(Opaque(0)), &HeaderLimits::default()).unwrap()
-}
-
-fn answer(code: i32, fields: impl FnOnce(&mut ExtWriter<'_>), body: impl Into<Vec<u8>>) -> Frame {
-    decoded(&Preamble::response(code, Codec::Json).encode(fields, Bytes::from(body.into())))
-}
-
-fn refusal(code: i32) -> Frame {
-    decoded(&Preamble { remark: Some("no"), ..Preamble::response(code, Codec::Json) }.encode(|_| (), Bytes::new()))
-}
-
-fn no_disk() -> IoFailure {
-    IoFailure::new(IoKind::Other, "no space left on device")
-}
-
-fn refused() -> IoFailure {
-    IoFailure::new(IoKind::Refused, "refused")
-}
-
-/// The answer to a pull.
-fn pulled(_: &Asked, code: i32, next: u64, body: Vec<u8>) -> Frame {
-    let fields = PullMessageResponse {
-        suggested_broker: 0,
-        next_begin_offset: i64::try_from(next).unwrap(),
-        min_offset: 0,
-        max_offset: 1_000,
-        offset_delta: None,
-    };
-    answer(code, |out| fields.write(out), body)
-}
-
-fn records(offsets: core::ops::Range<u64>) -> Vec<u8> {
-    let host: SocketAddr = "10.0.0.9:1".parse().unwrap();
-    let mut out = Vec::new();
-    for offset in offsets {
-        let record = StoredMessage {
-            queue_id: 0,
-            flag: 0,
-            queue_offset: QueueOffset::new(offset),
-            physical_offset: i64::try_from(offset * 100).unwrap(),
-            sys_flag: SysFlags::default(),
-            born_timestamp: 1,
-            born_host: host,
-            store_timestamp: 2,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
-            body: Bytes::from(offset.to_string()),
-            topic: "T".into(),
-            properties: Bytes::from_static(b"UNIQ_KEY\x01U\x02"),
-        };
-        encode_record(&record, RecordVersion::V1, &mut out).unwrap();
-    }
-    out
 }

@@ -10,23 +10,13 @@ const CHECK: i32 = request::CHECK_TRANSACTION_STATE;
 
 /// A half message of a group as a broker asks about it.
 fn half(group: &str, key: &str) -> Vec<u8> {
-    let host: SocketAddr = "10.0.0.9:1".parse().unwrap();
     let properties = alloc::format!("PGROUP\u{1}{group}\u{2}UNIQ_KEY\u{1}{key}\u{2}");
     let record = StoredMessage {
         queue_id: 3,
-        flag: 0,
-        queue_offset: QueueOffset::new(16),
         physical_offset: 33_206,
-        sys_flag: SysFlags::default(),
-        born_timestamp: 1,
-        born_host: host,
-        store_timestamp: 2,
-        store_host: host,
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
         body: Bytes::from_static(b"hello"),
-        topic: "T".into(),
         properties: properties.into_bytes().into(),
+        ..answers::stored(16)
     };
     let mut out = Vec::new();
     encode_record(&record, RecordVersion::V1, &mut out).unwrap();

@@ -11,6 +11,8 @@ use super::hook::{ConsumeOutcome, Hooks};
 use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::{MessageQueue, QueueOffset, Topic};
+use crate::message::Message;
+use crate::request::NoRequest;
 use crate::time::UnixMillis;
 use crate::wire::message::Record;
 use crate::wire::message::properties::{self, name};
@@ -281,6 +283,14 @@ impl ReceivedMessage {
     /// All properties, the protocol's own included.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
         properties::iter(self.raw_properties())
+    }
+
+    /// The reply to this message, to be sent by any producer: see [`Producer::reply`](super::Producer::reply).
+    ///
+    /// # Errors
+    /// Nobody waits for one.
+    pub fn reply(&self, body: impl Into<Bytes>) -> Result<Message, NoRequest> {
+        Message::reply_to(self.raw_properties(), body)
     }
 
     /// How often it came before, over all members of the group.

@@ -7,6 +7,7 @@ mod delivery;
 mod delivery_batch;
 mod hook;
 mod producer;
+mod request;
 mod transaction;
 
 pub use admin::{Admin, AdminError, Brokers, Partial, ResetTo};
@@ -16,4 +17,5 @@ pub use delivery::{DelayLevel, Delivery, ReceivedMessage};
 pub use delivery_batch::DeliveryBatch;
 pub use hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
+pub use request::{ReplyError, RespondError};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

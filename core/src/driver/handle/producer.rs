@@ -16,7 +16,7 @@ use core::sync::atomic::AtomicU32;
 pub use builder::ProducerBuilder;
 pub use recall::RecallError;
 
-use self::attempt::before;
+pub(super) use self::attempt::before;
 use self::batching::Batching;
 use self::faults::Faults;
 use super::Client;
@@ -70,7 +70,9 @@ pub(super) struct Told {
 impl Inner {
     fn new(client: Client, config: ProducerConfig, hooks: Vec<Arc<dyn SendHook>>) -> Self {
         let turn = u32::try_from(client.inner.shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
-        let (slots, intake) = submit_queue(Load { requests: config.max_under_way, bytes: config.max_bytes_under_way });
+        let most = Load { requests: config.max_under_way, bytes: config.max_bytes_under_way };
+        let boundless = Load { requests: usize::MAX, bytes: usize::MAX };
+        let (slots, intake) = submit_queue(if mutant!(134) { boundless } else { most });
         Self {
             client,
             policy: SendPolicy::of(&config),

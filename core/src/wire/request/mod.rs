@@ -8,6 +8,7 @@ mod consume;
 mod group;
 mod inspect;
 mod pop;
+mod reply;
 mod route;
 mod send;
 mod transaction;
@@ -34,6 +35,7 @@ pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,
     QueryAssignmentHeader, SetRequestMode,
 };
+pub use reply::{PushReply, SendReply};
 pub use route::GetRouteInfo;
 pub use send::{RecallMessage, RecallMessageResponse, SendBatch, SendMessage, SendMessageResponse};
 pub use transaction::{CheckTransaction, EndTransaction};

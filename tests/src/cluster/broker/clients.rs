@@ -71,6 +71,12 @@ impl Clients {
         self.producers.get(group)
     }
 
+    /// A session of the client with this id that has a producer.
+    pub(super) fn any_producer_of(&self, id: &str) -> Option<SessionId> {
+        let mut all = self.producers.values().flatten();
+        all.find(|(_, client)| client.id.as_str() == id).map(|(session, _)| *session)
+    }
+
     pub(super) fn next_scan(&self) -> Wakeup {
         let nobody = self.consumers.is_empty() && self.producers.is_empty();
         if nobody { Wakeup::Never } else { Wakeup::At(self.scan) }

@@ -10,6 +10,7 @@ mod operators;
 mod pop;
 mod pull;
 mod replica;
+mod replies;
 mod send;
 mod send_back;
 mod timers;
@@ -156,6 +157,7 @@ impl Broker {
             }
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => self.send(&call, body),
             request::RECALL_MESSAGE if !self.cfg.is_v4() => self.recall(&call),
+            request::SEND_REPLY_MESSAGE | request::SEND_REPLY_MESSAGE_V2 => self.send_reply(&call, body),
             request::PULL_MESSAGE => self.on_pull(&call),
             LITE_PULL_MESSAGE if !self.cfg.is_v4() => self.on_pull(&call),
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),

@@ -13,6 +13,7 @@ use rocketmq_core::wire::message::OffsetMsgId;
 use rocketmq_core::wire::request::{Fields, InvokeConsumerStatus, InvokeResetOffset};
 use rocketmq_core::wire::{ExtFields, Frame};
 
+use super::replies::Push;
 use super::{Answer, Broker, Call};
 use crate::cluster::fields::flag;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
@@ -37,6 +38,8 @@ enum Of {
     Relay(ReplyTo, String),
     /// Its offsets go into a table.
     Status(u64, ClientId),
+    /// It takes a reply.
+    Push(Push),
 }
 
 impl Questions {
@@ -211,7 +214,13 @@ impl Broker {
                 }
                 self.tell_status(number);
             }
+            Of::Push(push) => self.end_push(&push, Some(frame.header.code)),
         }
+    }
+
+    /// A client is to take a reply.
+    pub(super) fn ask_to_take(&mut self, now: Instant, key: (SessionId, i32), push: Push) {
+        self.questions.open.insert(key, Question { until: now.after(RELAY_TIMEOUT), of: Of::Push(push) });
     }
 
     /// What clients do not answer in time, or can answer no more.
@@ -231,6 +240,7 @@ impl Broker {
             match self.questions.open.remove(&key).map(|question| question.of) {
                 Some(Of::Relay(to, who)) => self.out.reply(to, &reply(&who)),
                 Some(Of::Status(number, _)) => self.tell_status(number),
+                Some(Of::Push(push)) => self.end_push(&push, None),
                 None => {}
             }
         }

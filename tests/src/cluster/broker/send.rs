@@ -7,7 +7,7 @@ use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::{FieldError, FieldValue};
 use rocketmq_core::wire::message::{batch, properties};
 
-use super::timers::Timer;
+use super::timers::{TIMER_PROPERTIES, Timer};
 use super::topics::{FORBIDDEN_TOPICS, RETRY_PREFIX, dlq_topic};
 use super::transactions::is_half;
 use super::{Answer, Broker, Call, FAQ, Failure};
@@ -17,7 +17,7 @@ use crate::cluster::output::Reply;
 use crate::cluster::store::TopicConfig;
 
 /// The header of a send, in either spelling.
-struct SendHeader {
+pub(super) struct SendHeader {
     topic: String,
     template: String,
     template_queues: i32,
@@ -32,8 +32,8 @@ struct SendHeader {
 }
 
 impl SendHeader {
-    fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
-        let short = code != request::SEND_MESSAGE;
+    pub(super) fn read(code: i32, ext: &ExtFields) -> Result<Self, FieldError> {
+        let short = !matches!(code, request::SEND_MESSAGE | request::SEND_REPLY_MESSAGE);
         let key = |letter, long| if short { letter } else { long };
         Ok(Self {
             topic: field(ext, key("b", "topic"))?,
@@ -69,7 +69,12 @@ impl Broker {
         Ok(Some(reply.field("MSG_REGION", &self.cfg.region).field("TRACE_ON", self.cfg.trace_on)))
     }
 
-    fn check_send(&mut self, call: &Call<'_>, header: &SendHeader, body: &Bytes) -> Result<TopicConfig, Reply> {
+    pub(super) fn check_send(
+        &mut self,
+        call: &Call<'_>,
+        header: &SendHeader,
+        body: &Bytes,
+    ) -> Result<TopicConfig, Reply> {
         let topic = header.topic.as_str();
         if let Some(error) = self.illegal_topic(topic) {
             return Err(Reply::error(self.invalid_parameter(), error));
@@ -152,7 +157,7 @@ impl Broker {
         }
         let properties = &mut draft.properties;
         if v4 {
-            properties.remove_if("WAIT", "true");
+            properties.remove("WAIT");
         } else {
             properties.set("MSG_REGION", &self.cfg.region);
             properties.set("TRACE_ON", if self.cfg.trace_on { "true" } else { "false" });
@@ -257,7 +262,7 @@ impl Broker {
         None
     }
 
-    fn draft(&self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Draft {
+    pub(super) fn draft(&self, call: &Call<'_>, header: &SendHeader, body: Bytes) -> Draft {
         Draft {
             topic: header.topic.clone(),
             queue_id: header.queue_id,
@@ -285,5 +290,3 @@ pub(super) const DLQ_QUEUES: i32 = 1;
 /// What a broker says of a timer that is too far ahead.
 const ILLEGAL_TIMER: &str = "timer message illegal, the delay time should not be bigger than the max delay 259200000ms; \
                              or if set del msg, the delay time should be bigger than the current time";
-/// Properties that ask for the timer wheel.
-const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];

@@ -139,6 +139,8 @@ impl Broker {
         if handle.due <= wall.0 || handle.due - wall.0 > MAX_DELAY_MS {
             return illegal("recall failed, timestamp invalid");
         }
+        // Only what is kept until the same second is looked through.
+        let out = (handle.due - 1).to_string();
         let taken: Vec<_> = self
             .timers
             .pending
@@ -146,11 +148,14 @@ impl Broker {
             .copied()
             .filter(|(_, offset)| {
                 let draft = self.timer_at(*offset);
-                draft.is_some_and(|draft| draft.properties.get("UNIQ_KEY") == Some(&handle.unique_key))
+                draft.is_some_and(|draft| {
+                    let get = |key| draft.properties.get(key);
+                    get("UNIQ_KEY") == Some(&handle.unique_key) && get("TIMER_OUT_MS") == Some(&out)
+                })
             })
             .collect();
         self.timers.pending.retain(|timer| !taken.contains(timer));
-        Reply::ok().field("msgId", handle.unique_key)
+        Reply::error(response::SUCCESS, "not set any response code").field("msgId", handle.unique_key)
     }
 
     fn timer_at(&self, offset: i64) -> Option<Draft> {
@@ -162,7 +167,7 @@ impl Broker {
 /// Where messages with a timer are kept.
 pub(crate) const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 /// Properties that ask for a timer, in the order in which they count.
-const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
+pub(super) const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
 /// What timers are rounded to.
 const PRECISION_MS: i64 = 1_000;
 /// The longest delay.

@@ -38,6 +38,7 @@ impl Broker {
         self.store.put_topic(&self.cfg.name.clone(), template(1));
         let levels = i32::try_from(self.cfg.delay_levels.len()).unwrap_or(i32::MAX);
         self.store.put_topic(SCHEDULE_TOPIC, TopicConfig::new(levels));
+        self.store.put_topic(&format!("{}_REPLY_TOPIC", self.cfg.cluster), TopicConfig::new(1));
         for topic in [HALF_TOPIC, OP_TOPIC, transactions::MAX_TOPIC] {
             self.store.put_topic(topic, TopicConfig::new(1));
         }

@@ -109,7 +109,8 @@ impl Broker {
             }
         }
         self.note_decided(call.now, call.wall, word.table_offset);
-        Ok(Some(Reply::ok()))
+        let done = Reply::ok();
+        Ok(Some(if commit { done } else { done.remark("not set any response code") }))
     }
 
     /// Looks through the undecided half messages, and asks about those that are old enough.
@@ -147,7 +148,7 @@ impl Broker {
         }
         // What is asked about is stored anew each time, whether anybody can be asked or not.
         half.properties.set("TRANSACTION_CHECK_TIMES", &(times + 1).to_string());
-        half.properties.set("WAIT", "false");
+        half.properties.remove("WAIT");
         let stored = self.append(now, wall, &half).expect("what was stored once can be stored again");
         if let Some(producer) = half.properties.get("PGROUP").and_then(|group| self.any_producer(group)) {
             self.ask_producer(producer, half, &stored.place);
@@ -192,7 +193,7 @@ impl Broker {
             half.properties.remove("REAL_TOPIC");
             half.properties.remove("REAL_QID");
         }
-        half.properties.set("WAIT", "false");
+        half.properties.remove("WAIT");
         half.sys_flag = SysFlags(half.sys_flag).with_transaction(TransactionKind::Commit).0;
         half.prepared = log_offset;
         half

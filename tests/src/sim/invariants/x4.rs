@@ -25,8 +25,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     request::RESET_CONSUMER_CLIENT_OFFSET if *code == response::SYSTEM_ERROR => (*code, false),
                     request::RESET_CONSUMER_CLIENT_OFFSET => (response::NO_PERMISSION, false),
                     // Without a message, where a group would handle one.
-                    // Without a half message.
-                    request::CHECK_TRANSACTION_STATE => (response::SYSTEM_ERROR, false),
+                    // Without a half message, without a reply.
+                    request::CHECK_TRANSACTION_STATE | request::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                        (response::SYSTEM_ERROR, false)
+                    }
                     request::CONSUME_MESSAGE_DIRECTLY if *code == response::SYSTEM_ERROR => {
                         (if history.setup.operator { *code } else { response::NO_PERMISSION }, false)
                     }
@@ -88,7 +90,8 @@ mod tests {
     #[test]
     fn refused_or_taken_note_of() {
         let rows = vec![
-            (1, answered(326, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
+            (1, answered(326, response::SYSTEM_ERROR, 0)),
+            (1, answered(9_999, response::REQUEST_CODE_NOT_SUPPORTED, 0)),
             (1, answered(307, response::SYSTEM_ERROR, 0)),
             (1, answered(307, response::SUCCESS, 900)),
             (1, answered(request::NOTIFY_CONSUMER_IDS_CHANGED, response::SUCCESS, 0)),

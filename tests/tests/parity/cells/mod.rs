@@ -14,6 +14,7 @@ mod send_backs;
 mod sends;
 mod timers;
 mod topics;
+mod transactions;
 
 use std::fmt;
 
@@ -63,6 +64,7 @@ pub(crate) fn together() -> Vec<Cell> {
         inspect::cells(),
         topics::cells(),
         locks::cells(),
+        transactions::cells(),
         frames::cells(),
     ];
     parts.into_iter().flatten().collect()

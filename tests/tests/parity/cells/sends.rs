@@ -18,6 +18,10 @@ pub(super) fn accepted() -> Vec<Cell> {
             let call = message(&topic, 0, &[("TAGS", "A"), ("KEYS", "k1 k2"), ("WAIT", "true"), ("mine", "ä €")]);
             stored(lab, &topic, call.with("h", -7));
         }),
+        cell(SEND, "not to be waited for", |lab| {
+            let topic = lab.topic(1);
+            stored(lab, &topic, message(&topic, 0, &[("WAIT", "false")]));
+        }),
         cell(SEND, "broker chooses the queue", |lab| {
             let topic = lab.topic(1);
             lab.ask(message(&topic, -1, &[]));
@@ -244,7 +248,9 @@ pub(super) fn refused() -> Vec<Cell> {
         }),
         cell(SEND, "half message", |lab| {
             let topic = lab.topic(1);
-            lab.ask(message(&topic, 0, &[("TRAN_MSG", "true"), ("PGROUP", "PG")]).with("f", 4));
+            // All half messages of a broker are in one queue.
+            let half = message(&topic, 0, &[("TRAN_MSG", "true"), ("PGROUP", "PG")]).with("f", 4);
+            lab.ask_but(half, &["field queueOffset"]);
         }),
         cell(SEND, "timer without a timer wheel", |lab| {
             let topic = lab.topic(1);

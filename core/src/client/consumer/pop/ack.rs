@@ -14,7 +14,6 @@ use crate::client::signal::ReplyTo;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::BrokerName;
-use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 use crate::wire::body::BatchAck;
@@ -117,7 +116,6 @@ impl Consumer {
         };
         let why = match result {
             Ok(frame) if frame.header.code == response::SUCCESS => None,
-            Ok(_) | Err(_) if mutant!(73) && tickets.len() > 1 => None,
             Ok(frame) if frame.header.code == response::NO_MESSAGE && tickets.len() == 1 => {
                 // There is nothing of it any more that could come again.
                 tickets.iter().for_each(|ticket| self.not_settled(*ticket, "there is no such message", fx));

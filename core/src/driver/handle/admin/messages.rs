@@ -10,14 +10,14 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Admin, AdminError, Partial};
-use crate::dispatch::{Batch, Content, Item, Taken};
+use crate::dispatch::{Batch, Taken};
 use crate::driver::handle::ReceivedMessage;
-use crate::ids::{BrokerName, Endpoint, Epoch, MessageQueue, Topic};
-use crate::time::UnixMillis;
+use crate::ids::{BrokerName, Endpoint, Topic};
+use crate::time::{Instant, UnixMillis};
 use crate::wire::Frame;
 use crate::wire::codes::response;
 use crate::wire::message::properties::name;
-use crate::wire::message::{Entry, OffsetMsgId, Record, RecordLimits, walk};
+use crate::wire::message::{Entry, OffsetMsgId, RecordLimits, walk};
 use crate::wire::request::{QueryMessage, ViewMessage};
 
 impl Admin {
@@ -139,27 +139,15 @@ fn read(broker: &BrokerName, frame: &Frame) -> Result<Vec<ReceivedMessage>, Admi
     let mut messages = Vec::new();
     for entry in walk(&frame.body, RecordLimits::default()) {
         match entry {
-            Entry::Record(record) => messages.push(ReceivedMessage::of(alone(broker, &frame.body, record))),
+            Entry::Record(record) => {
+                let batch = Batch::of_one(broker.clone(), &frame.body, record);
+                messages.push(ReceivedMessage::of(Taken::alone(Arc::new(batch), Instant::ZERO)));
+            }
             Entry::Poison(poison) => return Err(AdminError::Unreadable(alloc::format!("{}", poison.reason))),
             Entry::Rest(lost) => return Err(AdminError::Unreadable(alloc::format!("{}", lost.reason))),
         }
     }
     Ok(messages)
-}
-
-/// A stored message that no consumer has to settle.
-fn alone(broker: &BrokerName, frame: &Bytes, record: Record) -> Taken {
-    let queue = MessageQueue { topic: record.topic(frame).into(), broker: broker.clone(), id: record.queue_id };
-    let (offset, physical_offset) = (record.queue_offset, Some(record.physical_offset));
-    Taken::alone(Arc::new(Batch {
-        queue: Arc::new(queue),
-        epoch: Epoch(0),
-        from: offset,
-        to: offset.next(),
-        frame: frame.clone(),
-        items: alloc::vec![Item { offset, physical_offset, content: Content::Record(record) }],
-        pop: None,
-    }))
 }
 
 /// Since ever.

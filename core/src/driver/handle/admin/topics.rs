@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
+use crate::client::RouteError;
 use crate::ids::{BrokerName, Group, MessageQueue, Topic};
 use crate::wire::body::{GroupList, TopicConfig, TopicList, TopicRoute, TopicStats};
 use crate::wire::codes::response;
@@ -96,10 +97,15 @@ impl Admin {
     /// # Errors
     /// The topic does not exist, or no name server answers.
     pub async fn topic_route(&self, topic: impl Into<Topic>) -> Result<TopicRoute, AdminError> {
-        let request = GetRouteInfo { topic: topic.into(), standard_json: Some(true) };
+        let topic = topic.into();
+        let request = GetRouteInfo { topic: topic.clone(), standard_json: Some(true) };
         match self.ask_names(&request).await {
-            Ok(frame) => Ok(TopicRoute::decode(&frame.body)?),
+            Ok(frame) => {
+                TopicRoute::decode(&frame.body).map_err(|error| AdminError::Route(RouteError::Malformed(error)))
+            }
             Err(AdminError::Broker { code: response::TOPIC_NOT_EXIST, .. }) => Err(Self::no_topic()),
+            // Whoever follows routes knows best why no name server answers.
+            Err(error @ AdminError::Request(_)) => self.route(&topic, true).await.and(Err(error)),
             Err(error) => Err(error),
         }
     }

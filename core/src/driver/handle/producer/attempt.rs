@@ -145,7 +145,11 @@ async fn submit(
 }
 
 /// The output of `future`, or `None` when the deadline comes first.
-pub(super) async fn before<F: Future>(shared: &Shared, deadline: Instant, future: F) -> Option<F::Output> {
+pub(in crate::driver::handle) async fn before<F: Future>(
+    shared: &Shared,
+    deadline: Instant,
+    future: F,
+) -> Option<F::Output> {
     let sleep = shared.clock.sleep_until(deadline);
     async { Some(future.await) }
         .or(async {

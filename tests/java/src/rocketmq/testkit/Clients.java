@@ -22,6 +22,7 @@ import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueConsist
 import org.apache.rocketmq.client.impl.consumer.ProcessQueue;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
 import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
@@ -106,6 +107,10 @@ final class Clients {
             : new MessageQueue(Peer.text(a, "topic"), Peer.text(a, "broker"), a.getInteger("queue_id"));
         if (a.getBooleanValue("batch")) {
             results.add(result(queue == null ? producer.send(messages) : producer.send(messages, queue)));
+        } else if (a.getString("hash_key") != null) {
+            for (Message message : messages) {
+                results.add(result(producer.send(message, new SelectMessageQueueByHash(), a.getString("hash_key"))));
+            }
         } else {
             for (Message message : messages) {
                 results.add(result(queue == null ? producer.send(message) : producer.send(message, queue)));

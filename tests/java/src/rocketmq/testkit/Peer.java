@@ -40,6 +40,7 @@ public final class Peer {
         COMMANDS.put("commands", a -> COMMANDS.keySet());
         new Clients().register(COMMANDS);
         new Transactions().register(COMMANDS);
+        new Requests().register(COMMANDS);
         Admin admin = new Admin();
         admin.register(COMMANDS);
         new AdminViews(admin).register(COMMANDS);
