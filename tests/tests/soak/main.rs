@@ -97,8 +97,7 @@ impl Soak {
             _ if self.queues < MOST_QUEUES => {
                 self.queues += 2;
                 for group in &self.groups {
-                    let grown = || self.admin.create_topic(&self.cluster.namesrv(), &group.topic, self.queues).ok();
-                    eventually("a topic grows", PATIENCE, grown);
+                    eventually("a topic grows", PATIENCE, || self.grow(&group.topic));
                 }
                 self.traffic.iter().for_each(|traffic| traffic.grow(self.queues as i32));
                 "topics got queues"
@@ -110,6 +109,18 @@ impl Soak {
         self.members.iter().for_each(Member::note);
         std::thread::sleep(Duration::from_millis(1_000 + self.rng.below(3_000) as u64));
         Ok(())
+    }
+
+    /// Gives a topic its queues. A name server that does not know the broker yet drops what it is told of them, so what
+    /// it says counts.
+    fn grow(&self, topic: &str) -> Option<()> {
+        let namesrv = self.cluster.namesrv();
+        self.admin.create_topic(&namesrv, topic, self.queues).ok()?;
+        let told = || {
+            let route = self.admin.topic_route(&namesrv, topic).ok()?;
+            matches!(&*route, [broker] if broker.read_queues == self.queues as i32).then_some(())
+        };
+        member::wait(TOLD_IN, told)
     }
 
     /// A member leaves or dies, and another comes.
@@ -152,7 +163,8 @@ impl Soak {
                 shared()
             };
             let found = member::wait(PATIENCE, calm);
-            assert!(found.is_some(), "{}: the queues are owned by {:?}", group.name, owners());
+            let route = self.admin.topic_route(&self.cluster.namesrv(), &group.topic);
+            assert!(found.is_some(), "{}: the queues of {route:?} are owned by {:?}", group.name, owners());
             eprintln!("{}: one owner for each queue after {:.1?}", group.name, begun.elapsed());
         }
     }
@@ -225,6 +237,8 @@ const CHANGES: usize = 6;
 /// The queues of a topic at first, and at most.
 const QUEUES: u32 = 6;
 const MOST_QUEUES: u32 = 12;
+/// How soon a name server that knows the broker is told of a topic.
+const TOLD_IN: Duration = Duration::from_secs(5);
 /// A member that is killed holds its locks for 60 s, and Java asks for a lock every 20 s.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// How long a member may take a lock for its own that the broker has forgotten.
