@@ -136,7 +136,7 @@ pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
             let groups: Vec<String> = state.servers.cluster.broker(broker).groups().map(str::to_owned).collect();
             if let Some(group) = dice.pick(&groups) {
                 state.count(fault);
-                state.servers.cluster.broker_mut(broker).delete_group(&group);
+                state.servers.cluster.broker_mut(broker).forget_group(&group);
             }
         }),
         Fault::LostLocks => world.with(|state| {

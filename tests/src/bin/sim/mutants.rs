@@ -267,5 +267,7 @@ const MUTANTS: &[Mutant] = &[
 ];
 
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.
-const ONCE_OURS: &[Mutant] =
-    &[Mutant { number: 46, what: "a dead letter that is republished is delayed", by: &["L1"] }];
+const ONCE_OURS: &[Mutant] = &[
+    Mutant { number: 44, what: "a client that stood still sends no heartbeat any more", by: &["R1"] },
+    Mutant { number: 46, what: "a dead letter that is republished is delayed", by: &["L1"] },
+];

@@ -252,7 +252,7 @@ impl Broker {
     }
 
     /// Forgets a group, as an operator does who deletes it; its offsets stay.
-    pub fn delete_group(&mut self, group: &str) {
+    pub fn forget_group(&mut self, group: &str) {
         self.groups.remove(group);
     }
 
