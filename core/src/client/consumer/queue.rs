@@ -288,7 +288,7 @@ impl Consumer {
             }
             // A pull is answered with no such thing.
             Ok(Pulled::Popped { .. }) => self.wait(queue, ERROR_PAUSE, fx),
-            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave && !mutant!(150) => {
+            Ok(Pulled::Nothing { .. } | Pulled::OffsetIllegal { .. }) if from_slave => {
                 // It lags behind, and may know less of the queue than we do: the master's word counts. One that held the
                 // pull for long has waited already.
                 assigned.replica.give_up();

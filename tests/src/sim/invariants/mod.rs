@@ -19,6 +19,7 @@ mod hands;
 mod l1;
 mod l2;
 mod l3;
+mod l4;
 pub(crate) mod ledger;
 mod o1;
 mod o2;
@@ -124,6 +125,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "L1", says: "when faults end, everything drains", check: l1::check },
     Invariant { id: "L2", says: "no busy loop: reconnects and rebalances keep their pauses", check: l2::check },
     Invariant { id: "L3", says: "listeners delay neither heartbeats nor pulls", check: l3::check },
+    Invariant { id: "L4", says: "whoever pulls sends heartbeats, once nothing goes wrong", check: l4::check },
     Invariant { id: "Q1", says: "a shutdown leaves nothing behind and nothing uncommitted", check: q1::check },
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
