@@ -14,7 +14,6 @@ use crate::config::ReadFrom;
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{Endpoint, Epoch, MessageQueue, QueueOffset};
-use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::codes::response;
 use crate::wire::request::{Fields, QueryConsumerOffsetResponse};
@@ -121,5 +120,5 @@ impl Consumer {
 
 /// Whether what this replica says of stored offsets may be old.
 pub(super) fn is_hearsay(id: i64) -> bool {
-    id != MASTER_ID && !mutant!(152)
+    id != MASTER_ID
 }
