@@ -72,7 +72,9 @@ pub(super) fn cells() -> Vec<Cell> {
         cell(REPLY, "read-only topic", |lab| {
             let (topic, call) = waiting(lab);
             lab.must(crate::call::create(&topic, 1).with("perm", 4));
-            lab.ask(call);
+            let asked = lab.tell_as(0, call);
+            lab.serve(1, PUSHED, 0, "");
+            lab.answer(asked);
         }),
         cell(LONG_REPLY, "long names of fields", |lab| {
             let (topic, _) = waiting(lab);
