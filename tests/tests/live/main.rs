@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod acl;
 mod admin;
 mod admin_view;
 mod broadcast;
@@ -71,9 +72,17 @@ fn live(version: &str) -> Result<(), RealError> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
     let checks = Arc::new(Checks::new(version));
-    let mut failures = on_one_broker(version, &checks)?;
-    if failures.is_empty() && only().is_none_or(|only| "slaves".contains(&only)) {
-        failures.extend(slaves::both_runtimes(version, &checks)?);
+    let java = Arc::new(JavaPeer::start()?);
+    let wanted = |cluster: &str| only().is_none_or(|only| only == cluster);
+    let mut failures = Vec::new();
+    if wanted("acl") {
+        failures.extend(acl::both_runtimes(version, &java, &checks)?);
+    }
+    if wanted("slaves") {
+        failures.extend(slaves::both_runtimes(version, &java, &checks)?);
+    }
+    if !only().is_some_and(|only| ["acl", "slaves"].contains(&&*only)) {
+        failures.extend(on_one_broker(version, &java, &checks)?);
     }
     eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
     if !failures.is_empty() {
@@ -86,24 +95,15 @@ fn live(version: &str) -> Result<(), RealError> {
 }
 
 /// What one broker is enough for; what failed.
-fn on_one_broker(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, RealError> {
-    if only().is_some_and(|only| "slaves".contains(&only)) {
-        return Ok(Vec::new());
-    }
+fn on_one_broker(version: &str, java: &Arc<JavaPeer>, checks: &Arc<Checks>) -> Result<Vec<String>, RealError> {
     let begun = Instant::now();
     let mut options = Options::new(version);
     for (key, value) in kit::BROKER_CONF {
         options = options.conf(key, value);
     }
     let mut cluster = RealCluster::start(options)?;
-    let world = Arc::new(World {
-        namesrv: cluster.namesrv(),
-        broker_name: cluster.broker_name().to_owned(),
-        java: Arc::new(JavaPeer::start()?),
-        mqadmin: cluster.mqadmin(),
-        checks: checks.clone(),
-    });
-    eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
+    let world = Arc::new(World::new(&cluster, java, checks));
+    eprintln!("{version}: cluster up after {:.1?}", begun.elapsed());
 
     let mut failures = side_by_side(&world);
     if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {

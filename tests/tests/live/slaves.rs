@@ -29,7 +29,11 @@ const BACKLOG: usize = 400;
 const COPIED_IN: Duration = Duration::from_secs(90);
 
 /// Runs on a cluster of its own; what failed.
-pub(crate) fn both_runtimes(version: &str, checks: &Arc<Checks>) -> Result<Vec<String>, RealError> {
+pub(crate) fn both_runtimes(
+    version: &str,
+    java: &Arc<JavaPeer>,
+    checks: &Arc<Checks>,
+) -> Result<Vec<String>, RealError> {
     let mut options = Options::new(version).conf("slaveReadEnable", "true");
     for (key, value) in super::kit::BROKER_CONF {
         options = options.conf(key, value);
@@ -37,9 +41,7 @@ pub(crate) fn both_runtimes(version: &str, checks: &Arc<Checks>) -> Result<Vec<S
     options.slave = true;
     let mut cluster = RealCluster::start(options)?;
     cluster.start_slave()?;
-    let (namesrv, broker_name) = (cluster.namesrv(), cluster.broker_name().to_owned());
-    let world =
-        World { namesrv, broker_name, java: JavaPeer::start()?, mqadmin: cluster.mqadmin(), checks: checks.clone() };
+    let world = World::new(&cluster, java, checks);
     let begun = Instant::now();
     let mut failures = Vec::new();
     let stages = [Stage::begin::<OnSmol>, Stage::begin::<OnTokio>].map(|begin| caught(|| begin(&world, &cluster)));
@@ -53,7 +55,7 @@ pub(crate) fn both_runtimes(version: &str, checks: &Arc<Checks>) -> Result<Vec<S
     cluster.stop_broker(true);
     let mut still = Vec::new();
     for stage in running {
-        match caught(|| stage.without_master(&world)) {
+        match caught(|| stage.without_master()) {
             Ok(stage) => still.push(stage),
             Err(why) => failures.push(why),
         }
@@ -205,7 +207,7 @@ impl Stage {
         Self { check, name: L::NAME, topic, client, kill, producer, half, loyal, left_at }
     }
 
-    fn without_master(mut self, world: &World) -> Self {
+    fn without_master(mut self) -> Self {
         let (check, topic) = (self.check.step("without-master"), self.topic.clone());
         self.half.take(340);
         check.eq("the-rest-comes-from-the-slave", sorted(self.half.got.clone()), names(0..440));
