@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, parse_name_servers};
@@ -18,6 +19,7 @@ use crate::driver::runtime::{ClockOf, Runtime};
 use crate::driver::shared::Shared;
 use crate::ids::{ClientId, ConnId, Endpoint, Group};
 use crate::mutants::mutant;
+use crate::time::Instant;
 use crate::wire::Codec;
 use crate::wire::message::UniqueKeys;
 
@@ -31,6 +33,8 @@ pub struct Client {
 
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
+    #[cfg(feature = "acl")]
+    pub(super) credentials: Arc<super::credentials::CredentialCell>,
 }
 
 /// Configures a [`Client`].
@@ -41,7 +45,7 @@ pub struct ClientBuilder {
     instance_name: Option<String>,
     offset_dir: Option<String>,
     lazy: bool,
-    config: ClientConfig,
+    pub(super) config: ClientConfig,
 }
 
 impl ClientBuilder {
@@ -84,6 +88,8 @@ impl ClientBuilder {
     /// Bounds and times of links.
     #[must_use]
     pub fn link(mut self, link: LinkConfig) -> Self {
+        #[cfg(feature = "acl")]
+        let link = LinkConfig { credentials: link.credentials.or(self.config.link.credentials), ..link };
         self.config.link = link;
         self
     }
@@ -177,6 +183,10 @@ impl ClientBuilder {
         let offset_dir = self.offset_dir.or_else(|| host.offset_store_dir());
         config.offset_dir = offset_dir.map(|folder| alloc::format!("{folder}/{ip_text}@{stable}"));
         config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}"));
+        #[cfg(feature = "acl")]
+        let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
+        #[cfg(feature = "acl")]
+        config.link.credentials.replace(crate::acl::SharedProvider::new(credentials.clone()));
         let link = Arc::new(config.link.clone());
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
@@ -188,7 +198,12 @@ impl ClientBuilder {
         let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
         rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
-        Ok(Client { inner: Arc::new(Inner { shared }) })
+        let inner = Inner {
+            shared,
+            #[cfg(feature = "acl")]
+            credentials,
+        };
+        Ok(Client { inner: Arc::new(inner) })
     }
 }
 
@@ -248,29 +263,47 @@ impl Client {
         self.inner.shared.config.client_id.clone()
     }
 
-    /// Ends the client in good order: consumers stop, offsets are committed, groups left, links closed. Takes 30 s at
-    /// most; more calls wait for the same end.
+    /// Ends the client in good order: messages that wait for others of their batch are sent, consumers stop, offsets are
+    /// committed, groups left, links closed. Takes 30 s at most; more calls wait for the same end.
     pub async fn shutdown(&self) {
         self.shutdown_within(SHUTDOWN_TIMEOUT).await;
     }
 
     /// The same, within this time.
     pub async fn shutdown_within(&self, timeout: Duration) {
-        self.inner.shared.shutdown(timeout);
+        let shared = &self.inner.shared;
+        let now = shared.clock.now();
+        let deadline = now.after(timeout);
+        let batches = shared.gather();
+        if batches.is_empty() {
+            shared.shutdown(deadline);
+        } else {
+            // The rest of the time is for what comes after that.
+            let patience = now.after(timeout.checked_div(GATHER_SHARE).unwrap_or_default());
+            let shared = shared.clone();
+            // The end comes also when nobody waits for it any more.
+            self.inner.shared.spawn(async move {
+                for batch in batches {
+                    if before(&shared, patience, batch).await.is_none() {
+                        break;
+                    }
+                }
+                shared.shutdown(deadline);
+            });
+        }
         self.inner.shared.ended().await;
     }
 }
 
 impl Shared {
-    fn shutdown(&self, timeout: Duration) {
-        let deadline = self.clock.now().after(timeout);
+    fn shutdown(&self, deadline: Instant) {
         self.inbox.post([Mail::Input(Input::Shutdown { deadline })]);
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.shutdown(DROP_TIMEOUT);
+        self.shared.shutdown(self.shared.clock.now().after(DROP_TIMEOUT));
     }
 }
 
@@ -303,3 +336,5 @@ const STABLE_INSTANCE: &str = "DEFAULT";
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same when the last handle was dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of the time to shut down, this share is for sending what was put together.
+const GATHER_SHARE: u32 = 2;

@@ -9,6 +9,7 @@ use super::{Inner, Producer};
 use crate::client::Command;
 use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig};
 use crate::driver::handle::Client;
+use crate::driver::shared::Gather;
 use crate::ids::Group;
 use crate::send::SendHook;
 use crate::wire::compress::CompressionKind;
@@ -130,6 +131,10 @@ impl ProducerBuilder {
         let started = shared.call(Command::StartProducer(self.config.group.clone()));
         // It exists before the wait: dropped while it waits, it takes the group back.
         let producer = Producer { inner: Arc::new(Inner::new(self.client, self.config, self.hooks)) };
+        if producer.inner.batching.is_some() {
+            let inner: Arc<dyn Gather> = producer.inner.clone();
+            shared.add_gatherer(Arc::downgrade(&inner));
+        }
         started.await;
         Ok(producer)
     }
