@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{DecodedFrame, RealError, StoredMessage};
+use super::{DecodedFrame, JavaTrace, RealError, StoredMessage};
 
 /// The files, one JSON object per line.
-pub const FILES: [&str; 5] = ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl", "offsets.jsonl"];
+pub const FILES: [&str; 6] =
+    ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl", "offsets.jsonl", "traces.jsonl"];
 
 /// One whole frame, and what Java reads from it.
 #[derive(Clone, Debug, Deserialize)]
@@ -100,6 +101,19 @@ pub struct GoldenHash {
     pub hash: i32,
 }
 
+/// What was noted together in a trace.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenTrace {
+    /// Unique name.
+    pub name: String,
+    /// As Java writes it.
+    pub text: String,
+    /// The keys that Java gives its message, sorted.
+    pub keys: Vec<String>,
+    /// What Java reads.
+    pub records: Vec<JavaTrace>,
+}
+
 /// One frame that a client and a real server exchanged.
 #[derive(Clone, Debug)]
 pub struct CapturedFrame {
@@ -139,6 +153,11 @@ pub fn hashes() -> Result<Vec<GoldenHash>, RealError> {
 /// All golden offset files.
 pub fn offset_files() -> Result<Vec<GoldenOffsets>, RealError> {
     lines("offsets.jsonl")
+}
+
+/// All golden traces.
+pub fn traces() -> Result<Vec<GoldenTrace>, RealError> {
+    lines("traces.jsonl")
 }
 
 /// All captured frames, by file.

@@ -8,6 +8,7 @@ mod delivery_batch;
 mod hook;
 mod producer;
 mod request;
+mod tracer;
 mod transaction;
 
 pub use admin::{Admin, AdminError, Brokers, Partial, ResetTo};
@@ -18,4 +19,5 @@ pub use delivery_batch::DeliveryBatch;
 pub use hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
 pub use request::{ReplyError, RespondError};
+pub(super) use tracer::{Tracer, Tracers};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};
