@@ -2,7 +2,7 @@
 
 pub use super::{
     Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
-    DelayLevel, Delivery, DeliveryBatch, EventStream, Partial, Producer, ProducerBuilder, PushConsumer,
+    DelayLevel, Delivery, DeliveryBatch, EventStream, Excerpt, Partial, Producer, ProducerBuilder, PushConsumer,
     PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
 };
 pub use crate::client::{

@@ -5,6 +5,7 @@ mod fan_out;
 mod groups;
 mod messages;
 mod offsets;
+mod queue;
 mod servers;
 mod topics;
 
@@ -15,8 +16,10 @@ use bytes::Bytes;
 
 pub use self::consumers::ResetTo;
 pub use self::fan_out::{Brokers, Partial};
+pub use self::queue::Excerpt;
 use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
+use crate::config::ConfigError;
 use crate::driver::shared::Call;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
@@ -93,11 +96,16 @@ impl Admin {
         self.client.inner.shared.call(Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout })
     }
 
-    fn answer_of(result: CommandResult) -> Result<Frame, AdminError> {
+    /// The answer, whatever it says.
+    fn any_answer_of(result: CommandResult) -> Result<Frame, AdminError> {
         let CommandResult::Called(result) = result else {
             return Err(AdminError::Closed);
         };
-        let frame = result.map_err(AdminError::Request)?;
+        result.map_err(AdminError::Request)
+    }
+
+    fn answer_of(result: CommandResult) -> Result<Frame, AdminError> {
+        let frame = Self::any_answer_of(result)?;
         match frame.header.code {
             response::SUCCESS => Ok(frame),
             code => Err(AdminError::Broker { code, remark: frame.header.remark.unwrap_or_default() }),
@@ -143,6 +151,9 @@ pub enum AdminError {
         /// Its wire version.
         version: i32,
     },
+    /// The filter breaks a rule.
+    #[error(transparent)]
+    Filter(ConfigError),
     /// The client is closed.
     #[error("closed")]
     Closed,
@@ -160,6 +171,7 @@ impl AdminError {
             | Self::MalformedBody(_)
             | Self::Unreadable(_)
             | Self::OldBroker { .. }
+            | Self::Filter(_)
             | Self::Closed => false,
         }
     }

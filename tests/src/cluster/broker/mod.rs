@@ -13,6 +13,7 @@ mod replica;
 mod replies;
 mod send;
 mod send_back;
+mod settings;
 mod timers;
 mod topics;
 mod transactions;
@@ -38,6 +39,7 @@ pub(crate) use self::pop::Routes;
 use self::pop::{Modes, Pops};
 use self::pull::Holds;
 use self::replica::Replica;
+use self::settings::Settings;
 pub(crate) use self::timers::TIMER_TOPIC;
 use self::timers::Timers;
 pub(crate) use self::topics::SCHEDULE_TOPIC;
@@ -54,6 +56,7 @@ pub struct Broker {
     rng: Rng,
     out: Outbox,
     store: Store,
+    settings: Settings,
     groups: BTreeSet<String>,
     offsets: Offsets,
     delays: Delays,
@@ -107,6 +110,7 @@ impl Broker {
             rng: Rng::new(cfg.seed),
             out: Outbox::new(cfg.version, cfg.reply_codec),
             store: Store::default(),
+            settings: Settings::new(&cfg),
             groups: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
@@ -163,6 +167,9 @@ impl Broker {
             request::QUERY_CONSUMER_OFFSET => self.query_offset(&call),
             request::UPDATE_CONSUMER_OFFSET => self.update_offset(&call),
             request::UPDATE_AND_CREATE_TOPIC => self.create_topic(&call),
+            request::UPDATE_BROKER_CONFIG => self.set_config(&body),
+            request::GET_BROKER_CONFIG => self.config_text(),
+            request::GET_BROKER_RUNTIME_INFO => self.runtime_figures(),
             request::SEARCH_OFFSET_BY_TIMESTAMP => self.search_offset(&call),
             request::GET_MAX_OFFSET => self.max_offset(&call),
             request::GET_MIN_OFFSET => self.min_offset(&call),
