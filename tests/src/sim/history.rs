@@ -1,6 +1,7 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
 mod act;
+mod ask;
 mod copy;
 mod member;
 mod setup;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rocketmq_core::time::Instant;
 
 pub use self::act::Act;
+pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
 pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
@@ -49,7 +51,7 @@ pub enum Outcome {
         /// The offset.
         offset: i64,
     },
-    /// Written, and answered by nobody.
+    /// Written, and answered by nobody; or stored somewhere, which is not told.
     Sent,
     /// Failed; the message may be stored all the same.
     Unknown,
@@ -547,6 +549,8 @@ pub enum What {
     },
     /// Something happened to a transaction.
     Tx(Tx),
+    /// Something happened to a request.
+    Ask(Ask),
     /// An operator did something, or something came of it.
     Act(Act),
     /// No fault happens any more.

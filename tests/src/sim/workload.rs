@@ -19,7 +19,9 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, popping, settle, transactions, wishes};
+use super::{
+    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, membership, popping, settle, transactions, wishes,
+};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -93,6 +95,9 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         sim = sim.topic(transactions::TOPIC, plan.queues);
         sim.config.transaction_check_max = CHECKS;
     }
+    if plan.requests.is_some() {
+        sim = sim.topic(asking::TOPIC, plan.queues);
+    }
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
     report.plan = Some(plan);
@@ -120,6 +125,7 @@ pub(crate) struct Run {
 pub(crate) struct Inner {
     next_message: AtomicU64,
     next_delivery: AtomicU64,
+    next_reply: AtomicU64,
     next_member: AtomicU64,
     pub(crate) members: Mutex<Vec<Member>>,
     /// The last process of each member that counts as a group, and which of them live: one machine has one of them.
@@ -172,6 +178,7 @@ impl Run {
         let inner = Inner {
             next_message: AtomicU64::new(0),
             next_delivery: AtomicU64::new(0),
+            next_reply: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
             machines: Mutex::default(),
@@ -201,11 +208,12 @@ impl Run {
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
         let operator = operator::start(&self);
         let tellers = transactions::start(&self);
+        let askers = asking::start(&self);
         let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
         world.heal();
-        for producer in producers {
-            producer.await;
+        for sender in producers.into_iter().chain(askers) {
+            sender.await;
         }
         for chaos in chaos {
             chaos.await;
@@ -269,6 +277,10 @@ impl Run {
 
     pub(crate) fn next_delivery(&self) -> u64 {
         self.inner.next_delivery.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_reply(&self) -> u64 {
+        self.inner.next_reply.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn members(&self) -> Vec<Member> {

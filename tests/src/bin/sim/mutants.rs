@@ -257,6 +257,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 111, what: "of a queue that is moved, what was in handlers goes on counting", by: &["A1"] },
     Mutant { number: 140, what: "what is unknown of a transaction is told as committed", by: &["T1"] },
     Mutant { number: 142, what: "a checker that panics has committed", by: &["T1"] },
+    Mutant { number: 165, what: "a reply is given to the oldest request", by: &["K1"] },
+    Mutant { number: 166, what: "a request that is over stays in the table", by: &["K1"] },
+    Mutant { number: 167, what: "a request does not wait for its reply", by: &["K1"] },
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
 ];
