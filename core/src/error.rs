@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::wire::FrameError;
+use crate::wire::codes::response;
 
 /// Whether the peer can have seen a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,55 @@ pub enum RequestFailure {
         len: usize,
     },
 }
+
+/// Why a server does not let this client do something, as far as its words tell: codes do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessDenied {
+    /// The request is not signed.
+    #[error("requests have to be signed")]
+    Unsigned,
+    /// The server knows no such user, or has shut it out.
+    #[error("the user is unknown or shut out")]
+    User,
+    /// The secret is another one.
+    #[error("the signature is wrong")]
+    Signature,
+    /// The user may not do this.
+    #[error("the user has no permission")]
+    Permission,
+}
+
+impl AccessDenied {
+    /// What an answer says of it; `None` when it is about something else.
+    ///
+    /// Sources: Java `PlainPermissionManager` and `PlainPermissionChecker` (4.x), `DefaultAuthenticationHandler`,
+    /// `UserAuthorizationHandler` and `AclAuthorizationHandler` (5.3 and later).
+    #[must_use]
+    pub fn of(code: i32, remark: &str) -> Option<Self> {
+        if code != response::SYSTEM_ERROR && code != response::NO_PERMISSION {
+            return None;
+        }
+        let says = |part: &&str| remark.contains(*part);
+        let known = WORDS.iter().find(|(_, parts)| parts.iter().all(says));
+        known.map(|(denied, _)| *denied)
+    }
+}
+
+/// Words of servers that tell why; all parts of a row have to be there.
+const WORDS: [(AccessDenied, &[&str]); 12] = [
+    (AccessDenied::Unsigned, &["No accessKey is configured"]),
+    (AccessDenied::Unsigned, &["authentication field is null"]),
+    (AccessDenied::Unsigned, &["username cannot be null"]),
+    (AccessDenied::User, &["AclException", "No acl config for"]),
+    (AccessDenied::User, &["AclException", "No PlainAccessResource for"]),
+    (AccessDenied::User, &["User:", "is not found."]),
+    (AccessDenied::User, &["User:", "is disabled."]),
+    (AccessDenied::Signature, &["AclException", "Check signature failed"]),
+    (AccessDenied::Signature, &["check signature failed."]),
+    (AccessDenied::Permission, &["AclException", "No default permission for"]),
+    (AccessDenied::Permission, &["AclException", "Need admin permission"]),
+    (AccessDenied::Permission, &["has no permission to access"]),
+];
 
 /// Why a link is closed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,5 +200,40 @@ impl From<std::io::Error> for IoFailure {
             _ => IoKind::Other,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_servers_tell_why_they_refuse() {
+        let (acl, place) = ("org.apache.rocketmq.acl.common.AclException: ", ", PlainPermissionManager.java:1");
+        let old = |words: &str| AccessDenied::of(1, &[acl, words, place].concat());
+        assert_eq!(old("No accessKey is configured"), Some(AccessDenied::Unsigned));
+        assert_eq!(old("No acl config for somebody"), Some(AccessDenied::User));
+        assert_eq!(old("Check signature failed for accessKey=somebody"), Some(AccessDenied::Signature));
+        assert_eq!(old("No default permission for TOPIC"), Some(AccessDenied::Permission));
+        let admin = "Need admin permission for request code=17, but accessKey=somebody is not";
+        assert_eq!(old(admin), Some(AccessDenied::Permission));
+        let new = |words: &str| AccessDenied::of(16, words);
+        assert_eq!(new("username cannot be null."), Some(AccessDenied::Unsigned));
+        assert_eq!(new("authentication field is null"), Some(AccessDenied::Unsigned));
+        assert_eq!(new("User:somebody is not found."), Some(AccessDenied::User));
+        assert_eq!(new("User:somebody is disabled."), Some(AccessDenied::User));
+        assert_eq!(new("check signature failed."), Some(AccessDenied::Signature));
+        let no = "User:somebody has no permission to access Topic:t from 10.0.0.1, no matched policies.";
+        assert_eq!(new(no), Some(AccessDenied::Permission));
+    }
+
+    #[test]
+    fn other_refusals_are_something_else() {
+        for words in ["the topic[t] sending message is forbidden", "subscription group no permission, g", ""] {
+            assert_eq!(AccessDenied::of(16, words), None, "{words}");
+        }
+        assert_eq!(AccessDenied::of(1, "No acl config for somebody"), None, "a message of another kind");
+        assert_eq!(AccessDenied::of(0, "check signature failed."), None);
+        assert_eq!(AccessDenied::of(17, "User:somebody is not found."), None);
     }
 }

@@ -42,7 +42,7 @@
 //!
 //! `zlib` (default), `lz4`, `zstd`: codecs of bodies. `driver`: the handles and driver tasks, generic over
 //! `driver::Runtime`. `std`: implied by `driver`, `lz4` and `zstd`; without it the crate needs `alloc` only.
-//! `tracing`: events of the client as log records.
+//! `acl`: requests are signed. `tracing`: events of the client as log records.
 #![no_std]
 #![cfg_attr(
     test,
@@ -58,6 +58,8 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(feature = "acl")]
+pub mod acl;
 pub mod client;
 pub mod config;
 pub mod conn;

@@ -12,7 +12,7 @@ use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::{ConsumerConfig, Filter};
 use crate::dispatch::{Batch, DirectEnd, Failure, PopNews, Progress, Taken};
-use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
+use crate::error::{AccessDenied, CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{BrokerName, ConnId, Endpoint, Epoch, Group, MessageQueue, OpId, RequestId, Topic};
 use crate::request::PushedReply;
 use crate::time::{Instant, UnixMillis};
@@ -490,6 +490,14 @@ pub enum StartError {
         broker: BrokerName,
         /// Why.
         why: FilterRefusal,
+    },
+    /// A server does not let this client in.
+    #[error("{why}: {remark}")]
+    Denied {
+        /// Why.
+        why: AccessDenied,
+        /// The server's words.
+        remark: String,
     },
     /// No broker could be reached, or the system does not give the file of offsets of a broadcasting group.
     #[error("{0}")]

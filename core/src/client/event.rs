@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::FilterRefusal;
 use super::rebalance::strategy::AllocateError;
 use crate::dispatch::DispatchEvent;
-use crate::error::IoFailure;
+use crate::error::{AccessDenied, IoFailure};
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::body::OffsetFileError;
 
@@ -277,6 +277,15 @@ pub enum ClientEvent {
         endpoint: Endpoint,
         /// Its version, such as 493 for 5.4.0.
         version: i32,
+    },
+    /// A broker does not take heartbeats of this client, which is tried again every few seconds.
+    Denied {
+        /// The broker.
+        endpoint: Endpoint,
+        /// Why.
+        why: AccessDenied,
+        /// The broker's words.
+        remark: String,
     },
     /// A topic has no route.
     TopicMissing(Topic),

@@ -11,7 +11,7 @@ use super::routes::Routes;
 use super::signal::{ReplyTo, Signal};
 use crate::config::ClientConfig;
 use crate::effects::Effects;
-use crate::error::RequestError;
+use crate::error::{AccessDenied, RequestError};
 use crate::ids::Endpoint;
 use crate::timers::TimerKey;
 use crate::wire::body::HeartbeatData;
@@ -119,7 +119,15 @@ impl Heartbeat {
                     fx.raise(Signal::HeartbeatDone);
                 }
             }
-            Ok(_) => fx.arm(TimerKey::Heartbeat(endpoint.clone()), RETRY_PAUSE),
+            Ok(frame) => {
+                let remark = frame.header.remark.unwrap_or_default();
+                let denied = AccessDenied::of(frame.header.code, &remark);
+                let pause = if denied.is_some() { DENIED_PAUSE } else { RETRY_PAUSE };
+                fx.arm(TimerKey::Heartbeat(endpoint.clone()), pause);
+                if let Some(why) = denied {
+                    fx.event(ClientEvent::Denied { endpoint: endpoint.clone(), why, remark });
+                }
+            }
             Err(_) => {
                 let at = links.retry_at(endpoint).max(fx.now.after(RETRY_PAUSE));
                 fx.timers.arm(TimerKey::Heartbeat(endpoint.clone()), at);
@@ -141,3 +149,5 @@ impl Heartbeat {
 
 /// After a failed heartbeat.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// After one of a client that is not let in: somebody has to give it other credentials, or more of a say.
+const DENIED_PAUSE: Duration = Duration::from_secs(5);

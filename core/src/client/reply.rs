@@ -2,6 +2,8 @@
 
 use super::signal::ReplyTo;
 use super::*;
+use crate::error::AccessDenied;
+use crate::wire::Frame;
 
 impl ClientMachine {
     pub(super) fn on_response(&mut self, id: RequestId, result: Result<Reply, RequestError>) {
@@ -26,18 +28,16 @@ impl ClientMachine {
             }
             ReplyTo::Route { topic, template } => {
                 let result = frame(result);
-                if let Err(error) = &result {
-                    let why = alloc::format!("no name server answered: {error}");
-                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
+                if let Some(error) = trouble("no name server answered", &result) {
+                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(error.clone()));
                 }
                 self.routes.on_reply(&topic, template, result, &self.links, &mut self.fx);
                 self.each_consumer(|consumer, at, fx| consumer.on_route_settled(&topic, at, fx));
             }
             ReplyTo::Heartbeat(endpoint) => {
                 let result = frame(result);
-                if let Err(error) = &result {
-                    let why = alloc::format!("broker {endpoint}: {error}");
-                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(&why));
+                if let Some(error) = trouble(&alloc::format!("broker {endpoint}"), &result) {
+                    self.consumers.values_mut().for_each(|consumer| consumer.on_trouble(error.clone()));
                 }
                 self.heartbeat.on_reply(&endpoint, result, &self.links, &mut self.fx);
             }
@@ -94,6 +94,18 @@ impl ClientMachine {
                 consumer.on_republish_reply(id, frame(result), at, fx);
             }),
             ReplyTo::Call(op) => self.fx.complete(op, CommandResult::Called(frame(result))),
+        }
+    }
+}
+
+/// What keeps consumers from starting, if this answer does.
+fn trouble(who: &str, result: &Result<Frame, RequestError>) -> Option<StartError> {
+    match result {
+        Err(error) => Some(StartError::Unavailable(alloc::format!("{who}: {error}"))),
+        Ok(frame) => {
+            let remark = frame.header.remark.as_deref().unwrap_or_default();
+            let why = AccessDenied::of(frame.header.code, remark)?;
+            Some(StartError::Denied { why, remark: remark.into() })
         }
     }
 }

@@ -34,6 +34,9 @@ pub struct LinkConfig {
     pub max_broker_requests: usize,
     /// Answers to requests never made on this link, in a minute, before it is closed.
     pub max_unmatched: u32,
+    /// What requests are signed with, if they are.
+    #[cfg(feature = "acl")]
+    pub credentials: Option<crate::acl::SharedProvider>,
 }
 
 impl Default for LinkConfig {
@@ -52,6 +55,8 @@ impl Default for LinkConfig {
             control_queued_bytes: 64 * 1024,
             max_broker_requests: 64,
             max_unmatched: 1_000,
+            #[cfg(feature = "acl")]
+            credentials: None,
         }
     }
 }

@@ -231,7 +231,9 @@ impl<T> Connection<T> {
     /// The lane is full, the link closing or closed, or the frame too long: it comes back.
     pub fn submit(&mut self, now: Instant, outgoing: Outgoing<T>) -> Result<(), Rejected<T>> {
         let Outgoing { frame, lane, kind } = outgoing;
-        if let Err(why) = self.admit(&frame, lane, matches!(kind, OutgoingKind::Request { .. })) {
+        let signed = self.signed(&frame);
+        let to_send = signed.as_ref().unwrap_or(&frame);
+        if let Err(why) = self.admit(to_send, lane, matches!(kind, OutgoingKind::Request { .. })) {
             return Err(Rejected { why, outgoing: Outgoing { frame, lane, kind } });
         }
         let opaque = match kind {
@@ -246,7 +248,7 @@ impl<T> Connection<T> {
                 }
             }
         };
-        self.enqueue(now, lane, opaque, &frame);
+        self.enqueue(now, lane, opaque, to_send);
         Ok(())
     }
 
@@ -434,6 +436,18 @@ impl<T> Connection<T> {
             return Err(RequestFailure::Busy);
         }
         Ok(())
+    }
+
+    /// The request as it leaves, if it is to be signed: by what is true now, also when it was refused before.
+    #[cfg(feature = "acl")]
+    fn signed(&self, frame: &EncodedFrame) -> Option<EncodedFrame> {
+        self.cfg.credentials.as_ref()?.signed(frame)
+    }
+
+    #[cfg(not(feature = "acl"))]
+    #[expect(clippy::unused_self, clippy::missing_const_for_fn, reason = "as where requests are signed")]
+    fn signed(&self, _: &EncodedFrame) -> Option<EncodedFrame> {
+        None
     }
 
     fn enqueue(&mut self, now: Instant, lane: Lane, opaque: Opaque, frame: &EncodedFrame) {

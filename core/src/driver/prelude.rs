@@ -5,6 +5,8 @@ pub use super::{
     DelayLevel, Delivery, DeliveryBatch, EventStream, Excerpt, Partial, Producer, ProducerBuilder, PushConsumer,
     PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
 };
+#[cfg(feature = "acl")]
+pub use crate::acl::{Credentials, CredentialsProvider};
 pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
 };
@@ -13,6 +15,7 @@ pub use crate::config::{
     Strategy, TimeoutPolicy, TraceConfig,
 };
 pub use crate::dispatch::PoisonPolicy;
+pub use crate::error::AccessDenied;
 pub use crate::message::{BatchRule, Message, MessageError};
 pub use crate::send::{BatchReceipt, Receipt, SendContext, SendError, SendHook, StoreStatus, Target};
 pub use crate::wire::compress::CompressionKind;

@@ -75,6 +75,9 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::TraceLost { group, records } => tracing::warn!(%group, records, "trace records are lost"),
         ClientEvent::LateReply { correlation, times } => tracing::warn!(correlation, times, "a reply came too late"),
         ClientEvent::BrokerVersion { endpoint, version } => tracing::debug!(%endpoint, version, "broker version"),
+        ClientEvent::Denied { endpoint, why, remark } => {
+            tracing::warn!(%endpoint, %why, remark = ?clip(remark), "a broker does not let this client in");
+        }
         ClientEvent::TopicMissing(topic) => tracing::warn!(%topic, "topic has no route"),
         ClientEvent::LinkUp(endpoint) => tracing::debug!(%endpoint, "link up"),
         ClientEvent::LinkDown(endpoint) => tracing::debug!(%endpoint, "link down"),

@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::policy::RETRY_CODES;
 use crate::client::RouteError;
-use crate::error::{RequestError, Sent};
+use crate::error::{AccessDenied, RequestError, Sent};
 use crate::ids::{BrokerName, Topic};
 use crate::message::MessageError;
 use crate::wire::header::FieldError;
@@ -79,12 +79,31 @@ impl SendError {
         }
     }
 
+    /// Why the server does not let this client send, if that is what the error is about.
+    #[must_use]
+    pub fn denied(&self) -> Option<AccessDenied> {
+        match self {
+            Self::Broker { code, remark, .. }
+            | Self::Unknown { code, remark, .. }
+            | Self::Route(RouteError::Refused { code, remark }) => AccessDenied::of(*code, remark),
+            Self::Message(_)
+            | Self::NoRoute(_)
+            | Self::NotWritable(_)
+            | Self::NoQueue(_)
+            | Self::Refused(_)
+            | Self::Route(_)
+            | Self::Request(_)
+            | Self::Malformed(_)
+            | Self::Closed => None,
+        }
+    }
+
     /// Whether sending the same message again later can help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Request(_) | Self::Route(_) | Self::NotWritable(_) | Self::Unknown { .. } => true,
-            Self::Broker { code, .. } => RETRY_CODES.contains(code),
+            Self::Broker { code, .. } => RETRY_CODES.contains(code) && self.denied().is_none(),
             Self::Message(_)
             | Self::NoRoute(_)
             | Self::NoQueue(_)

@@ -9,7 +9,7 @@ use super::choose::{attempt_deadline, next_queue};
 use super::{FaultTable, Parcel, Receipt, SendError, SendPolicy, StoreStatus, Target};
 use crate::client::RouteError;
 use crate::client::view::{PublishQueue, RouteView, TopicView};
-use crate::error::{RequestError, RequestFailure, Sent};
+use crate::error::{AccessDenied, RequestError, RequestFailure, Sent};
 use crate::ids::{BrokerName, ConnId, Endpoint, MessageQueue, QueueOffset, Topic};
 use crate::mutants::mutant;
 use crate::request::is_reply;
@@ -267,8 +267,10 @@ impl SendOp {
             response::SLAVE_NOT_AVAILABLE => StoreStatus::SlaveNotAvailable,
             _ => {
                 let remark = frame.header.remark.clone().unwrap_or_default();
+                // Whom one broker does not let in, the others do not either.
+                let denied = AccessDenied::of(code, &remark).is_some();
                 self.last = Some(SendError::Broker { broker: queue.broker.clone(), code, remark });
-                if self.policy.retry_codes.contains(&code) {
+                if self.policy.retry_codes.contains(&code) && !denied {
                     self.tried.push(queue.broker);
                 } else {
                     self.outcome = Some(self.give_up(now));

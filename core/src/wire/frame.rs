@@ -93,6 +93,18 @@ impl EncodedFrame {
         &self.body
     }
 
+    /// The header as who receives it reads it, but for the opaque.
+    ///
+    /// # Errors
+    /// It is over these limits.
+    #[cfg(feature = "acl")]
+    pub(crate) fn header(&self, limits: &header::HeaderLimits) -> Result<Header, HeaderError> {
+        match self.codec {
+            Codec::Json => header::decode(self.codec, &[&self.header[..], b"0}"].concat(), limits),
+            Codec::Rocketmq => header::decode(self.codec, &self.header, limits),
+        }
+    }
+
     /// Appends everything before the body.
     pub fn write(&self, opaque: Opaque, out: &mut Vec<u8>) {
         let start = out.len();

@@ -32,6 +32,8 @@ pub struct Options {
     pub namesrv_conf: Vec<(String, String)>,
     /// JVM options added to the broker's command line, such as `-D…` or `-Xmx1g`.
     pub broker_jvm: Vec<String>,
+    /// Files below the home of both, with their text.
+    pub files: Vec<(String, String)>,
     /// How long each process may take to become ready.
     pub boot_timeout: Duration,
 }
@@ -45,8 +47,16 @@ impl Options {
             broker_conf: Vec::new(),
             namesrv_conf: Vec::new(),
             broker_jvm: Vec::new(),
+            files: Vec::new(),
             boot_timeout: Duration::from_secs(60),
         }
+    }
+
+    /// Adds a file below the home of both processes.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<String>, text: impl Into<String>) -> Self {
+        self.files.push((path.into(), text.into()));
+        self
     }
 
     /// Adds one line to the broker's configuration.
@@ -319,6 +329,11 @@ impl RealCluster {
         fs::create_dir_all(&conf).map_err(RealError::io("create the configuration folder"))?;
         for name in ["namesrv", "broker"] {
             write(&conf.join(format!("logback_{name}.xml")), LOGBACK)?;
+        }
+        for (name, text) in &self.options.files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(dir)).map_err(RealError::io("create a folder of files"))?;
+            write(&path, text)?;
         }
         Ok(())
     }

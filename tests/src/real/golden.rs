@@ -9,8 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::{DecodedFrame, JavaTrace, RealError, StoredMessage};
 
 /// The files, one JSON object per line.
-pub const FILES: [&str; 6] =
-    ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl", "offsets.jsonl", "traces.jsonl"];
+pub const FILES: [&str; 7] = [
+    "frames.jsonl",
+    "bodies.jsonl",
+    "allocations.jsonl",
+    "hashes.jsonl",
+    "offsets.jsonl",
+    "traces.jsonl",
+    "signatures.jsonl",
+];
 
 /// One whole frame, and what Java reads from it.
 #[derive(Clone, Debug, Deserialize)]
@@ -114,6 +121,27 @@ pub struct GoldenTrace {
     pub records: Vec<JavaTrace>,
 }
 
+/// A request as Java signs it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenSignature {
+    /// Unique name.
+    pub name: String,
+    /// The user.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// The token of its session, if it has one.
+    pub security_token: Option<String>,
+    /// The code of the request.
+    pub code: i32,
+    /// All fields but the signature, those that name the user included.
+    pub fields: BTreeMap<String, String>,
+    /// The body, as hexadecimal text.
+    pub body: String,
+    /// The signature.
+    pub signature: String,
+}
+
 /// One frame that a client and a real server exchanged.
 #[derive(Clone, Debug)]
 pub struct CapturedFrame {
@@ -158,6 +186,11 @@ pub fn offset_files() -> Result<Vec<GoldenOffsets>, RealError> {
 /// All golden traces.
 pub fn traces() -> Result<Vec<GoldenTrace>, RealError> {
     lines("traces.jsonl")
+}
+
+/// All golden signatures.
+pub fn signatures() -> Result<Vec<GoldenSignature>, RealError> {
+    lines("signatures.jsonl")
 }
 
 /// All captured frames, by file.

@@ -12,7 +12,7 @@ use rocketmq_core::client::ClientEvent;
 use rocketmq_core::driver::{Client, ClientBuilder, Delivery, EventStream, Producer, PushConsumer, ReceivedMessage};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::{Receipt, SendError};
-use rocketmq_testkit::real::{ConnectionInfo, JavaPeer, MqAdmin};
+use rocketmq_testkit::real::{ConnectionInfo, JavaPeer, MqAdmin, RealCluster};
 use smol::{LocalExecutor, Timer};
 
 use super::checks::{Checks, Scope};
@@ -48,6 +48,16 @@ pub(crate) struct World {
 }
 
 impl World {
+    pub(crate) fn new(cluster: &RealCluster, java: &Arc<JavaPeer>, checks: &Arc<Checks>) -> Self {
+        Self {
+            namesrv: cluster.namesrv(),
+            broker_name: cluster.broker_name().to_owned(),
+            java: java.clone(),
+            mqadmin: cluster.mqadmin(),
+            checks: checks.clone(),
+        }
+    }
+
     pub(crate) fn scope<L: Live>(&self, scenario: &str) -> Scope {
         Scope::new(&self.checks, L::NAME, scenario)
     }

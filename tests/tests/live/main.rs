@@ -10,6 +10,7 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod acl;
 mod admin;
 mod admin_view;
 mod broadcast;
@@ -73,15 +74,19 @@ fn live(version: &str) -> Result<(), RealError> {
     for (key, value) in kit::BROKER_CONF {
         options = options.conf(key, value);
     }
-    let mut cluster = RealCluster::start(options)?;
     let checks = Arc::new(Checks::new(version));
-    let world = Arc::new(World {
-        namesrv: cluster.namesrv(),
-        broker_name: cluster.broker_name().to_owned(),
-        java: Arc::new(JavaPeer::start()?),
-        mqadmin: cluster.mqadmin(),
-        checks: checks.clone(),
-    });
+    let java = Arc::new(JavaPeer::start()?);
+    if only().is_none_or(|only| only == "acl") {
+        let cluster = RealCluster::start(acl::options(version))?;
+        let world = World::new(&cluster, &java, &checks);
+        eprintln!("{version}: cluster that lets only users in up after {:.1?}", begun.elapsed());
+        let seen = std::panic::catch_unwind(AssertUnwindSafe(|| acl::both_runtimes(&world, &cluster)));
+        if let Err(panic) = seen {
+            panic!("{version}: acl: {}\n{}", kit::panic_text(&*panic), cluster.log_tail());
+        }
+    }
+    let mut cluster = RealCluster::start(options)?;
+    let world = Arc::new(World::new(&cluster, &java, &checks));
     eprintln!("{version}: cluster and Java peer up after {:.1?}", begun.elapsed());
 
     let mut failures = side_by_side(&world);
@@ -91,7 +96,7 @@ fn live(version: &str) -> Result<(), RealError> {
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
-    if failures.is_empty() && only().is_none_or(|only| !only.contains("admin")) {
+    if failures.is_empty() && only().is_none_or(|only| !only.contains("admin") && only != "acl") {
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Consumer, Siblings, State};
-use crate::client::{ClientEvent, FileOp, Output};
+use crate::client::{ClientEvent, FileOp, Output, StartError};
 use crate::config::{ClientConfig, ConsumerConfig};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
@@ -228,7 +228,7 @@ impl Consumer {
             match local.on_loaded(op, result, fx) {
                 Ok(()) => self.announce(at, fx),
                 Err(why) => {
-                    self.on_trouble(&why);
+                    self.on_trouble(StartError::Unavailable(why));
                     fx.arm(TimerKey::StartDeadline(self.config.group.clone()), Duration::ZERO);
                 }
             }

@@ -88,7 +88,7 @@ pub(crate) struct Consumer {
 #[derive(Debug)]
 enum State {
     /// Waiting for routes, then for the first heartbeat.
-    Starting { op: OpId, heartbeat_sent: bool, trouble: Option<String> },
+    Starting { op: OpId, heartbeat_sent: bool, trouble: Option<StartError> },
     /// Pulling.
     Running,
     /// Handed-out messages may still be settled.
@@ -319,14 +319,14 @@ impl Consumer {
         }
         let silent =
             if loaded { "no broker took a heartbeat" } else { "the file of offsets could not be read in time" };
-        let why = trouble.take().unwrap_or_else(|| String::from(silent));
-        self.start_failed(op, StartError::Unavailable(why), fx);
+        let error = trouble.take().unwrap_or_else(|| StartError::Unavailable(String::from(silent)));
+        self.start_failed(op, error, fx);
     }
 
     /// Something about the start failed; it may still succeed.
-    pub(crate) fn on_trouble(&mut self, why: &str) {
+    pub(crate) fn on_trouble(&mut self, error: StartError) {
         if let State::Starting { trouble, .. } = &mut self.state {
-            *trouble = Some(String::from(why));
+            *trouble = Some(error);
         }
     }
 

@@ -177,7 +177,7 @@ impl Consumer {
         match &check.verdict {
             Verdict::Unknown(why) => {
                 let why = alloc::format!("broker {broker}: {why}");
-                self.on_trouble(&why);
+                self.on_trouble(StartError::Unavailable(why));
                 fx.timers.arm_no_later(TimerKey::Filters(self.config.group.clone()), fx.now.after(RETRY_PAUSE));
             }
             Verdict::Refused(why) => {

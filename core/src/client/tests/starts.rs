@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::ConfigError;
+use crate::error::AccessDenied;
 
 fn start_error(world: &World, op: OpId) -> StartError {
     match world.result(op) {
@@ -109,4 +110,25 @@ fn answers_to_an_earlier_consumer_of_the_group_are_stale() {
     world.found(old, 700..710);
     assert_eq!(world.consume(Outcome::Done), 0, "what the old one asked for is not for the new one");
     assert_eq!(world.pulls("T"), 1, "one pull at a time");
+}
+
+#[test]
+fn a_consumer_that_is_not_let_in_says_so() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.held.insert(request::HEART_BEAT);
+    let op = world.start(|_| ());
+    world.run();
+    let beat = world.take(request::HEART_BEAT);
+    let remark = "check signature failed.";
+    let preamble = Preamble { remark: Some(remark), ..Preamble::response(16, Codec::Json) };
+    world.reply(beat, decoded(&preamble.encode(|_| (), Bytes::new())));
+    world.run();
+    let why = AccessDenied::Signature;
+    let denied = ClientEvent::Denied { endpoint: "b:1".into(), why, remark: remark.into() };
+    assert_eq!(world.count(|event| *event == denied), 1);
+    world.advance(4_900);
+    assert_eq!(world.open(request::HEART_BEAT, |_| true), 0, "it asks no more for a while");
+    world.advance(100);
+    assert_eq!(start_error(&world, op), StartError::Denied { why, remark: remark.into() });
 }

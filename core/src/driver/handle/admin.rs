@@ -21,7 +21,7 @@ use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
 use crate::config::ConfigError;
 use crate::driver::shared::Call;
-use crate::error::RequestError;
+use crate::error::{AccessDenied, RequestError};
 use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
 use crate::wire::Frame;
 use crate::wire::body::BodyError;
@@ -157,6 +157,28 @@ pub enum AdminError {
     /// The client is closed.
     #[error("closed")]
     Closed,
+}
+
+impl AdminError {
+    /// Why the server does not let this client do it, if that is what the error is about.
+    #[must_use]
+    pub fn denied(&self) -> Option<AccessDenied> {
+        match self {
+            Self::Broker { code, remark } | Self::Route(RouteError::Refused { code, remark }) => {
+                AccessDenied::of(*code, remark)
+            }
+            Self::NoBroker
+            | Self::Filter(_)
+            | Self::NoMaster(_)
+            | Self::Route(_)
+            | Self::Request(_)
+            | Self::Malformed(_)
+            | Self::MalformedBody(_)
+            | Self::Unreadable(_)
+            | Self::OldBroker { .. }
+            | Self::Closed => None,
+        }
+    }
 }
 
 impl AdminError {

@@ -35,6 +35,8 @@ pub struct Client {
 
 pub(super) struct Inner {
     pub(super) shared: Arc<Shared>,
+    #[cfg(feature = "acl")]
+    pub(super) credentials: Arc<super::credentials::CredentialCell>,
 }
 
 /// Configures a [`Client`].
@@ -45,7 +47,7 @@ pub struct ClientBuilder {
     instance_name: Option<String>,
     offset_dir: Option<String>,
     lazy: bool,
-    config: ClientConfig,
+    pub(super) config: ClientConfig,
 }
 
 impl ClientBuilder {
@@ -88,6 +90,8 @@ impl ClientBuilder {
     /// Bounds and times of links.
     #[must_use]
     pub fn link(mut self, link: LinkConfig) -> Self {
+        #[cfg(feature = "acl")]
+        let link = LinkConfig { credentials: link.credentials.or(self.config.link.credentials), ..link };
         self.config.link = link;
         self
     }
@@ -189,6 +193,10 @@ impl ClientBuilder {
         let offset_dir = self.offset_dir.or_else(|| host.offset_store_dir());
         config.offset_dir = offset_dir.map(|folder| alloc::format!("{folder}/{ip_text}@{stable}"));
         config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}"));
+        #[cfg(feature = "acl")]
+        let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
+        #[cfg(feature = "acl")]
+        config.link.credentials.replace(crate::acl::SharedProvider::new(credentials.clone()));
         let link = Arc::new(config.link.clone());
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
@@ -200,7 +208,12 @@ impl ClientBuilder {
         let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
         rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
-        Ok(Client { inner: Arc::new(Inner { shared }) })
+        let inner = Inner {
+            shared,
+            #[cfg(feature = "acl")]
+            credentials,
+        };
+        Ok(Client { inner: Arc::new(inner) })
     }
 }
 

@@ -3,6 +3,8 @@
 mod admin;
 mod client;
 mod consumer;
+#[cfg(feature = "acl")]
+mod credentials;
 mod delivery;
 mod delivery_batch;
 mod hook;

@@ -155,6 +155,18 @@ fn codes_are_repeated_as_java_repeats_them() {
 }
 
 #[test]
+fn whom_one_broker_does_not_let_in_does_not_ask_another() {
+    let (view, mut op, turn) = (view(3, 1), op(), AtomicU32::new(0));
+    attempt(&mut op, Instant::ZERO, &view, &turn);
+    let mut refusal = answered(16);
+    refusal.header.remark = Some("check signature failed.".into());
+    op.on_reply(Instant::ZERO, Ok(refusal));
+    let SendStep::Done(Err(error)) = op.poll(Instant::ZERO, &view, &turn) else { panic!("not over") };
+    assert_eq!(error.denied(), Some(crate::error::AccessDenied::Signature));
+    assert!(!error.may_be_stored() && !error.is_retryable());
+}
+
+#[test]
 fn only_an_attempt_never_sent_is_certain_not_to_be_stored() {
     let view = view(3, 1);
     for (sent, code, may) in [

@@ -64,7 +64,7 @@ impl ExtFields {
     }
 
     /// All fields, in wire order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &str)> + Clone {
         self.spans.iter().map(|span| {
             let key = self.text.get(span.key..span.value).unwrap_or_default();
             (key, self.text.get(span.value..span.end).unwrap_or_default())

@@ -23,7 +23,6 @@ use crate::driver::cell::{Completer, Completion, cell};
 use crate::driver::lock::Lock;
 use crate::driver::shared::Shared;
 use crate::ids::{Group, Topic};
-use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::trace::{TraceMessage, TraceQueue, TraceRecord};
 
@@ -112,7 +111,7 @@ impl Tracer {
         let deadline = deadline.min(shared.clock.now().after(CLOSE_TIMEOUT));
         let (done, idle) = cell();
         let open = self.inner.state.with(|state| {
-            state.closing = !mutant!(160);
+            state.closing = true;
             let open = state.producer.is_some();
             if open {
                 state.idle.push(done);
@@ -144,7 +143,7 @@ impl Tracer {
 
     /// Whether messages of this topic are traced: all but traces.
     fn traces(&self, topic: &Topic) -> bool {
-        *topic != self.inner.topic || mutant!(161)
+        *topic != self.inner.topic
     }
 
     /// Notes what belongs together, of messages of one topic.
@@ -233,7 +232,7 @@ impl State {
         {
             (self.waits, wake_at) = (true, Some(at));
         }
-        let idle = self.senders.is_empty() && (self.queue.is_empty() || mutant!(160));
+        let idle = self.senders.is_empty() && self.queue.is_empty();
         (sendings, wake_at, if idle { core::mem::take(&mut self.idle) } else { Vec::new() })
     }
 
