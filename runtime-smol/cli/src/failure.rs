@@ -86,6 +86,10 @@ impl From<AdminError> for Failure {
             | AdminError::MalformedBody(_)
             | AdminError::Unreadable(_) => (Exit::Refused, ""),
         };
+        // How it was asked for is nobody's business.
+        if let AdminError::Route(why) = &error {
+            return Self::new(exit, format!("{why}{advice}"));
+        }
         Self::new(exit, format!("{error}{advice}"))
     }
 }

@@ -15,6 +15,7 @@ mod admin;
 mod admin_view;
 mod broadcast;
 mod checks;
+mod cli;
 mod codec;
 mod exchange;
 mod filters;
@@ -52,7 +53,7 @@ use runtimes::{Live, OnSmol, OnTokio};
 /// Two clusters at once are too much for two cores: what must happen in time would not.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Named assertions that each version has at least.
-const LEAST_ASSERTIONS: usize = 540;
+const LEAST_ASSERTIONS: usize = 620;
 
 #[test]
 fn v5_live() -> Result<(), RealError> {
@@ -96,7 +97,11 @@ fn live(version: &str) -> Result<(), RealError> {
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
-    if failures.is_empty() && only().is_none_or(|only| !only.contains("admin") && only != "acl") {
+    if failures.is_empty() && only().is_none_or(|only| only.contains("cli")) {
+        cli::alone(&world);
+    }
+    let alone = |only: String| only.contains("admin") || only.contains("cli") || only == "acl";
+    if failures.is_empty() && !only().is_some_and(alone) {
         for graceful in [true, false] {
             failures.extend(restart::both_runtimes(&world, &mut cluster, graceful));
         }
@@ -117,6 +122,7 @@ fn side_by_side(world: &Arc<World>) -> Vec<String> {
     let mut jobs = Vec::new();
     jobs.extend(jobs_of::<OnSmol>());
     jobs.extend(jobs_of::<OnTokio>());
+    jobs.push(("smol/cli".to_owned(), Box::new(cli::scenario)));
     let only = only();
     jobs.retain(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only)));
     let run = |(name, job): (String, Job)| {

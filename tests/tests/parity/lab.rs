@@ -269,6 +269,33 @@ impl Lab {
         self.note_frame(&asked, code);
     }
 
+    /// The broker asks a client what becomes of a half message, which is noted but for its place among those of other
+    /// scripts; the word on it, without its end.
+    pub(crate) fn asked_about(&mut self, client: usize) -> Call {
+        let link = self.link(At::Client(client));
+        let asked = link.pushes(1, PATIENCE).pop().expect("the broker asks");
+        let ext = &asked.header.ext;
+        let mut word = Call::new(request::END_TRANSACTION);
+        for key in ["tranStateTableOffset", "commitLogOffset", "msgId", "transactionId"] {
+            word = word.with(key, ext.get(key).expect("a field of the question"));
+        }
+        let step = self.step();
+        self.codes.insert(asked.header.code);
+        for (what, value) in self.roles.read(&asked, true) {
+            let of_others = ["field tranStateTableOffset", "field commitLogOffset"].contains(&what.as_str());
+            let value = if of_others { "a place".to_owned() } else { value };
+            if what.ends_with(" born") {
+                continue;
+            }
+            let what = match what.strip_prefix("message ").and_then(|rest| rest.split_once(' ')) {
+                Some((_, what)) => format!("message {what}"),
+                None => what,
+            };
+            self.transcript.insert((step.clone(), what), value);
+        }
+        word
+    }
+
     /// Where the broker is.
     pub(crate) fn broker(&self) -> SocketAddr {
         self.side.broker

@@ -34,19 +34,19 @@ use lab::{Lab, Side};
 
 #[test]
 fn v5_parity() -> Result<(), RealError> {
-    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], timers: false, ..BrokerConfig::default() };
+    let model = BrokerConfig { timers: false, ..hasty(BrokerConfig::default()) };
     parity(V5, model, known::V5, (cells::alone(), cells::together(), cells::filtering()))
 }
 
 #[test]
 fn v5_parity_of_popping() -> Result<(), RealError> {
-    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], recall: true, ..BrokerConfig::default() };
+    let model = BrokerConfig { recall: true, ..hasty(BrokerConfig::default()) };
     parity(V5, model, known::V5, (Vec::new(), cells::popping(), Vec::new()))
 }
 
 #[test]
 fn v4_parity() -> Result<(), RealError> {
-    let model = BrokerConfig { delay_levels: vec![DELAY; LEVELS], ..BrokerConfig::v4_9_7() };
+    let model = hasty(BrokerConfig::v4_9_7());
     let together = cells::together().into_iter().chain(cells::popping());
     parity(V4, model, known::V4, (cells::alone(), together.collect(), cells::filtering()))
 }
@@ -119,6 +119,16 @@ fn parity(
         panic!("{version}: {} differences\n{}\n{}", failures.len(), failures.join("\n"), broker.log_tail());
     }
     Ok(())
+}
+
+/// A broker that delays nothing for long, and soon asks about half messages.
+fn hasty(config: BrokerConfig) -> BrokerConfig {
+    BrokerConfig {
+        delay_levels: vec![DELAY; LEVELS],
+        transaction_timeout: Duration::from_secs(1),
+        transaction_check_interval: Duration::from_secs(2),
+        ..config
+    }
 }
 
 fn all_cells() -> Vec<Cell> {
@@ -201,11 +211,13 @@ fn play(cell: &Cell, side: Side) -> Result<Transcript, String> {
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// As the models are: no filters by property until they are switched on, no timer wheel. A machine that is busy is no
 /// reason to refuse messages.
-const BROKER_CONF: [(&str, &str); 4] = [
+const BROKER_CONF: [(&str, &str); 6] = [
     ("enablePropertyFilter", "false"),
     ("timerWheelEnable", "false"),
     ("waitTimeMillsInSendQueue", "20000"),
     ("osPageCacheBusyTimeOutMills", "20000"),
+    ("transactionTimeOut", "1000"),
+    ("transactionCheckInterval", "2000"),
 ];
 /// Every delay level is this long.
 const DELAY: Duration = Duration::from_secs(1);

@@ -167,6 +167,8 @@ impl Broker {
         let (Some(topic), Some(queue_id)) = (real("REAL_TOPIC"), real("REAL_QID")) else { return };
         half.topic = topic;
         half.queue_id = queue_id.parse().unwrap_or(0);
+        // What is told has it, what is stored has not.
+        half.properties.set("WAIT", "false");
         let Ok(Ok(body)) = half.properties.encode().map(|properties| half.record(properties, place)) else { return };
         let unique = half.properties.get("UNIQ_KEY").unwrap_or_default();
         let offset_id = self.msg_id(place.physical);

@@ -52,6 +52,7 @@ pub(crate) fn together() -> Vec<Cell> {
     let parts = [
         pulls::held(),
         send_backs::cells(),
+        transactions::asked(),
         members::told(),
         sends::delayed(),
         members::cells(),
