@@ -288,6 +288,8 @@ impl Engine {
             Output::CloseDispatch(group) => drop(self.intakes.remove(&group)),
             Output::Load { op, path } => self.events.push_back(EngineEvent::Load { op, path }),
             Output::Save { op, path, bytes } => self.events.push_back(EngineEvent::Save { op, path, bytes }),
+            // Nobody traces here.
+            Output::FlushTraces { .. } => {}
             Output::Routes(view) => self.view = view,
             Output::Event(event) => self.events.push_back(EngineEvent::Client(event)),
             Output::Closed => self.end(now),

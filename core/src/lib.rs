@@ -80,5 +80,6 @@ pub mod rng;
 pub mod send;
 pub mod time;
 mod timers;
+pub mod trace;
 pub mod transaction;
 pub mod wire;

@@ -50,6 +50,8 @@ pub(crate) enum TimerKey {
     Direct(Group, u64),
     /// A checker of transactions has taken long enough.
     Check(u64),
+    /// Trace records have been sent for long enough.
+    FlushTraces,
     /// Shutdown has taken long enough.
     Shutdown,
 }

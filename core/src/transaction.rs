@@ -7,7 +7,7 @@ use alloc::string::String;
 
 use crate::config::{ClientConfig, ProducerConfig};
 use crate::dispatch::Taken;
-use crate::ids::{BrokerName, Group, Topic};
+use crate::ids::{BrokerName, Endpoint, Group, Topic};
 use crate::message::{Message, MessageError};
 use crate::mutants::mutant;
 use crate::send::{Parcel, Receipt};
@@ -96,6 +96,8 @@ pub struct Check {
     pub id: u64,
     /// The producer group.
     pub group: Group,
+    /// The address of the broker.
+    pub from: Endpoint,
     /// Where the broker keeps the message now.
     pub place: HalfPlace,
     /// The message, with its real topic.
@@ -170,6 +172,7 @@ mod tests {
             queue_offset: QueueOffset::new(16),
             recall_handle: None,
             region: None,
+            trace_on: true,
             batch_key: None,
         };
         let place = HalfPlace::of(&receipt).unwrap();

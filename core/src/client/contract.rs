@@ -146,6 +146,9 @@ pub enum Command {
     StartProducer(Group),
     /// Unregister it; [`CommandResult::Done`].
     StopProducer(Group),
+    /// Register a producer group of trace records, which are sent after all else: it is waited for at the end, see
+    /// [`Output::FlushTraces`], and unregistered as every producer; [`CommandResult::Done`].
+    StartTracer(Group),
     /// The group has a checker, which answers [`Output::CheckTransaction`]; [`CommandResult::Done`]. Brokers ask
     /// producers, so there must be one too, and they must have heard of it.
     StartChecker {
@@ -416,6 +419,12 @@ pub enum Output {
         path: String,
         /// What is to be in it.
         bytes: Vec<u8>,
+    },
+    /// Consumers are stopped: send what trace records there are and give up what is not sent by then. The client ends once
+    /// each [`Command::StartTracer`] was taken back with [`Command::StopProducer`], or at that time.
+    FlushTraces {
+        /// When.
+        deadline: Instant,
     },
     /// The picture of routes and links changed.
     Routes(Arc<RouteView>),

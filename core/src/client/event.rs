@@ -257,6 +257,13 @@ pub enum ClientEvent {
         /// as one.
         times: u64,
     },
+    /// Trace records were lost: more waited than may, or they could not be sent in time.
+    TraceLost {
+        /// The group whose records they are.
+        group: Group,
+        /// How many since it started. Told each time the number has doubled, and at the end.
+        records: u64,
+    },
     /// A reply came for which nobody waits, or not any more: it is dropped.
     LateReply {
         /// What it has in common with its request.

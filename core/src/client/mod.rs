@@ -65,6 +65,8 @@ pub struct ClientMachine {
     heartbeat: Heartbeat,
     leave: Leave,
     producers: BTreeMap<Group, u32>,
+    /// Those of them that send trace records.
+    tracers: BTreeSet<Group>,
     consumers: BTreeMap<Group, Consumer>,
     transactions: Transactions,
     /// Queues are taken in turn by the machine's own sends.
@@ -79,6 +81,10 @@ enum Stage {
     Running,
     /// Consumers drain, commit and leave.
     Stopping {
+        deadline: Instant,
+    },
+    /// The last trace records are sent.
+    Flushing {
         deadline: Instant,
     },
     /// Producers leave.
@@ -104,6 +110,7 @@ impl ClientMachine {
             heartbeat: Heartbeat::new(&config),
             leave: Leave::new(&config),
             producers: BTreeMap::new(),
+            tracers: BTreeSet::new(),
             consumers: BTreeMap::new(),
             transactions: Transactions::default(),
             turn: Arc::new(AtomicU32::new(turn)),
@@ -207,18 +214,17 @@ impl ClientMachine {
     }
 
     fn on_command(&mut self, op: OpId, command: Command) {
-        if self.stage != Stage::Running && !matches!(command, Command::StopConsumer { .. }) {
+        if self.stage != Stage::Running && !self.is_part_of_the_end(&command) {
             return self.fx.complete(op, CommandResult::Closed);
         }
         match command {
             Command::Open => self.names.on_open(op, self.config.open_timeout, &mut self.links, &mut self.fx),
             Command::WantRoute { topic, fresh } => self.routes.on_want(op, &topic, fresh, &mut self.fx),
             Command::WantLink(to) => self.links.on_want(op, &to, &mut self.fx),
-            Command::StartProducer(group) => {
-                let handles = self.producers.entry(group).or_insert(0);
-                *handles = handles.saturating_add(1);
-                self.fx.raise(Signal::HeartbeatAll);
-                self.fx.complete(op, CommandResult::Done);
+            Command::StartProducer(group) => self.on_start_producer(op, group),
+            Command::StartTracer(group) => {
+                self.tracers.insert(group.clone());
+                self.on_start_producer(op, group);
             }
             Command::StopProducer(group) => {
                 self.on_stop_producer(&group);
@@ -323,6 +329,13 @@ impl ClientMachine {
         }
     }
 
+    fn on_start_producer(&mut self, op: OpId, group: Group) {
+        let handles = self.producers.entry(group).or_insert(0);
+        *handles = handles.saturating_add(1);
+        self.fx.raise(Signal::HeartbeatAll);
+        self.fx.complete(op, CommandResult::Done);
+    }
+
     fn on_stop_producer(&mut self, group: &Group) {
         let Some(handles) = self.producers.get_mut(group) else {
             return;
@@ -332,6 +345,8 @@ impl ClientMachine {
             self.producers.remove(group);
             self.fx.raise(Signal::Unregister(Leaving::Producer(group.clone())));
         }
+        self.tracers.remove(group);
+        self.on_maybe_closed();
     }
 
     fn on_timer(&mut self, key: TimerKey) {
@@ -373,6 +388,10 @@ impl ClientMachine {
                 self.with_consumer(&group, |consumer, _, fx| consumer.on_direct_deadline(id, fx));
             }
             TimerKey::Check(id) => self.transactions.on_deadline(id, &mut self.fx),
+            TimerKey::FlushTraces => {
+                self.tracers.clear();
+                self.on_maybe_closed();
+            }
             TimerKey::Shutdown => self.close_links(Duration::ZERO),
         }
     }

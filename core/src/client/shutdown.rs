@@ -18,11 +18,44 @@ impl ClientMachine {
         self.on_maybe_closed();
     }
 
+    /// What is still done after the end has begun: consumers stop, and the last trace records find their way.
+    pub(super) fn is_part_of_the_end(&self, command: &Command) -> bool {
+        let flushes = matches!(self.stage, Stage::Stopping { .. } | Stage::Flushing { .. });
+        match command {
+            Command::StopConsumer { .. } => true,
+            Command::WantRoute { .. } | Command::WantLink(_) => flushes && !self.tracers.is_empty(),
+            Command::StopProducer(group) => flushes && self.tracers.contains(group),
+            Command::Open
+            | Command::StartProducer(_)
+            | Command::StartTracer(_)
+            | Command::StartChecker { .. }
+            | Command::StopChecker(_)
+            | Command::Oneway { .. }
+            | Command::StartConsumer(_)
+            | Command::Subscribe { .. }
+            | Command::Unsubscribe { .. }
+            | Command::Stats(_)
+            | Command::Suspend { .. }
+            | Command::Call { .. } => false,
+        }
+    }
+
     /// Goes on with shutdown when a stage is over.
     pub(super) fn on_maybe_closed(&mut self) {
         match self.stage {
             Stage::Stopping { deadline } if self.consumers.is_empty() => {
+                self.stage = Stage::Flushing { deadline };
+                if !self.tracers.is_empty() {
+                    let half = self.fx.now.until(deadline).checked_div(FLUSH_SHARE).unwrap_or_default();
+                    let deadline = self.fx.now.after(half.min(FLUSH_TIMEOUT));
+                    self.fx.timers.arm(TimerKey::FlushTraces, deadline);
+                    self.fx.output(Output::FlushTraces { deadline });
+                }
+                self.on_maybe_closed();
+            }
+            Stage::Flushing { deadline } if self.tracers.is_empty() => {
                 self.stage = Stage::Leaving { deadline };
+                self.fx.disarm(&TimerKey::FlushTraces);
                 for group in core::mem::take(&mut self.producers).into_keys() {
                     self.leave.on_leave(Leaving::Producer(group), &self.routes, &self.links, &mut self.fx);
                 }
@@ -36,7 +69,12 @@ impl ClientMachine {
                 self.fx.timers.clear();
                 self.fx.output(Output::Closed);
             }
-            Stage::Running | Stage::Stopping { .. } | Stage::Leaving { .. } | Stage::Closing | Stage::Closed => {}
+            Stage::Running
+            | Stage::Stopping { .. }
+            | Stage::Flushing { .. }
+            | Stage::Leaving { .. }
+            | Stage::Closing
+            | Stage::Closed => {}
         }
     }
 
@@ -52,3 +90,8 @@ impl ClientMachine {
         self.on_maybe_closed();
     }
 }
+
+/// How long the last trace records may take. Source: Java `AsyncTraceDispatcher.WAIT_FOR_SHUTDOWN`.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of the time that is left they may take this share.
+const FLUSH_SHARE: u32 = 2;

@@ -121,8 +121,8 @@ impl Transactions {
             let Some(message) = open.message.take() else { continue };
             self.running = self.running.saturating_add(1);
             fx.arm(TimerKey::Check(id), CHECK_TIMEOUT);
-            let (group, place) = (open.group.clone(), open.place.clone());
-            fx.output(Output::CheckTransaction(Check { id, group, place, message }));
+            let (group, from, place) = (open.group.clone(), open.to.clone(), open.place.clone());
+            fx.output(Output::CheckTransaction(Check { id, group, from, place, message }));
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, LinkConfig, ServerPolicy};
+use super::{ConfigError, LinkConfig, ServerPolicy, TraceConfig};
 use crate::ids::{ClientId, Endpoint, Topic};
 use crate::wire::Codec;
 
@@ -49,6 +49,8 @@ pub struct ClientConfig {
     pub offset_dir: Option<String>,
     /// What servers may ask of this client.
     pub server_policy: ServerPolicy,
+    /// How producers and consumers trace that do not say so themselves.
+    pub trace: Option<TraceConfig>,
 }
 
 impl ClientConfig {
@@ -73,6 +75,7 @@ impl ClientConfig {
             cache_bytes: 512 * 1024 * 1024,
             offset_dir: None,
             server_policy: ServerPolicy::default(),
+            trace: None,
         }
     }
 
@@ -90,7 +93,7 @@ impl ClientConfig {
         if self.cache_bytes == 0 {
             return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
         }
-        Ok(())
+        self.trace.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 }
 
@@ -132,5 +135,7 @@ mod tests {
         let no_cache = ClientConfig { cache_bytes: 0, ..config("a:9876") };
         let least = ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX };
         assert_eq!(no_cache.check(), Err(least));
+        let no_batch = TraceConfig { batch: 0, ..TraceConfig::default() };
+        assert!(ClientConfig { trace: Some(no_batch), ..config("a:9876") }.check().is_err());
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, Filter, PopConfig, Strategy, check_group};
+use super::{ConfigError, Filter, PopConfig, Strategy, TraceConfig, check_group};
 use crate::dispatch::PoisonPolicy;
 use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
@@ -72,6 +72,8 @@ pub struct ConsumerConfig {
     pub on_consume_timeout: TimeoutPolicy,
     /// What to do with records that cannot be decoded.
     pub on_poison: PoisonPolicy,
+    /// Whether and how what it consumes is traced. Java `enableTrace`: no.
+    pub trace: Option<TraceConfig>,
 }
 
 /// What to do with a message whose handler takes longer than the time it has.
@@ -153,6 +155,7 @@ impl ConsumerConfig {
             consume_timeout: Duration::from_secs(15 * 60),
             on_consume_timeout: TimeoutPolicy::default(),
             on_poison: PoisonPolicy::default(),
+            trace: None,
         }
     }
 
@@ -213,7 +216,7 @@ impl ConsumerConfig {
             }
             pop.check(&self.strategy)?;
         }
-        Ok(())
+        self.trace.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 }
 

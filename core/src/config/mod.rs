@@ -9,6 +9,7 @@ mod pop;
 mod producer;
 mod server;
 mod strategy;
+mod trace;
 
 use alloc::string::String;
 
@@ -23,6 +24,7 @@ pub(crate) use pop::strategy_name;
 pub use producer::{AutoBatch, LatencyFaults, ProducerConfig};
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
+pub use trace::TraceConfig;
 
 use crate::ids::{Group, Topic};
 use crate::wire::compress::CompressionKind;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, check_group};
+use super::{ConfigError, TraceConfig, check_group};
 use crate::ids::Group;
 use crate::send::RETRY_CODES;
 use crate::wire::compress::{CompressionKind, DEFAULT_LEVEL};
@@ -43,6 +43,8 @@ pub struct ProducerConfig {
     pub latency_faults: Option<LatencyFaults>,
     /// Whether messages are put together into batches. Java `autoBatch`: no.
     pub auto_batch: Option<AutoBatch>,
+    /// Whether and how its messages are traced. Java `enableTrace`: no.
+    pub trace: Option<TraceConfig>,
 }
 
 /// How brokers are left alone that are slow or out of reach.
@@ -86,6 +88,7 @@ impl ProducerConfig {
             max_bytes_under_way: 100 * 1024 * 1024,
             latency_faults: None,
             auto_batch: None,
+            trace: None,
         }
     }
 
@@ -118,7 +121,8 @@ impl ProducerConfig {
         {
             return Err(ConfigError::LatencySteps);
         }
-        self.auto_batch.map_or(Ok(()), AutoBatch::check)
+        self.auto_batch.map_or(Ok(()), AutoBatch::check)?;
+        self.trace.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 }
 
@@ -190,6 +194,7 @@ mod tests {
             ProducerConfig { auto_batch: Some(AutoBatch { max_delay: Duration::from_secs(31), ..auto }), ..base() },
             ProducerConfig { auto_batch: Some(AutoBatch { max_bytes: 0, ..auto }), ..base() },
             ProducerConfig { auto_batch: Some(AutoBatch { max_bytes: MAX_BATCH + 1, ..auto }), ..base() },
+            ProducerConfig { trace: Some(TraceConfig { batch: 0, ..TraceConfig::default() }), ..base() },
         ];
         for config in broken {
             assert!(config.check().is_err(), "{config:?}");

@@ -255,6 +255,7 @@ impl<R: Runtime> ClientTask<R> {
                     inbox.post([Mail::Input(Input::Saved { op, result })]);
                 });
             }
+            Output::FlushTraces { deadline } => self.shared.tracers.close(&self.shared, deadline),
             Output::Routes(routes) => {
                 let up = |(conn, link): (&ConnId, &Link)| Some((*conn, link.submitter.clone()?));
                 let submitters = self.links.iter().filter_map(up).collect();

@@ -12,7 +12,7 @@ pub use crate::client::{
 };
 pub use crate::config::{
     Allocate, AutoBatch, Filter, LatencyFaults, MachineRoomResolver, Permission, ReadFrom, ServerPolicy, StartFrom,
-    Strategy, TimeoutPolicy,
+    Strategy, TimeoutPolicy, TraceConfig,
 };
 pub use crate::dispatch::PoisonPolicy;
 pub use crate::error::AccessDenied;

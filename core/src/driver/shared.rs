@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use super::cell::{Completion, cell};
 use super::conn_task::Submission;
 use super::events::Events;
+use super::handle::Tracers;
 use super::inbox::{Inbox, Mail};
 use super::intake::Intake;
 use super::lock::Lock;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) keys: UniqueKeys,
     pub(super) transactions: Transactions,
     pub(super) requests: Requests,
+    pub(super) tracers: Tracers,
     view: Mutex<Arc<View>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     gatherers: Mutex<Vec<Weak<dyn Gather>>>,
@@ -75,6 +77,7 @@ impl Shared {
             keys,
             transactions: Transactions::default(),
             requests: Requests::default(),
+            tracers: Tracers::default(),
             view: Mutex::default(),
             intakes: Mutex::default(),
             gatherers: Mutex::default(),

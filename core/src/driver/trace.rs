@@ -72,6 +72,7 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::ServerRequest { from, code, group, verdict, times } => {
             tracing::warn!(%from, code, group = ?group, ?verdict, times, "a server's request was not done");
         }
+        ClientEvent::TraceLost { group, records } => tracing::warn!(%group, records, "trace records are lost"),
         ClientEvent::LateReply { correlation, times } => tracing::warn!(correlation, times, "a reply came too late"),
         ClientEvent::BrokerVersion { endpoint, version } => tracing::debug!(%endpoint, version, "broker version"),
         ClientEvent::Denied { endpoint, why, remark } => {

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use futures_lite::FutureExt;
 
 use super::client_task::ClientTask;
-use super::handle::ReceivedMessage;
+use super::handle::{ReceivedMessage, Tracer};
 use super::inbox::Mail;
 use super::lock::Lock;
 use super::runtime::Runtime;
@@ -26,23 +26,30 @@ use crate::transaction::{Check, HalfPlace, Resolution};
 pub(super) type Checker = Arc<dyn Fn(ReceivedMessage) -> Checking + Send + Sync>;
 pub(super) type Checking = Pin<Box<dyn Future<Output = Resolution> + Send>>;
 
+/// A checker, and who traces what it says.
+#[derive(Clone)]
+pub(super) struct Answerer {
+    pub(super) checker: Checker,
+    pub(super) tracer: Option<Tracer>,
+}
+
 /// The checkers of each group, and where the half messages are that somebody here still has in hand.
 #[derive(Default)]
 pub(super) struct Transactions(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    checkers: BTreeMap<Group, BTreeMap<u64, Checker>>,
+    checkers: BTreeMap<Group, BTreeMap<u64, Answerer>>,
     in_hand: BTreeMap<String, HalfPlace>,
     next: u64,
 }
 
 impl Transactions {
     /// Adds a checker; the number takes it away again.
-    pub(super) fn add(&self, group: Group, checker: Checker) -> u64 {
+    pub(super) fn add(&self, group: Group, answerer: Answerer) -> u64 {
         self.0.with(|state| {
             state.next = state.next.saturating_add(1);
-            state.checkers.entry(group).or_default().insert(state.next, checker);
+            state.checkers.entry(group).or_default().insert(state.next, answerer);
             state.next
         })
     }
@@ -70,7 +77,7 @@ impl Transactions {
     }
 
     /// Who is to answer; nobody, and then with what.
-    fn answerer(&self, check: &Check) -> Option<Checker> {
+    fn answerer(&self, check: &Check) -> Option<Answerer> {
         self.0.with(|state| {
             if let Some(place) = state.in_hand.get_mut(&check.place.msg_id) {
                 // Of what is in hand nobody else can know more. What becomes of it is said of where it is now: said of
@@ -88,17 +95,21 @@ impl<R: Runtime> ClientTask<R> {
     /// Has a checker say what became of a half message, in a task of its own.
     pub(super) fn check(&mut self, now: Instant, check: Check) {
         let id = check.id;
-        let checker = self.shared.transactions.answerer(&check);
+        let answerer = self.shared.transactions.answerer(&check);
         let message = ReceivedMessage::open(check.message);
-        let (Some(checker), Ok(message)) = (checker, message) else {
+        let (Some(Answerer { checker, tracer }), Ok(message)) = (answerer, message) else {
             let resolution = Resolution::Unknown;
             return self.machine.handle(now, Input::Transaction { check: id, resolution });
         };
         let inbox = self.inbox.clone();
+        let traced = tracer.and_then(|tracer| Some((tracer.end_of_asked(&message, &check.place)?, check.from, tracer)));
         self.rt.spawn(async move {
             let said = AssertUnwindSafe(async { checker(message).await }).catch_unwind().await;
             let panicked = if mutant!(142) { Resolution::Commit } else { Resolution::Unknown };
             let resolution = said.unwrap_or(panicked);
+            if let Some((end, to, tracer)) = traced {
+                tracer.ended(&end, &to, resolution, true);
+            }
             inbox.post([Mail::Input(Input::Transaction { check: id, resolution })]);
         });
     }
@@ -131,7 +142,7 @@ mod tests {
     #[test]
     fn checkers_of_a_group_stand_in_for_each_other() {
         let transactions = Transactions::default();
-        let checker = || -> Checker { Arc::new(|_| Box::pin(async { Resolution::Commit })) };
+        let checker = || Answerer { checker: Arc::new(|_| Box::pin(async { Resolution::Commit })), tracer: None };
         let first = transactions.add("g".into(), checker());
         let second = transactions.add("g".into(), checker());
         let left = || transactions.0.with(|state| state.checkers.get(&Group::from("g")).map(BTreeMap::len));

@@ -307,6 +307,7 @@ impl SendOp {
             queue_offset,
             recall_handle: fields.recall_handle,
             region: fields.region,
+            trace_on: fields.trace_on.unwrap_or(true),
             batch_key: fields.batch_uniq_id,
         })
     }

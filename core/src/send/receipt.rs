@@ -23,6 +23,8 @@ pub struct Receipt {
     pub recall_handle: Option<String>,
     /// The region of the broker.
     pub region: Option<String>,
+    /// Whether the broker wants the message traced, where that is switched on.
+    pub trace_on: bool,
     /// Of a batch that is kept as one record: the key of the whole, which is in none of its messages.
     pub batch_key: Option<String>,
 }
@@ -97,6 +99,7 @@ mod tests {
             queue_offset: QueueOffset::new(7),
             recall_handle: None,
             region: None,
+            trace_on: true,
             batch_key: batch_key.map(String::from),
         }
     }

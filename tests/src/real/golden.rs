@@ -6,11 +6,18 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{DecodedFrame, RealError, StoredMessage};
+use super::{DecodedFrame, JavaTrace, RealError, StoredMessage};
 
 /// The files, one JSON object per line.
-pub const FILES: [&str; 6] =
-    ["frames.jsonl", "bodies.jsonl", "allocations.jsonl", "hashes.jsonl", "offsets.jsonl", "signatures.jsonl"];
+pub const FILES: [&str; 7] = [
+    "frames.jsonl",
+    "bodies.jsonl",
+    "allocations.jsonl",
+    "hashes.jsonl",
+    "offsets.jsonl",
+    "traces.jsonl",
+    "signatures.jsonl",
+];
 
 /// One whole frame, and what Java reads from it.
 #[derive(Clone, Debug, Deserialize)]
@@ -101,6 +108,19 @@ pub struct GoldenHash {
     pub hash: i32,
 }
 
+/// What was noted together in a trace.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GoldenTrace {
+    /// Unique name.
+    pub name: String,
+    /// As Java writes it.
+    pub text: String,
+    /// The keys that Java gives its message, sorted.
+    pub keys: Vec<String>,
+    /// What Java reads.
+    pub records: Vec<JavaTrace>,
+}
+
 /// A request as Java signs it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct GoldenSignature {
@@ -161,6 +181,11 @@ pub fn hashes() -> Result<Vec<GoldenHash>, RealError> {
 /// All golden offset files.
 pub fn offset_files() -> Result<Vec<GoldenOffsets>, RealError> {
     lines("offsets.jsonl")
+}
+
+/// All golden traces.
+pub fn traces() -> Result<Vec<GoldenTrace>, RealError> {
+    lines("traces.jsonl")
 }
 
 /// All golden signatures.

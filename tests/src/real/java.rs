@@ -15,7 +15,7 @@ use super::process::RunDir;
 use super::{RealError, cache, tools};
 
 const POM: &str = include_str!("../../java/pom.xml");
-const SOURCES: [(&str, &str); 13] = [
+const SOURCES: [(&str, &str); 15] = [
     ("Admin.java", include_str!("../../java/src/rocketmq/testkit/Admin.java")),
     ("AdminViews.java", include_str!("../../java/src/rocketmq/testkit/AdminViews.java")),
     ("Clients.java", include_str!("../../java/src/rocketmq/testkit/Clients.java")),
@@ -26,8 +26,10 @@ const SOURCES: [(&str, &str); 13] = [
     ("GoldenFrames.java", include_str!("../../java/src/rocketmq/testkit/GoldenFrames.java")),
     ("GoldenOffsets.java", include_str!("../../java/src/rocketmq/testkit/GoldenOffsets.java")),
     ("GoldenSignatures.java", include_str!("../../java/src/rocketmq/testkit/GoldenSignatures.java")),
+    ("GoldenTraces.java", include_str!("../../java/src/rocketmq/testkit/GoldenTraces.java")),
     ("Peer.java", include_str!("../../java/src/rocketmq/testkit/Peer.java")),
     ("Requests.java", include_str!("../../java/src/rocketmq/testkit/Requests.java")),
+    ("Traces.java", include_str!("../../java/src/rocketmq/testkit/Traces.java")),
     ("Transactions.java", include_str!("../../java/src/rocketmq/testkit/Transactions.java")),
 ];
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

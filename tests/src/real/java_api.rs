@@ -12,7 +12,7 @@ use super::java_types::{
     BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
     ProducerSpec, QueueOffset, SendSpec, Sent, StoredMessage,
 };
-use super::{JavaPeer, RealError};
+use super::{DecodedTrace, JavaPeer, RealError};
 
 /// A reply as Java got it.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -78,6 +78,11 @@ impl JavaPeer {
     /// `rollback`, or anything else for unknown.
     pub fn start_transactions(&self, name: &str, namesrv: &str, group: &str) -> Result<(), RealError> {
         self.typed("transactions_start", json!({ "name": name, "namesrv": namesrv, "group": group }))
+    }
+
+    /// The same with one that traces.
+    pub fn start_traced_transactions(&self, name: &str, namesrv: &str, group: &str) -> Result<(), RealError> {
+        self.typed("transactions_start", json!({ "name": name, "namesrv": namesrv, "group": group, "trace": true }))
     }
 
     /// Shuts it down in order.
@@ -247,6 +252,11 @@ impl JavaPeer {
     /// for none; those of `queues` are not looked at.
     pub fn read_offset_file(&self, text: &str, queues: &[QueueOffsetRow]) -> Result<Vec<QueueOffsetRow>, RealError> {
         self.typed("read_offset_file", json!({ "text": text, "queues": queues }))
+    }
+
+    /// What Java makes of the body of a trace message.
+    pub fn decode_trace(&self, text: &str) -> Result<DecodedTrace, RealError> {
+        self.typed("trace_decode", json!({ "text": text }))
     }
 
     /// Compresses bytes as Java does; `kind` is `ZLIB`, `LZ4` or `ZSTD`.

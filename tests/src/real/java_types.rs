@@ -29,6 +29,8 @@ pub struct ProducerSpec {
     /// `ZLIB`, `LZ4` or `ZSTD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress_type: Option<String>,
+    /// Whether it traces.
+    pub trace: bool,
 }
 
 impl ProducerSpec {
@@ -127,6 +129,8 @@ pub struct ConsumerSpec {
     pub expression: String,
     /// Whether `expression` is SQL92.
     pub sql: bool,
+    /// Whether it traces.
+    pub trace: bool,
     /// Where to begin.
     pub from: StartFrom,
     /// Deliveries after which a message is dead.

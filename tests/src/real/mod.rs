@@ -29,6 +29,7 @@ mod error;
 pub mod golden;
 mod java;
 mod java_api;
+mod java_trace;
 mod java_types;
 mod mqadmin;
 mod ports;
@@ -40,6 +41,7 @@ pub use cluster::{Options, RealCluster, V4, V5};
 pub use error::RealError;
 pub use java::JavaPeer;
 pub use java_api::JavaReply;
+pub use java_trace::{DecodedTrace, JavaTrace};
 pub use java_types::{
     BrokerRoute, ConnectionInfo, ConsumedMessage, ConsumerSpec, DecodedFrame, KnownSubscription, OwnedQueue,
     ProducerSpec, QueueOffset, SendSpec, Sent, StartFrom, StoredMessage,

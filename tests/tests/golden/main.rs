@@ -8,3 +8,4 @@ mod java;
 mod splits;
 mod support;
 mod tables;
+mod traces;

@@ -21,7 +21,8 @@ use super::runtimes::Live;
 /// The broker's configuration. All delays are a second but that of level 10. A 4.x broker takes every message for one
 /// on disk, so that a group without offset does not begin at 0 of a young queue whatever it asked for; pulls of such
 /// messages are as large as others. A machine that is busy with two clusters is no reason to refuse messages.
-pub(crate) const BROKER_CONF: [(&str, &str); 9] = [
+pub(crate) const BROKER_CONF: [(&str, &str); 10] = [
+    ("traceTopicEnable", "true"),
     ("recallMessageEnable", "true"),
     ("messageDelayLevel", "1s 1s 1s 1s 1s 1s 1s 1s 1s 4s 1s 1s 1s 1s 1s 1s 1s 1s"),
     ("accessMessageInMemoryMaxRatio", "0"),

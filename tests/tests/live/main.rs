@@ -38,6 +38,7 @@ mod sending;
 mod slaves;
 mod slow;
 mod subscriptions;
+mod trace;
 mod transactions;
 mod volume;
 
@@ -181,6 +182,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
         job("requests", |world| L::block_on(requests::scenario::<L>(world))),
+        job("trace", |world| L::block_on(trace::scenario::<L>(world))),
         job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),
         job("offsets", |world| L::block_on(offsets::scenario::<L>(world))),
         job("routes", |world| L::block_on(routes::scenario::<L>(world))),

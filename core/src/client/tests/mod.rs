@@ -96,6 +96,8 @@ struct World {
     oneways: Vec<(Endpoint, Frame)>,
     checks: Vec<crate::transaction::Check>,
     replies: Vec<crate::request::PushedReply>,
+    /// By when trace records are to be sent, each time that was said.
+    flushes: Vec<Instant>,
     closed: usize,
     /// Codes of requests that are left unanswered.
     held: BTreeSet<i32>,
@@ -144,6 +146,7 @@ impl World {
             oneways: Vec::new(),
             checks: Vec::new(),
             replies: Vec::new(),
+            flushes: Vec::new(),
             closed: 0,
             held: BTreeSet::from([request::PULL_MESSAGE]),
             dead: BTreeSet::new(),
@@ -280,6 +283,7 @@ impl World {
                 self.dispatches.remove(&group);
             }
             Output::Load { .. } | Output::Save { .. } => self.disk.push(output),
+            Output::FlushTraces { deadline } => self.flushes.push(deadline),
             Output::Routes(view) => self.views.push(view),
             Output::Event(event) => self.events.push(event),
             Output::Closed => self.closed += 1,

@@ -193,3 +193,84 @@ fn who_stops_a_consumer_that_is_stopping_waits_for_the_same_end() {
         assert!(matches!(world.result(op), CommandResult::Stopped(Drained { unsettled: 1 })));
     }
 }
+
+/// A client that consumes and traces, on its way to its end.
+fn tracing(millis: u64) -> World {
+    let mut world = World::consuming(1, |_| ());
+    world.topic("trace", 1, &["c"]);
+    world.command(Command::StartTracer("tracer".into()));
+    world.command(Command::StartProducer("p".into()));
+    world.run();
+    let pull = world.pull("T");
+    world.found(pull, 500..503);
+    world.dispatch(&"g".into(), |dispatch| assert!(dispatch.take(Instant::ZERO).is_some()));
+    world.run();
+    shutdown(&mut world, millis);
+    world.run();
+    assert!(world.flushes.is_empty(), "a message is in a handler");
+    world
+}
+
+/// Waits until trace records are to be sent: for how much longer the client may live, and they may take, milliseconds.
+fn flushing(world: &mut World, millis: u64) -> [u128; 2] {
+    let end = world.now.after(Duration::from_millis(millis));
+    while world.flushes.is_empty() {
+        assert_eq!(world.closed, 0);
+        world.advance(100);
+    }
+    [end, world.flushes[0]].map(|at| world.now.until(at).as_millis())
+}
+
+#[test]
+fn the_last_trace_records_are_sent_once_consumers_are_stopped() {
+    let mut world = tracing(30_000);
+    let [left, by] = flushing(&mut world, 30_000);
+    assert_eq!(by, left / 2);
+    // Their topic may be new, and so may be the link to its broker.
+    let route = world.command(Command::WantRoute { topic: "trace".into(), fresh: false });
+    let link = world.command(Command::WantLink("c:1".into()));
+    world.run();
+    assert!(matches!(world.result(route), CommandResult::Route(Ok(()))), "{:?}", world.result(route));
+    assert!(matches!(world.result(link), CommandResult::Link(Ok(()))));
+    let other = world.command(Command::StartProducer("q".into()));
+    let stop = world.command(Command::StopProducer("p".into()));
+    world.run();
+    assert!([other, stop].iter().all(|op| matches!(world.result(*op), CommandResult::Closed)));
+    assert_eq!(world.closed, 0);
+    let stop = world.command(Command::StopProducer("tracer".into()));
+    world.run();
+    assert!(matches!(world.result(stop), CommandResult::Done));
+    assert_eq!((world.closed, world.machine.load(), world.flushes.len()), (1, (0, 0), 1));
+}
+
+#[test]
+fn trace_records_that_cannot_be_sent_delay_the_end_by_five_seconds_at_most() {
+    let mut world = tracing(4_000);
+    let [left, by] = flushing(&mut world, 4_000);
+    assert_eq!((by, left), (left / 2, 2 * by), "half of the time that is left");
+    world.advance(u64::try_from(by).unwrap() - 1);
+    assert_eq!(world.closed, 0);
+    world.advance(1);
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+    let mut world = World::new();
+    world.command(Command::StartTracer("tracer".into()));
+    world.run();
+    shutdown(&mut world, 30_000);
+    world.run();
+    world.advance(4_999);
+    assert_eq!(world.closed, 0);
+    world.advance(1);
+    assert_eq!((world.closed, world.machine.load()), (1, (0, 0)));
+}
+
+#[test]
+fn who_has_stopped_tracing_is_not_waited_for() {
+    let mut world = World::new();
+    world.command(Command::StartTracer("tracer".into()));
+    world.command(Command::StopProducer("tracer".into()));
+    world.run();
+    shutdown(&mut world, 30_000);
+    world.run();
+    assert_eq!((world.closed, world.flushes.len()), (1, 0));
+    assert!(matches!(world.command_after_end(Command::WantLink("b:1".into())), CommandResult::Closed));
+}

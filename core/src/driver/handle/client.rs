@@ -10,7 +10,9 @@ use core::time::Duration;
 use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
-use crate::config::{ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, parse_name_servers};
+use crate::config::{
+    ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, parse_name_servers,
+};
 use crate::driver::client_task;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
@@ -135,6 +137,14 @@ impl ClientBuilder {
     #[must_use]
     pub const fn server_policy(mut self, policy: ServerPolicy) -> Self {
         self.config.server_policy = policy;
+        self
+    }
+
+    /// How its producers and consumers trace their messages, unless they say so themselves: see
+    /// [`ProducerBuilder::trace`]. Default: they do not.
+    #[must_use]
+    pub fn trace(mut self, trace: impl Into<Option<TraceConfig>>) -> Self {
+        self.config.trace = trace.into();
         self
     }
 

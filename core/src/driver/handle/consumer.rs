@@ -12,9 +12,10 @@ use std::panic::AssertUnwindSafe;
 use futures_lite::{FutureExt, Stream};
 
 use super::hook::{ConsumeHook, Hooks};
+use super::tracer::{ConsumeTrace, Side, Tracer};
 use super::{Client, Delivery, DeliveryBatch};
 use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, SubscribeError};
-use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy};
+use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy, TraceConfig};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
 use crate::driver::workers::Workers;
@@ -50,7 +51,8 @@ pub struct PushConsumerBuilder {
 
 impl PushConsumerBuilder {
     pub(super) fn new(client: Client, group: Group) -> Self {
-        Self { client, config: ConsumerConfig::new(group), hooks: Vec::new() }
+        let trace = client.inner.shared.config.trace.clone();
+        Self { client, config: ConsumerConfig { trace, ..ConsumerConfig::new(group) }, hooks: Vec::new() }
     }
 
     /// Subscribes to a topic, of which it wants all (`*`), some tags (`a || b`), or what [`Filter::sql`] selects.
@@ -268,6 +270,19 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Notes in a trace topic when each message is handed out and how it is settled, as Java's clients do and
+    /// `mqadmin queryMsgTraceById` shows. Brokers and producers can refuse that, message by message.
+    ///
+    /// Records are sent beside the work, a few at a time. 2,048 may wait, more are lost, which
+    /// [`ClientEvent::TraceLost`](crate::client::ClientEvent::TraceLost) tells. The last ones are sent when the consumer has
+    /// stopped, within the time that its shutdown has, and for 5 s at most. Default: what
+    /// [`ClientBuilder::trace`](super::ClientBuilder::trace) says; `None` switches it off.
+    #[must_use]
+    pub fn trace(mut self, trace: impl Into<Option<TraceConfig>>) -> Self {
+        self.config.trace = trace.into();
+        self
+    }
+
     /// Starts the consumer; done when a broker knows the group.
     ///
     /// # Errors
@@ -276,7 +291,8 @@ impl PushConsumerBuilder {
     pub async fn start(self) -> Result<PushConsumer, StartError> {
         let group = self.config.group.clone();
         let shared = self.client.inner.shared.clone();
-        let call = shared.call(Command::StartConsumer(Arc::new(self.config)));
+        let config = Arc::new(self.config);
+        let call = shared.call(Command::StartConsumer(config.clone()));
         let Some(start) = call.op() else {
             return Err(StartError::Closed);
         };
@@ -286,7 +302,10 @@ impl PushConsumerBuilder {
         result?;
         let intake = shared.intake(&group).ok_or(StartError::Closed)?;
         let turn = Turn::new(intake.clone());
-        let hooks = Hooks::new(group.clone(), self.hooks);
+        let start_tracer = |trace| Tracer::start(&self.client, Side::Consume, &group, trace);
+        let tracer = config.trace.clone().map(start_tracer);
+        let trace = tracer.map(|tracer| ConsumeTrace::new(tracer, config.consume_timeout));
+        let hooks = Hooks::new(group.clone(), self.hooks, trace);
         Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, start, intake, hooks }), turn })
     }
 }
@@ -377,7 +396,14 @@ impl PushConsumer {
 
     /// The same, within this time.
     pub async fn shutdown_within(&self, timeout: Duration) -> Drained {
-        let CommandResult::Stopped(drained) = self.inner.stop(timeout).await else {
+        let now = self.inner.client.inner.shared.clock.now();
+        let tracer = self.inner.hooks.tracer();
+        let flush = tracer.map_or(Duration::ZERO, |_| timeout.checked_div(FLUSH_SHARE).unwrap_or_default());
+        let result = self.inner.stop(timeout.saturating_sub(flush)).await;
+        if let Some(tracer) = tracer {
+            tracer.close(now.after(timeout)).await;
+        }
+        let CommandResult::Stopped(drained) = result else {
             return Drained::default();
         };
         drained
@@ -433,7 +459,14 @@ impl Stream for PushConsumer {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.stop(DROP_TIMEOUT).detach();
+        let stop = self.stop(DROP_TIMEOUT);
+        match self.hooks.tracer().cloned() {
+            None => stop.detach(),
+            Some(tracer) => self.client.inner.shared.spawn(async move {
+                stop.await;
+                tracer.close_soon();
+            }),
+        }
     }
 }
 
@@ -498,5 +531,7 @@ where
 const MOST_IN_BATCH: usize = 1_024;
 /// How long shutdown takes at most.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same when the last handle was dropped.
+/// Of that time, this share is kept for trace records.
+const FLUSH_SHARE: u32 = 10;
+/// How long shutdown takes when the last handle was dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,5 +1,6 @@
 //! One message in the hands of its consumer.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -8,6 +9,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::hook::{ConsumeOutcome, Hooks};
+use super::tracer::Handed;
 use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::{MessageQueue, QueueOffset, Topic};
@@ -23,6 +25,7 @@ pub struct Delivery {
     message: ReceivedMessage,
     intake: Arc<Intake>,
     hooks: Arc<Hooks>,
+    traced: Option<Box<Handed>>,
     settled: bool,
 }
 
@@ -41,7 +44,8 @@ impl Delivery {
             intake.settle(&message.taken, Outcome::Done);
             return None;
         }
-        Some(Self { message, intake: intake.clone(), hooks: hooks.clone(), settled: false })
+        let traced = hooks.trace(core::slice::from_ref(&message));
+        Some(Self { message, intake: intake.clone(), hooks: hooks.clone(), traced, settled: false })
     }
 
     /// The message.
@@ -114,8 +118,14 @@ impl Delivery {
         self.message.taken.batch.pop.is_some() && self.intake.extend(&self.message.taken, time)
     }
 
+    fn trace_end(&self, outcome: ConsumeOutcome) {
+        let messages = core::slice::from_ref(&self.message);
+        self.hooks.trace_end(self.traced.as_deref(), messages, |_| outcome);
+    }
+
     fn settle(&mut self, outcome: Outcome) -> Settled {
         self.settled = true;
+        self.trace_end(outcome.into());
         let settled = self.intake.settle(&self.message.taken, outcome);
         self.hooks.settled(&self.message, outcome.into());
         settled
@@ -125,6 +135,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled && std::thread::panicking() {
+            self.trace_end(ConsumeOutcome::Panicked);
             self.intake.panicked(&self.message.taken);
             self.hooks.settled(&self.message, ConsumeOutcome::Panicked);
         } else if !self.settled {
@@ -212,6 +223,10 @@ impl ReceivedMessage {
             Some(Content::Poison(_)) | None => Bytes::new(),
         };
         Self { taken, body, poison: Some(cause) }
+    }
+
+    pub(super) const fn is_poison(&self) -> bool {
+        self.poison.is_some()
     }
 
     pub(super) const fn taken(&self) -> &Taken {

@@ -1,11 +1,13 @@
 //! Several messages of one queue in the hands of their consumer.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::delivery::{DelayLevel, ReceivedMessage};
 use super::hook::{ConsumeOutcome, Hooks};
+use super::tracer::Handed;
 use crate::dispatch::{Outcome, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::MessageQueue;
@@ -21,6 +23,7 @@ pub struct DeliveryBatch {
     level: DelayLevel,
     intake: Arc<Intake>,
     hooks: Arc<Hooks>,
+    traced: Option<Box<Handed>>,
     settled: bool,
 }
 
@@ -59,7 +62,8 @@ impl DeliveryBatch {
             wanted
         });
         let (level, intake, hooks, settled) = (DelayLevel::BROKER, intake.clone(), hooks.clone(), false);
-        (!messages.is_empty()).then(|| Self { messages, level, intake, hooks, settled })
+        let traced = hooks.trace(&messages);
+        (!messages.is_empty()).then(|| Self { messages, level, intake, hooks, traced, settled })
     }
 
     /// The messages, one at least.
@@ -152,9 +156,11 @@ impl DeliveryBatch {
 
     fn settle(&mut self, count: usize, done: Outcome, rest: Outcome) {
         self.settled = true;
+        let outcome = |at| if at < count { done.into() } else { rest.into() };
+        self.hooks.trace_end(self.traced.as_deref(), &self.messages, outcome);
         self.intake.settle_many(self.messages.iter().map(ReceivedMessage::taken), count, done, rest);
         for (at, message) in self.messages.iter().enumerate() {
-            self.hooks.settled(message, if at < count { done.into() } else { rest.into() });
+            self.hooks.settled(message, outcome(at));
         }
     }
 }
@@ -165,13 +171,14 @@ impl Drop for DeliveryBatch {
             return;
         }
         let (panicking, rest) = (std::thread::panicking(), self.failed());
+        let outcome = if panicking { ConsumeOutcome::Panicked } else { ConsumeOutcome::Failed };
+        self.hooks.trace_end(self.traced.as_deref(), &self.messages, |_| outcome);
         if panicking && self.is_direct() {
             self.messages.iter().for_each(|message| self.intake.panicked(message.taken()));
         } else {
             let many = self.messages.iter().map(ReceivedMessage::taken);
             self.intake.settle_many(many, 0, Outcome::Done, rest);
         }
-        let outcome = if panicking { ConsumeOutcome::Panicked } else { ConsumeOutcome::Failed };
         self.messages.iter().for_each(|message| self.hooks.settled(message, outcome));
     }
 }

@@ -1,10 +1,12 @@
 //! What users hear of the messages that a push consumer handles.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::ReceivedMessage;
+use super::tracer::{ConsumeTrace, Handed, Tracer};
 use crate::dispatch::Outcome;
 use crate::ids::Group;
 
@@ -56,15 +58,37 @@ pub enum ConsumeOutcome {
     Panicked,
 }
 
-/// The hooks of a consumer, in the order in which they were added.
+/// The hooks of a consumer, in the order in which they were added, and its trace.
 pub(super) struct Hooks {
     group: Group,
     all: Vec<Arc<dyn ConsumeHook>>,
+    trace: Option<ConsumeTrace>,
 }
 
 impl Hooks {
-    pub(super) fn new(group: Group, all: Vec<Arc<dyn ConsumeHook>>) -> Arc<Self> {
-        Arc::new(Self { group, all })
+    pub(super) fn new(group: Group, all: Vec<Arc<dyn ConsumeHook>>, trace: Option<ConsumeTrace>) -> Arc<Self> {
+        Arc::new(Self { group, all, trace })
+    }
+
+    pub(super) fn tracer(&self) -> Option<&Tracer> {
+        self.trace.as_ref().map(ConsumeTrace::tracer)
+    }
+
+    /// Messages are handed out together.
+    pub(super) fn trace(&self, messages: &[ReceivedMessage]) -> Option<Box<Handed>> {
+        self.trace.as_ref()?.handed_out(messages)
+    }
+
+    /// They are about to be settled: so the last records are there before anybody hears that nothing is in hand any more.
+    pub(super) fn trace_end(
+        &self,
+        handed: Option<&Handed>,
+        messages: &[ReceivedMessage],
+        outcome: impl Fn(usize) -> ConsumeOutcome,
+    ) {
+        if let (Some(trace), Some(handed)) = (&self.trace, handed) {
+            trace.settled(handed, messages, outcome);
+        }
     }
 
     /// Whether a message is to be handed out; the hooks are told if it is.
@@ -165,7 +189,7 @@ mod tests {
         let notes = |panics| Notes { rows: rows.clone(), unwanted: unwanted.to_vec(), panics };
         let all: [Arc<dyn ConsumeHook>; 2] = [Arc::new(notes(panics)), Arc::new(notes(false))];
         let all = if panics { all.to_vec() } else { all[1..].to_vec() };
-        World { hooks: Hooks::new("g".into(), all), intake, rows }
+        World { hooks: Hooks::new("g".into(), all, None), intake, rows }
     }
 
     impl World {

@@ -10,6 +10,7 @@ mod delivery_batch;
 mod hook;
 mod producer;
 mod request;
+mod tracer;
 mod transaction;
 
 pub use admin::{Admin, AdminError, Brokers, Excerpt, Partial, ResetTo};
@@ -20,4 +21,5 @@ pub use delivery_batch::DeliveryBatch;
 pub use hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 pub use producer::{Busy, Producer, ProducerBuilder, RecallError};
 pub use request::{ReplyError, RespondError};
+pub(super) use tracer::{Tracer, Tracers};
 pub use transaction::{EndError, HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt};

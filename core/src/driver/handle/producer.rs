@@ -20,6 +20,7 @@ pub(super) use self::attempt::before;
 use self::batching::Batching;
 use self::faults::Faults;
 use super::Client;
+use super::tracer::{Began, Tracer};
 use crate::client::Command;
 use crate::config::ProducerConfig;
 use crate::driver::queue::{Intake, Load, Permit, Submitter, submit_queue};
@@ -52,6 +53,7 @@ pub(super) struct Inner {
     faults: Option<Faults>,
     batching: Option<Batching>,
     hooks: Vec<Arc<dyn SendHook>>,
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// What may be under way at once.
@@ -61,14 +63,20 @@ struct Budget {
     _intake: Intake<()>,
 }
 
-/// A message as hooks see it.
+/// A message as hooks see it, and its trace.
 pub(super) struct Told {
-    message: Message,
+    pub(super) message: Message,
     queue: Option<MessageQueue>,
+    began: Option<Began>,
 }
 
 impl Inner {
-    fn new(client: Client, config: ProducerConfig, hooks: Vec<Arc<dyn SendHook>>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        config: ProducerConfig,
+        hooks: Vec<Arc<dyn SendHook>>,
+        tracer: Option<Tracer>,
+    ) -> Self {
         let turn = u32::try_from(client.inner.shared.clock.now().as_micros() & 0xffff).unwrap_or(0);
         let most = Load { requests: config.max_under_way, bytes: config.max_bytes_under_way };
         let boundless = Load { requests: usize::MAX, bytes: usize::MAX };
@@ -81,8 +89,17 @@ impl Inner {
             faults: config.latency_faults.clone().map(Faults::new),
             batching: config.auto_batch.map(Batching::new),
             hooks,
+            tracer,
             config,
         }
+    }
+}
+
+impl Told {
+    /// Of a half message.
+    pub(super) fn half(mut self) -> Self {
+        self.began = self.began.map(Began::half);
+        self
     }
 }
 
@@ -307,22 +324,26 @@ impl Producer {
     /// Checks a message and asks the hooks.
     pub(super) fn announce(&self, message: &Message, target: &Target) -> Result<Option<Told>, SendError> {
         message.check(self.inner.config.max_message_size)?;
-        if self.inner.hooks.is_empty() {
+        let began = self.inner.tracer.as_ref().and_then(|tracer| tracer.begin(message.topic()));
+        if self.inner.hooks.is_empty() && began.is_none() {
             return Ok(None);
         }
         let queue = match target {
             Target::Queue(queue) => Some(queue.clone()),
             Target::Any | Target::Chosen(_) => None,
         };
-        let told = Told { message: message.clone(), queue };
+        let told = Told { message: message.clone(), queue, began };
         let context = self.context(&told);
         self.inner.hooks.iter().try_for_each(|hook| hook.before(&context)).map_err(SendError::Refused)?;
         Ok(Some(told))
     }
 
-    /// Tells the hooks how a send ended.
+    /// Tells the hooks how a send ended, and traces it.
     pub(super) fn tell(&self, told: Option<&Told>, result: Result<Option<&Receipt>, &SendError>) {
         if let Some(told) = told {
+            if let (Some(tracer), Some(began), Ok(Some(receipt))) = (&self.inner.tracer, &told.began, result) {
+                tracer.stored(began, &told.message, receipt);
+            }
             let context = self.context(told);
             self.inner.hooks.iter().for_each(|hook| hook.after(&context, result));
         }
@@ -350,6 +371,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let call = self.client.inner.shared.call(Command::StopProducer(self.config.group.clone()));
         call.detach();
+        if let Some(tracer) = self.tracer.take() {
+            tracer.close_soon();
+        }
     }
 }
 

@@ -9,16 +9,18 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::delivery::ReceivedMessage;
+use super::producer::Told;
 use super::{Producer, ProducerBuilder};
 use crate::client::{Command, CommandResult};
 use crate::config::ConfigError;
 use crate::driver::shared::Shared;
-use crate::driver::transactions::Checker;
+use crate::driver::transactions::{Answerer, Checker};
 use crate::error::RequestFailure;
 use crate::ids::{BrokerName, Endpoint, Group, Topic};
 use crate::message::Message;
 use crate::send::{Parcel, Receipt, SendError, StoreStatus, Target};
 use crate::time::Instant;
+use crate::trace::EndTransaction;
 use crate::transaction::{HalfPlace, Resolution};
 use crate::wire::request::Request;
 
@@ -88,7 +90,8 @@ impl TransactionProducerBuilder {
         let checker = self.checker.ok_or(ConfigError::NoChecker)?;
         let producer = self.producer.start().await?;
         let (shared, group) = (producer.shared().clone(), producer.group().clone());
-        let checker = shared.transactions.add(group.clone(), checker);
+        let tracer = producer.inner.tracer.clone();
+        let checker = shared.transactions.add(group.clone(), Answerer { checker, tracer });
         let started = shared.call(Command::StartChecker { group, topics: self.topics });
         // It exists before the wait: dropped while it waits, it takes the checker back.
         let producer = TransactionProducer { inner: Arc::new(Inner { producer, checker }) };
@@ -109,7 +112,7 @@ impl TransactionProducer {
         let producer = &self.inner.producer;
         let (shared, deadline) = (producer.shared(), producer.deadline());
         let config = &producer.inner.config;
-        let told = producer.announce(&message, &Target::Any)?;
+        let told = producer.announce(&message, &Target::Any)?.map(Told::half);
         let permit = producer.admit(message.body().len(), deadline).await?;
         let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall());
         let result = match parcel {
@@ -122,7 +125,8 @@ impl TransactionProducer {
         if let Some(place) = HalfPlace::of(&receipt) {
             shared.transactions.take_in_hand(place);
         }
-        Ok(HalfMessage { inner: self.inner.clone(), receipt })
+        let traced = producer.inner.tracer.as_ref().and_then(|tracer| tracer.end_of(&told?.message, &receipt));
+        Ok(HalfMessage { inner: self.inner.clone(), receipt, traced })
     }
 
     /// Stores a message where no consumer sees it, then does `local` and says what came of that. When the broker stored it
@@ -168,6 +172,8 @@ impl TransactionProducer {
 pub struct HalfMessage {
     inner: Arc<Inner>,
     receipt: Receipt,
+    /// The record of its end.
+    traced: Option<Box<EndTransaction>>,
 }
 
 impl HalfMessage {
@@ -212,10 +218,16 @@ impl HalfMessage {
                     let place = shared.transactions.let_go(&self.receipt.msg_id).ok_or(EndError::NoPlace)?;
                     let end = place.end(group, resolution, false);
                     let frame = end.encode_oneway(shared.config.codec, Bytes::new());
-                    let CommandResult::Sent(result) = shared.call(Command::Oneway { to, frame }).await else {
+                    let oneway = Command::Oneway { to: to.clone(), frame };
+                    let CommandResult::Sent(result) = shared.call(oneway).await else {
                         return Err(EndError::Closed);
                     };
-                    let Err(why) = result else { return Ok(()) };
+                    let Err(why) = result else {
+                        if let (Some(tracer), Some(end)) = (&producer.inner.tracer, &self.traced) {
+                            tracer.ended(end, &to, resolution, false);
+                        }
+                        return Ok(());
+                    };
                     shared.transactions.take_in_hand(place);
                     EndError::Link(why)
                 }

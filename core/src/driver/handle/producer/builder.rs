@@ -7,8 +7,9 @@ use core::time::Duration;
 
 use super::{Inner, Producer};
 use crate::client::Command;
-use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig};
+use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig, TraceConfig};
 use crate::driver::handle::Client;
+use crate::driver::handle::tracer::{Side, Tracer};
 use crate::driver::shared::Gather;
 use crate::ids::Group;
 use crate::send::SendHook;
@@ -24,7 +25,8 @@ pub struct ProducerBuilder {
 
 impl ProducerBuilder {
     pub(in crate::driver::handle) fn new(client: Client, group: Group) -> Self {
-        Self { client, config: ProducerConfig::new(group), hooks: Vec::new() }
+        let trace = client.inner.shared.config.trace.clone();
+        Self { client, config: ProducerConfig { trace, ..ProducerConfig::new(group) }, hooks: Vec::new() }
     }
 
     /// The whole time a send may take. Default: 3 s.
@@ -121,6 +123,19 @@ impl ProducerBuilder {
         self
     }
 
+    /// Notes each message that is stored, each end of a transaction and each recall in a trace topic, as Java's clients do
+    /// and `mqadmin queryMsgTraceById` shows. Brokers can refuse that, message by message.
+    ///
+    /// Records are sent beside the messages, a few at a time. 2,048 may wait, more are lost, which
+    /// [`ClientEvent::TraceLost`](crate::client::ClientEvent::TraceLost) tells: sends neither wait for them nor fail with
+    /// them. The last ones are sent when the producer is dropped, for a second at most, and when the client shuts down, for
+    /// 5 s at most. Default: what [`ClientBuilder::trace`](crate::driver::ClientBuilder::trace) says; `None` switches it off.
+    #[must_use]
+    pub fn trace(mut self, trace: impl Into<Option<TraceConfig>>) -> Self {
+        self.config.trace = trace.into();
+        self
+    }
+
     /// Starts the producer.
     ///
     /// # Errors
@@ -129,8 +144,10 @@ impl ProducerBuilder {
         self.config.check()?;
         let shared = self.client.inner.shared.clone();
         let started = shared.call(Command::StartProducer(self.config.group.clone()));
+        let (client, group, trace) = (&self.client, &self.config.group, self.config.trace.clone());
+        let tracer = trace.map(|trace| Tracer::start(client, Side::Produce, group, trace));
         // It exists before the wait: dropped while it waits, it takes the group back.
-        let producer = Producer { inner: Arc::new(Inner::new(self.client, self.config, self.hooks)) };
+        let producer = Producer { inner: Arc::new(Inner::new(self.client, self.config, self.hooks, tracer)) };
         if producer.inner.batching.is_some() {
             let inner: Arc<dyn Gather> = producer.inner.clone();
             shared.add_gatherer(Arc::downgrade(&inner));

@@ -33,7 +33,11 @@ impl Producer {
         if mutant!(139) {
             return Ok(read.unique_key);
         }
-        let frame = self.inner.client.admin().ask_master(&topic, &read.broker, &request).await?;
+        let answer = self.inner.client.admin().ask_master(&topic, &read.broker, &request).await;
+        if let Some(tracer) = &self.inner.tracer {
+            tracer.recalled(&topic, &read.unique_key, &answer);
+        }
+        let frame = answer?;
         Ok(RecallMessageResponse::read(&frame.header.ext).map_err(AdminError::Malformed)?.msg_id)
     }
 }

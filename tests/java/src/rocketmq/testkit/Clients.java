@@ -75,6 +75,7 @@ final class Clients {
         if (a.getString("instance") != null) {
             producer.setInstanceName(a.getString("instance"));
         }
+        producer.setEnableTrace(a.getBooleanValue("trace"));
         if (a.getInteger("timeout_ms") != null) {
             producer.setSendMsgTimeout(a.getInteger("timeout_ms"));
         }
@@ -163,6 +164,7 @@ final class Clients {
         if (a.getInteger("heartbeat_ms") != null) {
             client.setHeartbeatBrokerInterval(a.getInteger("heartbeat_ms"));
         }
+        client.setEnableTrace(a.getBooleanValue("trace"));
         client.setConsumeFromWhere("FIRST".equals(a.getString("from"))
             ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET : ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET);
         if (a.getBoolean("client_rebalance") != null) {

@@ -21,6 +21,7 @@ final class Golden {
         counts.put("allocations.jsonl", file(dir, "allocations.jsonl", new GoldenAllocations().all()));
         counts.put("hashes.jsonl", file(dir, "hashes.jsonl", hashes()));
         counts.put("offsets.jsonl", file(dir, "offsets.jsonl", new GoldenOffsets().all()));
+        counts.put("traces.jsonl", file(dir, "traces.jsonl", new GoldenTraces().all()));
         counts.put("signatures.jsonl", file(dir, "signatures.jsonl", new GoldenSignatures().all()));
         return counts;
     }

@@ -20,6 +20,7 @@ final class Transactions {
         commands.put("transactions_start", a -> {
             String name = Peer.text(a, "name");
             Producer producer = new Producer(Peer.text(a, "group"), name, Peer.text(a, "namesrv"));
+            producer.client.setEnableTrace(a.getBooleanValue("trace"));
             producer.client.start();
             producers.put(name, producer);
             return null;
