@@ -135,7 +135,7 @@ impl RealCluster {
 
     /// Address of the slave, `host:port`.
     pub fn slave_addr(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.slave().0)
+        format!("127.0.0.1:{}", self.ports.slave())
     }
 
     /// Name of the broker.
@@ -228,7 +228,7 @@ impl RealCluster {
     /// Starts the slave of the broker; returns when it is registered.
     pub fn start_slave(&mut self) -> Result<(), RealError> {
         if self.slave.is_none() {
-            let slave = self.boot("slave", self.ports.slave().0)?;
+            let slave = self.boot("slave", self.ports.slave())?;
             self.slave = Some(slave);
         }
         Ok(())
@@ -304,7 +304,7 @@ impl RealCluster {
     }
 
     fn broker_port(&self) -> u16 {
-        if self.moved { self.ports.slave().0 } else { self.ports.broker() }
+        if self.moved { self.ports.slave() } else { self.ports.broker() }
     }
 
     fn jvm_args(&self, args: &mut Vec<OsString>, who: &str) {
@@ -371,7 +371,7 @@ impl RealCluster {
         // Properties files let the last line of a key win.
         broker.extend(self.options.broker_conf.iter().cloned());
         if self.options.slave {
-            let (port, replication) = self.ports.slave();
+            let port = self.ports.slave();
             let store = dir.join("slave-store");
             let line = |key: &str, value: String| (key.to_owned(), value);
             broker.push(line("brokerIP2", "127.0.0.1".to_owned()));
@@ -380,7 +380,7 @@ impl RealCluster {
                 line("brokerId", "1".to_owned()),
                 line("brokerRole", "SLAVE".to_owned()),
                 line("listenPort", port.to_string()),
-                line("haListenPort", replication.to_string()),
+                line("haListenPort", (port + 1).to_string()),
                 line("storePathRootDir", store.display().to_string()),
                 line("storePathCommitLog", store.join("commitlog").display().to_string()),
             ]);

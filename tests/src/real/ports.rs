@@ -1,6 +1,6 @@
 //! Blocks of free ports that two harnesses on one machine never share.
 //!
-//! A block is eight neighbouring ports below the range from which the kernel gives ports to outgoing
+//! A block is twelve neighbouring ports below the range from which the kernel gives ports to outgoing
 //! connections. The first is bound by the test process for as long as the block is used: that is a
 //! lock which the kernel releases even if the process is killed. The others go to the Java processes.
 
@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use super::RealError;
 
 const FIRST: u16 = 12_000;
-const SIZE: u16 = 8;
-const BLOCKS: u16 = 2_400; // up to 31 200; Linux hands out 32 768 and above
+const SIZE: u16 = 12;
+const BLOCKS: u16 = 1_600; // up to 31 200; Linux hands out 32 768 and above
 
 /// A reserved block of ports.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ impl PortBlock {
         self.base + 1
     }
 
-    /// The main port of the slave, which also takes the port two below, and the one of its replication.
-    pub(super) fn slave(&self) -> (u16, u16) {
-        (self.base + 4, self.base + 7)
+    /// The main port of the slave, which also takes the port two below and the one above.
+    pub(super) fn slave(&self) -> u16 {
+        self.base + 9
     }
 
     /// The main port of the broker, which also takes the port two below and the one above.
