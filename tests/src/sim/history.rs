@@ -4,6 +4,7 @@ mod act;
 mod copy;
 mod member;
 mod setup;
+mod trace;
 mod transaction;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use self::act::Act;
 pub use self::copy::{Copy, Queue};
 pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
+pub use self::trace::{Trace, TraceKind};
 pub use self::transaction::Tx;
 
 use super::faults::Fault;
@@ -547,6 +549,8 @@ pub enum What {
     },
     /// Something happened to a transaction.
     Tx(Tx),
+    /// What brokers have in the topic of traces, at the end.
+    Traces(Vec<Trace>),
     /// An operator did something, or something came of it.
     Act(Act),
     /// No fault happens any more.

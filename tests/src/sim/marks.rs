@@ -16,6 +16,7 @@ pub const ALL: &[&str] = &[
     "a consumer does not start at once",
     "a consumer is suspended",
     "a dead letter",
+    "a delivery is traced",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
     "a file of offsets cannot be used",
@@ -60,6 +61,7 @@ pub const ALL: &[&str] = &[
     "a queue starts where a file says",
     "a queue stops at an unreadable record",
     "a queue waits for minutes",
+    "a recall is traced",
     "a request in the binary codec",
     "a retry is delayed",
     "a retry is due",
@@ -71,6 +73,7 @@ pub const ALL: &[&str] = &[
     "a send is given up",
     "a send is refused",
     "a send is refused after one that went unanswered",
+    "a send is traced",
     "a send meets the end of its client",
     "a server's request is done",
     "a server's request is not done",
@@ -99,8 +102,10 @@ pub const ALL: &[&str] = &[
     "no queue takes messages",
     "offsets cannot be saved",
     "queues are given up",
+    "the end of a transaction is traced",
     "the members of a group are asked for",
     "the message of a slow handler goes back",
+    "trace records are lost",
 ];
 
 #[cfg(test)]

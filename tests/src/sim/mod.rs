@@ -117,6 +117,8 @@ mod state;
 pub mod tape;
 mod timeline;
 mod trace;
+mod traces;
+mod traces;
 mod transactions;
 mod watch;
 mod ways;

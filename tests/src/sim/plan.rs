@@ -49,6 +49,8 @@ pub struct Plan {
     pub every_way: bool,
     /// Transactions, if there are any.
     pub transactions: Option<Transactions>,
+    /// Whether clients trace, and then whether brokers want that.
+    pub traced: Option<bool>,
 }
 
 /// The transactions of a run.
@@ -104,7 +106,8 @@ impl Plan {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
-        Self::drawn(|least, most| least + rng.below(most - least + 1))
+        let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
+        Self { traced: (rng.below(5) == 0).then(|| rng.below(4) > 0), ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -164,6 +167,7 @@ impl Plan {
             operator: false,
             every_way: false,
             transactions: None,
+            traced: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -237,7 +241,8 @@ impl Plan {
         let shape = (self.brokers, self.queues);
         let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
         let (calm, steady) = (swarm.is_calm(), swarm.is_steady());
-        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, groups, shape }
+        let traced = self.traced;
+        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, traced, groups, shape }
     }
 }
 
@@ -260,6 +265,7 @@ impl Default for Plan {
             operator: false,
             every_way: false,
             transactions: None,
+            traced: None,
         }
     }
 }

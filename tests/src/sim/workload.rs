@@ -19,7 +19,9 @@ use super::plan::{Group, Plan};
 use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
-use super::{Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, popping, settle, transactions, wishes};
+use super::{
+    Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, popping, settle, traces, transactions, wishes,
+};
 use crate::cluster::BrokerConfig;
 
 /// How to run the workload of a seed.
@@ -92,6 +94,10 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     if plan.transactions.is_some() {
         sim = sim.topic(transactions::TOPIC, plan.queues);
         sim.config.transaction_check_max = CHECKS;
+    }
+    if let Some(wanted) = plan.traced {
+        sim = sim.topic(traces::TOPIC, plan.queues);
+        sim.config.trace_on = wanted;
     }
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
@@ -232,6 +238,9 @@ impl Run {
         }
         settle::change_once_more(&self).await;
         settle::say_goodbye(&self).await;
+        if self.plan.traced.is_some() {
+            traces::note(&world);
+        }
     }
 
     /// Lets planned faults happen, those of members among them.

@@ -258,6 +258,9 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 140, what: "what is unknown of a transaction is told as committed", by: &["T1"] },
     Mutant { number: 142, what: "a checker that panics has committed", by: &["T1"] },
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
+    Mutant { number: 160, what: "trace records that are left at the end are not sent", by: &["N1"] },
+    Mutant { number: 162, what: "producers trace what brokers want no trace of", by: &["N1"] },
+    Mutant { number: 163, what: "consumers trace what brokers want no trace of", by: &["N1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
 ];
 
