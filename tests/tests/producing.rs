@@ -11,7 +11,7 @@ use rocketmq_core::message::Message;
 use rocketmq_core::send::SendError;
 use rocketmq_testkit::cluster::Node;
 use rocketmq_testkit::sim::history::What;
-use rocketmq_testkit::sim::{Sim, World};
+use rocketmq_testkit::sim::{Sim, Task, World};
 
 const SENDS: usize = 100_000;
 const MOST: usize = 64;
@@ -156,6 +156,73 @@ fn a_broker_out_of_reach_is_left_alone_and_probed_until_it_is_back() {
         }
         assert_eq!(used.len(), 2, "it is back");
         client.shutdown().await;
+    });
+    assert_eq!(report.failure, None);
+}
+
+/// A producer that lets messages wait for others for 20 s, and sends of it that wait.
+async fn gathering(world: &World, count: u64) -> (Client, Vec<Task<Result<u64, SendError>>>) {
+    let client = client(world).await;
+    let batch = AutoBatch { max_delay: Duration::from_secs(20), ..AutoBatch::default() };
+    let builder = client.producer("p").auto_batch(batch).send_timeout(Duration::from_secs(60));
+    let producer = builder.start().await.unwrap();
+    // A link that is up, and a message that waits for none.
+    producer.send(Message::new("t", "first").with_delay_level(1)).await.unwrap();
+    let host = world.host("10.0.2.1");
+    let send = |n| {
+        let producer = producer.clone();
+        world.spawn_on(&host, async move {
+            let message = Message::new("t", format!("{n}")).with_tag(if n % 2 == 0 { "even" } else { "odd" });
+            producer.send(message).await.map(|receipt| receipt.queue_offset.get())
+        })
+    };
+    let sends = (0..count).map(send).collect();
+    world.sleep(Duration::from_millis(100)).await;
+    (client, sends)
+}
+
+#[test]
+fn what_waits_for_others_is_sent_when_the_client_ends() {
+    let report = Sim::new(5).calm().brokers(1).topic("t", 1).run(|world| async move {
+        let (client, sends) = gathering(&world, 10).await;
+        assert_eq!(world.stored("t").len(), 0, "it waits");
+        let began = world.now();
+        // Nobody has to wait for the end.
+        futures_lite::future::or(client.shutdown(), async {}).await;
+        let mut offsets = Vec::new();
+        for send in sends {
+            offsets.push(send.await.unwrap().unwrap());
+        }
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..10).collect::<Vec<_>>());
+        client.shutdown().await;
+        assert!(world.now().since(began) < Duration::from_millis(100), "{:?}", world.now().since(began));
+        let stored = world.stored("t");
+        assert_eq!(
+            stored.iter().map(|stored| stored.body.clone()).collect::<std::collections::BTreeSet<_>>().len(),
+            10
+        );
+    });
+    assert_eq!(report.failure, None);
+}
+
+#[test]
+fn what_cannot_be_sent_before_the_client_ends_is_not_stored_and_says_so() {
+    let report = Sim::new(6).calm().brokers(1).topic("t", 1).run(|world| async move {
+        let (client, sends) = gathering(&world, 6).await;
+        world.crash(Node::Broker(0));
+        world.sleep(Duration::from_secs(1)).await;
+        let began = world.now();
+        client.shutdown_within(Duration::from_secs(4)).await;
+        let took = world.now().since(began);
+        assert!(took <= Duration::from_secs(4), "{took:?}");
+        for send in sends {
+            let error = send.await.unwrap().unwrap_err();
+            assert!(!error.may_be_stored(), "{error:?}");
+        }
+        world.start(Node::Broker(0));
+        world.sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.stored("t").len(), 1, "the one that waited for none, which is due");
     });
     assert_eq!(report.failure, None);
 }

@@ -9,6 +9,7 @@ use super::cell::{Completer, Completion, cell};
 use super::handle::ReceivedMessage;
 use super::lock::Lock;
 use crate::dispatch::PoisonCause;
+use crate::mutants::mutant;
 use crate::request::PushedReply;
 
 /// A reply, or why its body cannot be read.
@@ -53,7 +54,11 @@ impl Requests {
     /// A reply is here: who is to be woken, or how many came too late, this one included.
     pub(super) fn complete(&self, reply: PushedReply) -> Result<Option<Waker>, u64> {
         let completer = self.0.with(|state| {
-            let completer = state.waiting.remove(&reply.correlation);
+            let completer = if mutant!(165) {
+                state.waiting.pop_first().map(|(_, completer)| completer)
+            } else {
+                state.waiting.remove(&reply.correlation)
+            };
             if completer.is_none() {
                 state.late = state.late.saturating_add(1);
             }
@@ -62,6 +67,11 @@ impl Requests {
         let message = ReceivedMessage::open(reply.message).map_err(|(_, cause)| cause);
         // Whoever stops waiting at this moment gets nothing.
         Ok(completer.complete(message).unwrap_or_default())
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.with(|state| state.waiting.len())
     }
 
     /// Whether the brokers of a cluster are yet to hear of this client.
@@ -108,10 +118,12 @@ mod tests {
             .collect();
         assert_eq!(requests.wait("one more").err(), Some(NoWait::Full));
         requests.forget("7");
+        assert_eq!(requests.waiting(), MOST_WAITING - 1);
         assert!(requests.wait("one more").is_ok(), "one went away");
         requests.close();
         let first = waiting.remove(0);
         assert!(futures_lite::future::block_on(first).is_err(), "who waits learns of the end");
         assert_eq!(requests.wait("after the end").err(), Some(NoWait::Closed));
+        assert_eq!(requests.waiting(), 0);
     }
 }

@@ -2,7 +2,8 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll};
@@ -35,6 +36,13 @@ pub(super) struct View {
 /// Starts a task on the runtime of the client.
 pub(super) type Spawn = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
 
+/// Who puts messages together, and has some in hand.
+pub(super) trait Gather: Send + Sync {
+    /// Sends all that waits for others, as nothing does from now on. Done when none of it is under way; `None` when
+    /// nothing is now.
+    fn gathered(self: Arc<Self>) -> Option<Completion<()>>;
+}
+
 pub(super) struct Shared {
     pub(super) config: Arc<ClientConfig>,
     pub(super) clock: Arc<dyn Clock>,
@@ -46,6 +54,7 @@ pub(super) struct Shared {
     pub(super) tracers: Tracers,
     view: Mutex<Arc<View>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
+    gatherers: Mutex<Vec<Weak<dyn Gather>>>,
     next_op: AtomicU64,
     spawn: Spawn,
     /// Waiters for the end of the client.
@@ -55,7 +64,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Ended {
     is: bool,
-    waiting: alloc::vec::Vec<super::cell::Completer<()>>,
+    waiting: Vec<super::cell::Completer<()>>,
 }
 
 impl Shared {
@@ -71,6 +80,7 @@ impl Shared {
             tracers: Tracers::default(),
             view: Mutex::default(),
             intakes: Mutex::default(),
+            gatherers: Mutex::default(),
             next_op: AtomicU64::new(0),
             spawn,
             ended: Mutex::default(),
@@ -102,6 +112,20 @@ impl Shared {
 
     pub(super) fn intake(&self, group: &Group) -> Option<Arc<Intake>> {
         self.intakes.with(|intakes| intakes.get(group).cloned())
+    }
+
+    /// Before the client ends, this one is told.
+    pub(super) fn add_gatherer(&self, gatherer: Weak<dyn Gather>) {
+        self.gatherers.with(|gatherers| {
+            gatherers.retain(|known| known.strong_count() > 0);
+            gatherers.push(gatherer);
+        });
+    }
+
+    /// Has everybody send what was put together; whom to wait for.
+    pub(super) fn gather(&self) -> Vec<Completion<()>> {
+        let gatherers = self.gatherers.with(|gatherers| gatherers.clone());
+        gatherers.iter().filter_map(Weak::upgrade).filter_map(Gather::gathered).collect()
     }
 
     /// Asks the client task for something.

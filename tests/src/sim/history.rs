@@ -1,6 +1,7 @@
 //! What happened, as far as invariants ask: the ground truth that they are checked against.
 
 mod act;
+mod ask;
 mod copy;
 mod member;
 mod setup;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use rocketmq_core::time::Instant;
 
 pub use self::act::Act;
+pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
 pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
@@ -51,7 +53,7 @@ pub enum Outcome {
         /// The offset.
         offset: i64,
     },
-    /// Written, and answered by nobody.
+    /// Written, and answered by nobody; or stored somewhere, which is not told.
     Sent,
     /// Failed; the message may be stored all the same.
     Unknown,
@@ -551,6 +553,8 @@ pub enum What {
     Tx(Tx),
     /// What brokers have in the topic of traces, at the end.
     Traces(Vec<Trace>),
+    /// Something happened to a request.
+    Ask(Ask),
     /// An operator did something, or something came of it.
     Act(Act),
     /// No fault happens any more.

@@ -7,14 +7,14 @@ use futures_lite::FutureExt;
 use rocketmq_core::client::{ClientEvent, ServerVerdict, StartReason};
 use rocketmq_core::config::{Permission, ServerPolicy, StartFrom, TimeoutPolicy};
 use rocketmq_core::dispatch::DispatchEvent;
-use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, PushConsumerBuilder};
+use rocketmq_core::driver::{Client, ClientBuilder, DelayLevel, Delivery, EventStream, Producer, PushConsumerBuilder};
 use rocketmq_core::ids::MessageQueue;
 
 use super::faults::Fault;
 use super::history::{Act, Change, Leftover, Queue, Settled, What};
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{Host, World, listener, traces, workload};
+use super::{Host, World, asking, listener, traces, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
@@ -71,6 +71,10 @@ async fn consume(run: Run, member: Member) {
         }
         run.world.sleep(Duration::from_secs(1)).await;
     };
+    let answering = match plan.answers {
+        true => Some(client.producer("answers").start().await.expect("the configuration keeps every rule")),
+        false => None,
+    };
     member.note(&run.world, Change::Started);
     run.note_first_wish(&member, true);
     if leaving() {
@@ -85,7 +89,9 @@ async fn consume(run: Run, member: Member) {
     drop(client);
     let consume = async {
         match plan.batch {
-            None => consumer.run(at_once, |delivery| handle(run.clone(), of.clone(), delivery)).await,
+            None => {
+                consumer.run(at_once, |delivery| handle(run.clone(), of.clone(), answering.clone(), delivery)).await;
+            }
             Some(most) => {
                 let handler = |batch| listener::handle_many(run.clone(), of.clone(), batch);
                 consumer.run_batches(at_once, most, handler).await;
@@ -124,7 +130,7 @@ fn draw_of(run: &Run, least: u64, most: u64) -> u64 {
     run.world.with(|state| state.tape.range(Stream::Operator, least, most))
 }
 
-async fn handle(run: Run, member: Member, delivery: Delivery) {
+async fn handle(run: Run, member: Member, answering: Option<Producer>, delivery: Delivery) {
     if delivery.is_direct() {
         return match handle_directly(&run, &member).await {
             Settled::Retry => delivery.retry(),
@@ -136,6 +142,9 @@ async fn handle(run: Run, member: Member, delivery: Delivery) {
     let world = &run.world;
     let message = delivery.message();
     let id = listener::note(&run, &member, number, number, message);
+    if let Some(producer) = answering {
+        asking::answer(&run, &producer, id, message).await;
+    }
     let settled = |how| world.note(What::Settled { delivery: number, how });
     if world.roll(Fault::SlowListener) {
         let most = if world.choose(20) == 0 { 90_000 } else { 5_000 };

@@ -89,6 +89,7 @@
 //! A new invariant is one file in `invariants/` and one line in its list; a new fault is one line in `faults.rs` and
 //! the place where it happens.
 
+mod asking;
 mod chaos;
 mod disk;
 mod exec;
@@ -117,7 +118,6 @@ mod state;
 pub mod tape;
 mod timeline;
 mod trace;
-mod traces;
 mod traces;
 mod transactions;
 mod watch;

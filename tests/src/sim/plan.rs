@@ -7,6 +7,7 @@ use rocketmq_core::rng::Rng;
 use rocketmq_core::wire::Codec;
 use serde::{Deserialize, Serialize};
 
+use super::asking;
 use super::faults::Swarm;
 use super::history::{GroupSetup, Setup};
 use super::payload::TAGS;
@@ -49,8 +50,19 @@ pub struct Plan {
     pub every_way: bool,
     /// Transactions, if there are any.
     pub transactions: Option<Transactions>,
+    /// Requests, if there are any; a group replies to them.
+    pub requests: Option<Requests>,
     /// Whether clients trace, and then whether brokers want that.
     pub traced: Option<bool>,
+}
+
+/// The requests of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Requests {
+    /// How many.
+    pub count: u64,
+    /// Processes at a time that ask.
+    pub askers: usize,
 }
 
 /// The transactions of a run.
@@ -99,6 +111,9 @@ pub struct Group {
     pub batch: Option<usize>,
     /// How long a handler may take, seconds, if that is little, and whether its message goes back then.
     pub consume_timeout: Option<(u64, bool)>,
+    /// Whether members reply to what they handle.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub answers: bool,
 }
 
 impl Plan {
@@ -168,6 +183,7 @@ impl Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
         for index in 0..broadcasting {
@@ -195,6 +211,9 @@ impl Plan {
         plan.every_way = upto(0, 2) == 0;
         if upto(0, 4) == 0 {
             plan.transactions = Some(Transactions { count: upto(10, 60) as u64, tellers: upto(1, 2) });
+        }
+        if upto(0, 4) == 0 {
+            plan.add_requests(&mut upto);
         }
         plan
     }
@@ -234,6 +253,16 @@ impl Plan {
         self.groups.push(Group { setup, members, at_once, batch, consume_timeout: timeout, ..Group::default() });
     }
 
+    /// Adds requests, and the group that replies to them.
+    fn add_requests(&mut self, upto: &mut impl FnMut(usize, usize) -> usize) {
+        self.requests = Some(Requests { count: upto(10, 80) as u64, askers: upto(1, 2) });
+        let (name, topic, orderly) = ("a0".into(), asking::TOPIC.into(), upto(0, 4) == 0);
+        let setup = GroupSetup { name, topic, orderly, max_reconsume: 2, ..GroupSetup::default() };
+        let (members, at_once) = (upto(1, 2), upto(1, 8));
+        let codec = if upto(0, 1) == 0 { Codec::Json } else { Codec::Rocketmq };
+        self.groups.push(Group { setup, members, at_once, codec, answers: true, ..Group::default() });
+    }
+
     /// What invariants must know of it.
     pub(crate) fn setup(&self, swarm: &Swarm) -> Setup {
         let groups = self.groups.iter().map(|group| group.setup.clone()).collect();
@@ -266,6 +295,7 @@ impl Default for Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            requests: None,
         }
     }
 }
@@ -282,6 +312,7 @@ impl Default for Group {
             suspend_ms: 1_000,
             batch: None,
             consume_timeout: None,
+            answers: false,
         }
     }
 }

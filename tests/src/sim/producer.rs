@@ -58,7 +58,7 @@ async fn live(run: Run, host: Host, index: usize) {
         }
         world.sleep(Duration::from_millis(draw(&run, 0, 3))).await;
     } else if run.plan.every_way {
-        // What waits for others is not sent any more by a client that ends.
+        // What still waits for room is not sent any more by a client that ends.
         world.sleep(Duration::from_millis(30)).await;
     }
     world.note(What::Leaving { host: host.index });

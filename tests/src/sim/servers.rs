@@ -15,6 +15,7 @@ use rocketmq_core::wire::header::{FLAG_ONEWAY, FLAG_RESPONSE, HeaderLimits, Lang
 use rocketmq_core::wire::message::properties::name;
 use rocketmq_core::wire::{Codec, ExtFields, ExtWriter, Frame};
 
+use super::asking;
 use super::faults::Fault;
 use super::history::{Copy, Queue, What};
 use super::net::End;
@@ -506,6 +507,7 @@ fn copy_of(broker: usize, stored: &StoredView) -> Copy {
         physical: stored.physical_offset,
         id,
         tx: get(transactions::PROPERTY).and_then(|text| text.parse().ok()),
+        answers: get(asking::PROPERTY).and_then(|text| text.parse().ok()),
         unique: get(name::UNIQ_KEY).unwrap_or_default().into(),
         tag: tag.into(),
         bytes: stored.body.len() as u64 + LEAST_RECORD,

@@ -20,7 +20,8 @@ use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
 use super::{
-    Fault, Host, Report, Sim, Swarm, Task, World, chaos, membership, popping, settle, traces, transactions, wishes,
+    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, membership, popping, settle, traces, transactions,
+    wishes,
 };
 use crate::cluster::BrokerConfig;
 
@@ -95,6 +96,9 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         sim = sim.topic(transactions::TOPIC, plan.queues);
         sim.config.transaction_check_max = CHECKS;
     }
+    if plan.requests.is_some() {
+        sim = sim.topic(asking::TOPIC, plan.queues);
+    }
     if let Some(wanted) = plan.traced {
         sim = sim.topic(traces::TOPIC, plan.queues);
         sim.config.trace_on = wanted;
@@ -126,6 +130,7 @@ pub(crate) struct Run {
 pub(crate) struct Inner {
     next_message: AtomicU64,
     next_delivery: AtomicU64,
+    next_reply: AtomicU64,
     next_member: AtomicU64,
     pub(crate) members: Mutex<Vec<Member>>,
     /// The last process of each member that counts as a group, and which of them live: one machine has one of them.
@@ -178,6 +183,7 @@ impl Run {
         let inner = Inner {
             next_message: AtomicU64::new(0),
             next_delivery: AtomicU64::new(0),
+            next_reply: AtomicU64::new(0),
             next_member: AtomicU64::new(0),
             members: Mutex::default(),
             machines: Mutex::default(),
@@ -207,11 +213,12 @@ impl Run {
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
         let operator = operator::start(&self);
         let tellers = transactions::start(&self);
+        let askers = asking::start(&self);
         let chaos = self.chaos();
         world.sleep(self.plan.safety).await;
         world.heal();
-        for producer in producers {
-            producer.await;
+        for sender in producers.into_iter().chain(askers) {
+            sender.await;
         }
         for chaos in chaos {
             chaos.await;
@@ -278,6 +285,10 @@ impl Run {
 
     pub(crate) fn next_delivery(&self) -> u64 {
         self.inner.next_delivery.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_reply(&self) -> u64 {
+        self.inner.next_reply.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn members(&self) -> Vec<Member> {

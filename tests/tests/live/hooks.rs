@@ -1,13 +1,19 @@
 //! Hooks of consumers: what they hear, and what they keep from being handed out.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rocketmq_core::config::StartFrom;
-use rocketmq_core::driver::{ConsumeContext, ConsumeHook, ConsumeOutcome, Delivery};
+use futures_lite::FutureExt;
+use rocketmq_core::client::ClientEvent;
+use rocketmq_core::config::{Permission, ServerPolicy, StartFrom};
+use rocketmq_core::driver::{ConsumeContext, ConsumeHook, ConsumeOutcome, DelayLevel, Delivery};
 use rocketmq_core::message::Message;
+use rocketmq_testkit::real::V4;
 
-use super::kit::{Got, PATIENCE, World, before, eventually, extra, producer, receipts, receive, send_all, sorted};
+use super::checks::Scope;
+use super::kit::{
+    Got, PATIENCE, World, before, drain, eventually, extra, producer, receipts, receive, send_all, sorted,
+};
 use super::runtimes::Live;
 
 /// What was told of each message: handed out, or how it was settled.
@@ -18,7 +24,11 @@ struct Notes(Rows);
 
 impl Notes {
     fn note(&self, context: &ConsumeContext<'_>, outcome: Option<ConsumeOutcome>) {
-        self.0.lock().unwrap().push((Got::of(context.message).text(), outcome));
+        let mut text = Got::of(context.message).text();
+        if context.direct {
+            text.push_str(" for an operator");
+        }
+        self.0.lock().unwrap().push((text, outcome));
     }
 }
 
@@ -102,4 +112,97 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     check.eq("told-of-each-of-a-batch", rows.lock().unwrap().len(), 8);
     check.eq("drained-in-order", consumer.shutdown().await.unsettled, 0);
     client.shutdown().await;
+    popped::<L>(world, &check.step("popped")).await;
+    handled_for_an_operator::<L>(world, &check.step("direct")).await;
+}
+
+/// Messages that are popped are told of as others are; one that is not wanted is acknowledged. Brokers of 4.x do not
+/// know of it, and the same group pulls.
+async fn popped<L: Live>(world: &World, check: &Scope) {
+    let (topic, group) = (format!("hooks_pop_{}", L::NAME), format!("hooks_pop_group_{}", L::NAME));
+    world.topic(&topic, 1);
+    let client = world.client::<L>().await;
+    let mut events = client.events();
+    let rows = Rows::default();
+    let builder = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
+    let builder = builder.pop().pop_invisible(Duration::from_secs(10)).hook(Panics).hook(Notes(rows.clone()));
+    let consumer = builder.start().await.expect("a consumer");
+    let sender = producer(&client, &format!("hooks_pop_producer_{}", L::NAME)).await;
+    let messages = (0..6).map(|n| Message::new(topic.as_str(), format!("m{n}"))).collect();
+    receipts(send_all(&sender, 1, messages).await);
+    let settle = |delivery: Delivery| match (
+        Got::of(delivery.message()).text().as_str(),
+        delivery.message().reconsume_times(),
+    ) {
+        ("m1", 0) => delivery.retry_at(DelayLevel::S1),
+        _ => delivery.ack(),
+    };
+    let got = receive(&consumer, 5, PATIENCE, settle).await;
+    check.eq("what-is-wanted-comes", sorted(got.iter().map(Got::text)), ["m0", "m1", "m1", "m3", "m5"]);
+    let pulls = drain(&mut events).iter().any(|event| matches!(event, ClientEvent::PopUnsupported { .. }));
+    check.eq("by-popping-where-brokers-can", pulls, world.checks.version() == V4);
+    let told = std::mem::take(&mut *rows.lock().unwrap());
+    let of = |body: &str| told.iter().filter(|(of, _)| of == body).map(|(_, outcome)| *outcome).collect::<Vec<_>>();
+    check.eq("told-of-one-that-is-consumed", of("m0"), [None, Some(ConsumeOutcome::Consumed)]);
+    let twice = [None, Some(ConsumeOutcome::Failed), None, Some(ConsumeOutcome::Consumed)];
+    check.eq("told-each-time-it-comes", of("m1"), twice);
+    check.eq("not-told-of-what-is-not-wanted", of("m2").len() + of("m4").len(), 0);
+    check.eq("drained", consumer.shutdown().await.unsettled, 0);
+    // Longer than a popped message is hidden: what was not acknowledged would come again.
+    let again = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").pop();
+    let again = again.pop_invisible(Duration::from_secs(10)).start().await.expect("a consumer");
+    let more = receive(&again, usize::MAX, Duration::from_secs(20), Delivery::ack).await;
+    check.eq(
+        "what-is-not-wanted-is-acknowledged",
+        more.iter().map(Got::text).collect::<Vec<_>>(),
+        Vec::<String>::new(),
+    );
+    again.shutdown().await;
+    client.shutdown().await;
+}
+
+/// What an operator has handled is told of, and says that it is that. Nobody is asked whether it is wanted: the operator
+/// wants it.
+async fn handled_for_an_operator<L: Live>(world: &World, check: &Scope) {
+    let (topic, group) = (format!("hooks_direct_{}", L::NAME), format!("hooks_direct_group_{}", L::NAME));
+    world.topic(&topic, 1);
+    let policy = ServerPolicy { consume_directly: Permission::Allow, ..ServerPolicy::default() };
+    let client = L::connect(world.builder().server_policy(policy)).await.expect("a client");
+    let sender = producer(&client, &format!("hooks_direct_producer_{}", L::NAME)).await;
+    let messages = (0..3).map(|n| Message::new(topic.as_str(), format!("m{n}"))).collect();
+    let sent = receipts(send_all(&sender, 1, messages).await);
+    let rows = Rows::default();
+    let builder = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "*").start_from(StartFrom::First);
+    let consumer = builder.hook(Panics).hook(Notes(rows.clone())).start().await.expect("a consumer");
+    check.eq("consumed", receive(&consumer, 2, PATIENCE, Delivery::ack).await.len(), 2);
+    rows.lock().unwrap().clear();
+    for (nth, settle, outcome) in
+        [(0, Settle::Ack, ConsumeOutcome::Consumed), (2, Settle::Retry, ConsumeOutcome::Failed)]
+    {
+        let body = format!("m{nth}");
+        let handler = async {
+            let delivery = consumer.next().await.expect("a delivery");
+            check.that(format!("{body}-is-handed-out"), delivery.is_direct(), &delivery);
+            match settle {
+                Settle::Ack => delivery.ack(),
+                Settle::Retry => delivery.retry(),
+            }
+            std::future::pending().await
+        };
+        let at = sent[nth].offset_msg_id.parse().expect("an id");
+        let admin = client.admin();
+        let asked = admin.consume_directly(group.as_str(), client.client_id(), &sent[nth].queue, at).or(handler);
+        check.that(format!("{body}-is-handled"), asked.await.is_ok(), ());
+        let told = std::mem::take(&mut *rows.lock().unwrap());
+        let text = format!("{body} for an operator");
+        check.eq(format!("{body}-is-told-of"), told, vec![(text.clone(), None), (text, Some(outcome))]);
+    }
+    consumer.shutdown().await;
+    client.shutdown().await;
+}
+
+#[derive(Clone, Copy)]
+enum Settle {
+    Ack,
+    Retry,
 }

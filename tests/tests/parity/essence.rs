@@ -40,7 +40,15 @@ impl Roles {
             ("codec".to_owned(), codec.to_owned()),
             ("remark".to_owned(), self.text(header.remark.as_deref().unwrap_or_default())),
         ];
-        lines.extend(header.ext.iter().map(|(key, value)| (format!("field {key}"), self.value(value))));
+        for (key, value) in header.ext.iter() {
+            match key {
+                "properties" => {
+                    let pairs = properties::iter(value.as_bytes());
+                    lines.extend(pairs.map(|(key, value)| (format!("field property {key}"), self.value(value))));
+                }
+                key => lines.push((format!("field {key}"), self.value(value))),
+            }
+        }
         if records {
             self.messages(&frame.body, &mut lines);
         } else if !frame.body.is_empty() {

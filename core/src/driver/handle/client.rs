@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
@@ -20,6 +21,7 @@ use crate::driver::runtime::{ClockOf, Runtime};
 use crate::driver::shared::Shared;
 use crate::ids::{ClientId, ConnId, Endpoint, Group};
 use crate::mutants::mutant;
+use crate::time::Instant;
 use crate::wire::Codec;
 use crate::wire::message::UniqueKeys;
 
@@ -258,29 +260,47 @@ impl Client {
         self.inner.shared.config.client_id.clone()
     }
 
-    /// Ends the client in good order: consumers stop, offsets are committed, groups left, links closed. Takes 30 s at
-    /// most; more calls wait for the same end.
+    /// Ends the client in good order: messages that wait for others of their batch are sent, consumers stop, offsets are
+    /// committed, groups left, links closed. Takes 30 s at most; more calls wait for the same end.
     pub async fn shutdown(&self) {
         self.shutdown_within(SHUTDOWN_TIMEOUT).await;
     }
 
     /// The same, within this time.
     pub async fn shutdown_within(&self, timeout: Duration) {
-        self.inner.shared.shutdown(timeout);
+        let shared = &self.inner.shared;
+        let now = shared.clock.now();
+        let deadline = now.after(timeout);
+        let batches = shared.gather();
+        if batches.is_empty() {
+            shared.shutdown(deadline);
+        } else {
+            // The rest of the time is for what comes after that.
+            let patience = now.after(timeout.checked_div(GATHER_SHARE).unwrap_or_default());
+            let shared = shared.clone();
+            // The end comes also when nobody waits for it any more.
+            self.inner.shared.spawn(async move {
+                for batch in batches {
+                    if before(&shared, patience, batch).await.is_none() {
+                        break;
+                    }
+                }
+                shared.shutdown(deadline);
+            });
+        }
         self.inner.shared.ended().await;
     }
 }
 
 impl Shared {
-    fn shutdown(&self, timeout: Duration) {
-        let deadline = self.clock.now().after(timeout);
+    fn shutdown(&self, deadline: Instant) {
         self.inbox.post([Mail::Input(Input::Shutdown { deadline })]);
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.shutdown(DROP_TIMEOUT);
+        self.shared.shutdown(self.shared.clock.now().after(DROP_TIMEOUT));
     }
 }
 
@@ -313,3 +333,5 @@ const STABLE_INSTANCE: &str = "DEFAULT";
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same when the last handle was dropped.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// Of the time to shut down, this share is for sending what was put together.
+const GATHER_SHARE: u32 = 2;

@@ -17,7 +17,8 @@ use crate::ids::Group;
 /// not been asked: the message is wanted, and nothing else comes of it.
 pub trait ConsumeHook: Send + Sync {
     /// Whether this message is to be handed out. One that is not counts as acknowledged, and nothing more is told of it.
-    /// Every message is asked about each time it comes, but for those that an operator has handled.
+    /// Every message is asked about each time it comes, pulled or popped, but for those that an operator has handled: that
+    /// is wanted.
     fn wants(&self, context: &ConsumeContext<'_>) -> bool {
         let _ = context;
         true

@@ -5,15 +5,16 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Producer;
 use super::delivery::ReceivedMessage;
 use super::producer::before;
+use super::{Client, Producer};
 use crate::client::{Command, CommandResult};
 use crate::dispatch::PoisonCause;
 use crate::driver::requests::NoWait;
 use crate::driver::shared::Shared;
 use crate::ids::Topic;
 use crate::message::Message;
+use crate::mutants::mutant;
 use crate::request::{NoRequest, REPLY_TOPIC};
 use crate::send::{Parcel, Receipt, SendError, Target};
 use crate::time::Instant;
@@ -62,6 +63,7 @@ impl Producer {
         let patience = match &sent {
             // It may be stored, and the reply be here already, or come yet.
             Err(error) if !error.may_be_stored() => return Err(ReplyError::Send(error.clone())),
+            Ok(_) if mutant!(167) => shared.clock.now(),
             Ok(_) | Err(_) => deadline,
         };
         match before(shared, patience, completion).await {
@@ -77,6 +79,14 @@ impl Producer {
     /// The message is no request; or see [`SendError`]: a broker that does not know who waits refuses it.
     pub async fn reply(&self, request: &ReceivedMessage, body: impl Into<Bytes>) -> Result<Receipt, RespondError> {
         Ok(self.send(request.reply(body)?).await?)
+    }
+}
+
+impl Client {
+    /// How many requests of all producers wait for their replies.
+    #[must_use]
+    pub fn waiting_requests(&self) -> usize {
+        self.inner.shared.requests.waiting()
     }
 }
 
@@ -119,7 +129,9 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.shared.requests.forget(self.correlation);
+        if !mutant!(166) {
+            self.shared.requests.forget(self.correlation);
+        }
     }
 }
 

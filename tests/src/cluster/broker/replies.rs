@@ -10,12 +10,20 @@ use super::{Answer, Broker, Call};
 use crate::cluster::message::Draft;
 use crate::cluster::output::{Reply, ReplyTo, SessionId};
 
-/// Who replied, where the reply was stored, and who is to get it.
+/// Who replied, where the reply is stored, and who is to get it.
 #[derive(Debug)]
 pub(super) struct Push {
     to: ReplyTo,
-    queue_id: i32,
+    stored: Stored,
     client: String,
+}
+
+/// Where a reply is stored.
+#[derive(Debug)]
+struct Stored {
+    msg_id: String,
+    queue_id: i32,
+    queue_offset: i64,
 }
 
 impl Broker {
@@ -26,31 +34,37 @@ impl Broker {
             Ok(config) => config,
         };
         let mut draft = self.draft(call, &header, body);
+        if !self.cfg.is_v4() {
+            draft.properties.set("MSG_REGION", &self.cfg.region);
+            draft.properties.set("TRACE_ON", &self.cfg.trace_on.to_string());
+        }
+        let client = draft.properties.get("REPLY_TO_CLIENT").map(str::to_owned);
+        let group = call.header.ext.get("a").or(call.header.ext.get("producerGroup")).unwrap_or_default();
+        let session = client.as_deref().and_then(|client| self.clients.any_producer_of(client));
+        let pushed = session.map(|session| self.push(call, group, &draft, session));
         if draft.queue_id < 0 {
             draft.queue_id = self.any_queue(config.write_queues);
         }
-        let Some(client) = draft.properties.get("REPLY_TO_CLIENT").map(str::to_owned) else {
-            let error = "reply message properties[REPLY_TO_CLIENT] is null";
-            return Ok(Some(self.refused(draft.queue_id, error.into())));
-        };
-        let group = call.header.ext.get("a").or(call.header.ext.get("producerGroup")).unwrap_or_default();
-        let pushed = self.clients.any_producer_of(&client).map(|session| self.push(call, group, &draft, session));
-        let queue_id = draft.queue_id;
         // It is stored whether somebody gets it or not.
-        self.append(call.now, call.wall, &draft).map_err(|error| super::Failure(format!("{error}")))?;
-        let Some((session, opaque)) = pushed else {
-            let error = format!("push reply message fail, channel of <{client}> not found.");
-            return Ok(Some(self.refused(queue_id, error)));
+        let place = self.append(call.now, call.wall, &draft).map_err(|error| super::Failure(format!("{error}")))?.place;
+        let msg_id = self.msg_id(place.physical);
+        let stored = Stored { msg_id, queue_id: draft.queue_id, queue_offset: place.queue_offset };
+        let error = match (client, pushed) {
+            (Some(client), Some((session, opaque))) => {
+                self.ask_to_take(call.now, (session, opaque), Push { to: call.to, stored, client });
+                return Ok(None);
+            }
+            (Some(client), None) => format!("push reply message fail, channel of <{client}> not found."),
+            (None, _) => "reply message properties[REPLY_TO_CLIENT] is null".into(),
         };
-        self.ask_to_take(call.now, (session, opaque), Push { to: call.to, queue_id, client });
-        Ok(None)
+        Ok(Some(self.refused(&stored, error)))
     }
 
     /// The client that waits has the reply, or will not have it from here.
     pub(super) fn end_push(&mut self, push: &Push, code: Option<i32>) {
         let reply = match code {
-            Some(response::SUCCESS) => self.in_region(placed(Reply::ok(), push.queue_id)),
-            Some(_) | None => self.refused(push.queue_id, format!("push reply message to {} fail.", push.client)),
+            Some(response::SUCCESS) => self.in_region(push.stored.tell(Reply::ok())),
+            Some(_) | None => self.refused(&push.stored, format!("push reply message to {}fail.", push.client)),
         };
         self.out.reply(push.to, &reply);
     }
@@ -81,8 +95,8 @@ impl Broker {
         (session, self.out.request(session, request::PUSH_REPLY_MESSAGE_TO_CLIENT, draft.body.clone(), fields))
     }
 
-    fn refused(&self, queue_id: i32, why: String) -> Reply {
-        self.in_region(placed(Reply::error(response::SYSTEM_ERROR, why), queue_id))
+    fn refused(&self, stored: &Stored, why: String) -> Reply {
+        self.in_region(stored.tell(Reply::error(response::SYSTEM_ERROR, why)))
     }
 
     fn in_region(&self, reply: Reply) -> Reply {
@@ -90,7 +104,8 @@ impl Broker {
     }
 }
 
-/// Where a reply was stored is not told.
-fn placed(reply: Reply, queue_id: i32) -> Reply {
-    reply.field("msgId", "0").field("queueId", queue_id).field("queueOffset", "0")
+impl Stored {
+    fn tell(&self, reply: Reply) -> Reply {
+        reply.field("msgId", &self.msg_id).field("queueId", self.queue_id).field("queueOffset", self.queue_offset)
+    }
 }

@@ -28,6 +28,8 @@ pub struct Copy {
     pub id: Option<u64>,
     /// The number of the transaction it is of, if it is one of the workload's.
     pub tx: Option<u64>,
+    /// The number of the request it is a reply to, if it is one of the workload's.
+    pub answers: Option<u64>,
     /// Its unique key.
     pub unique: Arc<str>,
     /// Its tag.

@@ -16,6 +16,7 @@ mod f3;
 mod f4;
 mod f5;
 mod hands;
+mod k1;
 mod l1;
 mod l2;
 mod l3;
@@ -91,6 +92,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "P8", says: "messages of a key are in its queue, in order", check: p8::check },
     Invariant { id: "P9", says: "what is delayed comes at its time, or is taken back", check: p9::check },
     Invariant { id: "T1", says: "a transaction is seen if and only if it is committed", check: t1::check },
+    Invariant { id: "K1", says: "a request gets the reply to it, or none when its time is up", check: k1::check },
     Invariant { id: "C1", says: "every message is consumed or a dead letter", check: c1::check },
     Invariant {
         id: "C2",
@@ -200,6 +202,7 @@ pub(crate) mod synthetic {
             physical: offset * 100,
             id: Some(id),
             tx: None,
+            answers: None,
             unique: "u".into(),
             tag: "new".into(),
             bytes: 100,

@@ -8,12 +8,15 @@ use rocketmq_core::time::Instant;
 
 use super::Broken;
 use crate::sim::history::{History, Outcome, Trace, TraceKind, Tx, What};
+use crate::sim::traces::TOPIC;
 
 #[derive(Default)]
 struct Books {
     /// The message, and the transaction, of each unique key.
     ids: BTreeMap<Arc<str>, u64>,
     txs: BTreeMap<Arc<str>, u64>,
+    /// Those of requests and replies.
+    others: BTreeSet<Arc<str>>,
     /// Sends and half messages that a producer knows to be stored, with time for a trace of it.
     stored: BTreeSet<u64>,
     halves: BTreeSet<u64>,
@@ -45,6 +48,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Stored(copy) => {
                 books.ids.extend(copy.id.map(|id| (copy.unique.clone(), id)));
                 books.txs.extend(copy.tx.map(|tx| (copy.unique.clone(), tx)));
+                if copy.id.or(copy.tx).is_none() && *copy.queue.topic != *TOPIC {
+                    books.others.insert(copy.unique.clone());
+                }
             }
             What::Resolved { id, outcome: Outcome::Stored { .. } } if !late => drop(books.stored.insert(*id)),
             What::Tx(Tx::Half { tx, .. }) if !late => drop(books.halves.insert(*tx)),
@@ -84,7 +90,11 @@ impl Books {
     fn count(&self, trace: &Trace, counts: &mut Counts) -> Result<(), String> {
         let (id, tx) = (self.ids.get(&trace.unique).copied(), self.txs.get(&trace.unique).copied());
         let Some(number) = id.or(tx) else {
-            return if self.spoilt { Ok(()) } else { Err(format!("{trace:?} is of no message")) };
+            return if self.spoilt || self.others.contains(&trace.unique) {
+                Ok(())
+            } else {
+                Err(format!("{trace:?} is of no message"))
+            };
         };
         let place = (trace.group.to_string(), number);
         match trace.kind {

@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 
 use super::Broken;
-use crate::sim::history::{History, Tx, What};
+use crate::sim::history::{Ask, History, Tx, What};
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
-    let (mut attempts, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    let (mut attempts, mut begun, mut said) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for row in &history.rows {
         match &row.what {
             What::Attempt { id, .. } => {
                 attempts.insert(*id);
             }
+            What::Ask(Ask::Said { id, .. }) => drop(said.insert(*id)),
             What::Tx(Tx::Begun { tx }) => drop(begun.insert(*tx)),
             What::Stored(copy) if copy.tx.is_some_and(|tx| begun.contains(&tx)) => {}
+            // Replies are stored too.
+            What::Stored(copy)
+                if copy.answers.is_some_and(|id| said.contains(&id)) && copy.queue.topic.ends_with(REPLIES) => {}
             // The broker's own notes.
             What::Stored(copy) if &*copy.queue.topic == NOTES && !begun.is_empty() => {}
             What::Stored(copy) => {
@@ -33,6 +37,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
+/// The end of the names of topics of replies.
+const REPLIES: &str = "_REPLY_TOPIC";
 /// Where brokers note which half messages are decided.
 const NOTES: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
 
@@ -68,6 +74,19 @@ mod tests {
         assert!(check(&history(vec![begun(), of(Some(4), "half")])).is_err());
         assert!(check(&history(vec![begun(), of(None, "half")])).is_err());
         assert!(check(&history(vec![of(None, NOTES)])).is_err());
+    }
+
+    #[test]
+    fn replies_are_stored_once_they_are_made() {
+        let said = || (1, What::Ask(Ask::Said { id: 7, reply: 1 }));
+        let of = |answers, topic: &str| {
+            let queue = crate::sim::history::Queue { topic: topic.into(), ..queue(0) };
+            (2, What::Stored(crate::sim::history::Copy { id: None, answers, queue, ..copy(0, 0) }))
+        };
+        assert_eq!(check(&history(vec![said(), of(Some(7), "C_REPLY_TOPIC")])), Ok(()));
+        assert!(check(&history(vec![said(), of(Some(8), "C_REPLY_TOPIC")])).is_err(), "to nothing");
+        assert!(check(&history(vec![said(), of(None, "C_REPLY_TOPIC")])).is_err(), "a message of nobody");
+        assert!(check(&history(vec![said(), of(Some(7), "t0")])).is_err(), "at a place for others");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod offsets;
 mod operators;
 mod pops;
 mod pulls;
+mod replies;
 mod routes;
 mod send_backs;
 mod sends;
@@ -65,6 +66,7 @@ pub(crate) fn together() -> Vec<Cell> {
         topics::cells(),
         locks::cells(),
         transactions::cells(),
+        replies::cells(),
         frames::cells(),
     ];
     parts.into_iter().flatten().collect()

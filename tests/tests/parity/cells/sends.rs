@@ -368,7 +368,7 @@ fn lacking(lab: &mut Lab, key: &str) {
 }
 
 /// A send with the long names of 10.
-fn long(topic: &str) -> Call {
+pub(super) fn long(topic: &str) -> Call {
     Call::new(SEND_LONG)
         .with("producerGroup", "PG_parity")
         .with("topic", topic)

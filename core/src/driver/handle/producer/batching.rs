@@ -10,7 +10,7 @@ use crate::config::AutoBatch;
 use crate::driver::cell::{Completer, Completion, cell};
 use crate::driver::lock::Lock;
 use crate::driver::queue::Permit;
-use crate::driver::shared::Shared;
+use crate::driver::shared::{Gather, Shared};
 use crate::error::{CloseReason, RequestError, RequestFailure, Sent};
 use crate::ids::MessageQueue;
 use crate::message::Message;
@@ -29,6 +29,12 @@ struct State {
     waiting: Accumulator<Waiter>,
     /// Whether a task sends what is due.
     flushing: bool,
+    /// The client ends: nothing waits for others any more.
+    closing: bool,
+    /// Batches that are being sent.
+    going: usize,
+    /// Who waits until there are none.
+    idle: Vec<Completer<()>>,
 }
 
 /// Who waits for a message of a batch.
@@ -41,8 +47,24 @@ struct Waiter {
 
 impl Batching {
     pub(super) fn new(config: AutoBatch) -> Self {
-        let state = State { waiting: Accumulator::new(config), flushing: false };
+        let waiting = Accumulator::new(config);
+        let state = State { waiting, flushing: false, closing: false, going: 0, idle: Vec::new() };
         Self { state: Mutex::new(state), delay: config.max_delay }
+    }
+}
+
+impl State {
+    /// Takes out what is due, which is going from now on.
+    fn take_due(&mut self, now: Instant) -> Vec<Ready<Waiter>> {
+        let due: Vec<_> = core::iter::from_fn(|| self.waiting.poll(now)).collect();
+        self.going = self.going.saturating_add(due.len());
+        due
+    }
+
+    /// A batch has ended.
+    fn gone(&mut self) -> Vec<Completer<()>> {
+        self.going = self.going.saturating_sub(1);
+        if self.going == 0 { core::mem::take(&mut self.idle) } else { Vec::new() }
     }
 }
 
@@ -71,7 +93,12 @@ impl Producer {
         }
         let (reply, result) = cell();
         let (pushed, begin) = batching.state.with(|state| {
-            let pushed = state.waiting.push(now, key, message, Waiter { reply, deadline, permit });
+            let waiter = Waiter { reply, deadline, permit };
+            if state.closing {
+                return (Pushed::Alone(message, waiter), false);
+            }
+            let pushed = state.waiting.push(now, key, message, waiter);
+            state.going = state.going.saturating_add(usize::from(matches!(pushed, Pushed::Full(_))));
             let begin = !matches!(pushed, Pushed::Alone(..)) && !core::mem::replace(&mut state.flushing, true);
             (pushed, begin)
         });
@@ -86,10 +113,10 @@ impl Producer {
         Ok(ended(result))
     }
 
-    /// Sends a batch, in a task of its own: none of those who wait for it has to be there.
+    /// Sends a batch that is going, in a task of its own: none of those who wait for it has to be there.
     fn flush(&self, ready: Ready<Waiter>) {
-        let producer = self.clone();
-        self.shared().spawn(async move { producer.send_together(ready).await });
+        let going = Going(self.clone());
+        self.shared().spawn(async move { going.0.send_together(ready).await });
     }
 
     async fn send_together(&self, ready: Ready<Waiter>) {
@@ -119,6 +146,39 @@ impl Producer {
     }
 }
 
+impl Gather for Inner {
+    fn gathered(self: Arc<Self>) -> Option<Completion<()>> {
+        let producer = Producer { inner: self };
+        let Batching { state, .. } = producer.inner.batching.as_ref()?;
+        let (all, idle) = state.with(|state| {
+            state.closing = true;
+            let all = state.take_due(Instant::FAR);
+            let idle = (state.going > 0).then(|| {
+                let (completer, idle) = cell();
+                state.idle.push(completer);
+                idle
+            });
+            (all, idle)
+        });
+        all.into_iter().for_each(|ready| producer.flush(ready));
+        idle
+    }
+}
+
+/// A batch that is being sent.
+struct Going(Producer);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let Some(Batching { state, .. }) = &self.0.inner.batching else { return };
+        for completer in state.with(State::gone) {
+            if let Ok(Some(waker)) = completer.complete(()) {
+                waker.wake();
+            }
+        }
+    }
+}
+
 /// Sends what is due until nothing waits, or the producer is gone.
 async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
     loop {
@@ -126,12 +186,11 @@ async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
         let producer = Producer { inner };
         let Some(Batching { state, .. }) = &producer.inner.batching else { return };
         let now = shared.clock.now();
-        let mut due = Vec::new();
-        let next = state.with(|state| {
-            due.extend(core::iter::from_fn(|| state.waiting.poll(now)));
+        let (due, next) = state.with(|state| {
+            let due = state.take_due(now);
             let next = state.waiting.poll_timeout().instant(now);
             state.flushing = next.is_some();
-            next
+            (due, next)
         });
         due.into_iter().for_each(|ready| producer.flush(ready));
         drop(producer);

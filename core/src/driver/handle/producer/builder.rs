@@ -10,6 +10,7 @@ use crate::client::Command;
 use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig, TraceConfig};
 use crate::driver::handle::Client;
 use crate::driver::handle::tracer::{Side, Tracer};
+use crate::driver::shared::Gather;
 use crate::ids::Group;
 use crate::send::SendHook;
 use crate::wire::compress::CompressionKind;
@@ -147,6 +148,10 @@ impl ProducerBuilder {
         let tracer = trace.map(|trace| Tracer::start(client, Side::Produce, group, trace));
         // It exists before the wait: dropped while it waits, it takes the group back.
         let producer = Producer { inner: Arc::new(Inner::new(self.client, self.config, self.hooks, tracer)) };
+        if producer.inner.batching.is_some() {
+            let inner: Arc<dyn Gather> = producer.inner.clone();
+            shared.add_gatherer(Arc::downgrade(&inner));
+        }
         started.await;
         Ok(producer)
     }
