@@ -52,6 +52,8 @@ pub struct Plan {
     pub transactions: Option<Transactions>,
     /// Requests, if there are any; a group replies to them.
     pub requests: Option<Requests>,
+    /// Whether clients trace, and then whether brokers want that.
+    pub traced: Option<bool>,
 }
 
 /// The requests of a run.
@@ -119,7 +121,8 @@ impl Plan {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
-        Self::drawn(|least, most| least + rng.below(most - least + 1))
+        let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
+        Self { traced: (rng.below(5) == 0).then(|| rng.below(4) > 0), ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -179,6 +182,7 @@ impl Plan {
             operator: false,
             every_way: false,
             transactions: None,
+            traced: None,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -266,7 +270,8 @@ impl Plan {
         let shape = (self.brokers, self.queues);
         let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
         let (calm, steady) = (swarm.is_calm(), swarm.is_steady());
-        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, groups, shape }
+        let traced = self.traced;
+        Setup { calm, steady, old_brokers, cache_bytes, operator, tellers, traced, groups, shape }
     }
 }
 
@@ -289,6 +294,7 @@ impl Default for Plan {
             operator: false,
             every_way: false,
             transactions: None,
+            traced: None,
             requests: None,
         }
     }
