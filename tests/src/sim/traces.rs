@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rocketmq_core::config::TraceConfig;
 use rocketmq_core::trace::{BadTrace, TraceRecord, decode};
 use rocketmq_core::transaction::Resolution;
+use rocketmq_core::wire::compress::inflate;
+use rocketmq_core::wire::message::SysFlags;
 
 use super::World;
 use super::history::{Trace, TraceKind, What};
@@ -19,7 +21,12 @@ pub(crate) fn config(plan: &Plan) -> Option<TraceConfig> {
 pub(crate) fn note(world: &World) {
     let mut traces = Vec::new();
     for stored in world.stored(TOPIC) {
-        traces.extend(decode(&stored.body).map(trace));
+        let body = match SysFlags(stored.sys_flag).compression() {
+            // What cannot be inflated cannot be read.
+            Some(kind) => inflate(kind, &stored.body, MOST).unwrap_or_else(|_| b"?".to_vec()),
+            None => stored.body.to_vec(),
+        };
+        traces.extend(decode(&body).map(trace));
     }
     for trace in &traces {
         world.reach(match trace.kind {
@@ -54,5 +61,7 @@ fn trace(record: Result<TraceRecord, BadTrace>) -> Trace {
     Trace { unique: unique.into(), group: Arc::from(group), kind }
 }
 
+/// Bytes that a trace message may have.
+const MOST: usize = 128_000;
 /// The topic of traces.
 pub(crate) const TOPIC: &str = "y0";
