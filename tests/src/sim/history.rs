@@ -5,6 +5,7 @@ mod ask;
 mod copy;
 mod member;
 mod setup;
+mod trace;
 mod transaction;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
 pub use self::member::{Change, Leftover};
 pub use self::setup::{GroupSetup, Setup};
+pub use self::trace::{Trace, TraceKind};
 pub use self::transaction::Tx;
 
 use super::faults::Fault;
@@ -569,6 +571,8 @@ pub enum What {
     },
     /// Something happened to a transaction.
     Tx(Tx),
+    /// What brokers have in the topic of traces, at the end.
+    Traces(Vec<Trace>),
     /// Something happened to a request.
     Ask(Ask),
     /// An operator did something, or something came of it.

@@ -16,6 +16,7 @@ pub const ALL: &[&str] = &[
     "a consumer does not start at once",
     "a consumer is suspended",
     "a dead letter",
+    "a delivery is traced",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
     "a file of offsets cannot be used",
@@ -111,8 +112,10 @@ pub const ALL: &[&str] = &[
     "nobody knows of a reply",
     "offsets cannot be saved",
     "queues are given up",
+    "the end of a transaction is traced",
     "the members of a group are asked for",
     "the message of a slow handler goes back",
+    "what a producer does is traced",
 ];
 
 #[cfg(test)]

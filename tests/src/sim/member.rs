@@ -14,7 +14,7 @@ use super::faults::Fault;
 use super::history::{Act, Change, Leftover, Queue, Settled, What};
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{Host, World, asking, listener, workload};
+use super::{Host, World, asking, listener, traces, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
@@ -33,7 +33,7 @@ async fn consume(run: Run, member: Member) {
         }
         let before = run.world.with(|state| state.left_on(member.host.index));
         let policy = if run.plan.operator { open() } else { ServerPolicy::default() };
-        let builder = Client::builder().codec(plan.codec).server_policy(policy);
+        let builder = Client::builder().codec(plan.codec).server_policy(policy).trace(traces::config(&run.plan));
         let builder = run.plan.cache_bytes.into_iter().fold(builder, ClientBuilder::cache_bytes);
         match builder.connect_on(&member.host).await {
             Ok(client) => break client,

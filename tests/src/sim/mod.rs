@@ -118,6 +118,7 @@ mod state;
 pub mod tape;
 mod timeline;
 mod trace;
+mod traces;
 mod transactions;
 mod watch;
 mod ways;

@@ -55,6 +55,8 @@ pub struct Plan {
     pub transactions: Option<Transactions>,
     /// Requests, if there are any; a group replies to them.
     pub requests: Option<Requests>,
+    /// Whether clients trace, and then whether brokers want that.
+    pub traced: Option<bool>,
 }
 
 /// The requests of a run.
@@ -122,7 +124,8 @@ impl Plan {
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
-        Self::drawn(|least, most| least + rng.below(most - least + 1))
+        let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
+        Self { traced: (rng.below(5) == 0).then(|| rng.below(4) > 0), ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -183,6 +186,7 @@ impl Plan {
             slaves: None,
             every_way: false,
             transactions: None,
+            traced: None,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -274,7 +278,8 @@ impl Plan {
         let shape = (self.brokers, self.queues);
         let tellers = self.transactions.as_ref().map_or(0, |transactions| transactions.tellers);
         let (calm, steady) = (swarm.is_calm(), swarm.is_steady());
-        Setup { calm, steady, old_brokers, cache_bytes, operator, slaves, tellers, groups, shape }
+        let traced = self.traced;
+        Setup { calm, steady, old_brokers, cache_bytes, operator, slaves, tellers, traced, groups, shape }
     }
 }
 
@@ -298,6 +303,7 @@ impl Default for Plan {
             slaves: None,
             every_way: false,
             transactions: None,
+            traced: None,
             requests: None,
         }
     }

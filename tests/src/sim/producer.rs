@@ -14,7 +14,7 @@ use super::member::{draw, unstarted};
 use super::payload;
 use super::ways::{self, Sender};
 use super::workload::Run;
-use super::{Host, Task, World};
+use super::{Host, Task, World, traces};
 use crate::cluster::TIMER_TOPIC;
 
 /// Starts the producer with this index.
@@ -91,7 +91,8 @@ async fn connect(run: &Run, host: &Host, codec: Codec) -> Client {
         if let Some((requests, bytes)) = run.plan.narrow {
             (link.max_sends, link.max_queued_bytes) = (requests, bytes);
         }
-        match Client::builder().codec(codec).link(link).connect_on(host).await {
+        let builder = Client::builder().codec(codec).link(link).trace(traces::config(&run.plan));
+        match builder.connect_on(host).await {
             Ok(client) => return client,
             Err(_) => unstarted(&run.world, host, before).await,
         }

@@ -14,7 +14,7 @@ use super::history::{Tx, What};
 use super::member::unstarted;
 use super::tape::Stream;
 use super::workload::{Run, lock};
-use super::{Host, Task, World};
+use super::{Host, Task, World, traces};
 
 /// What all processes of the bank can look up.
 #[derive(Clone, Default)]
@@ -70,7 +70,7 @@ async fn serve(run: Run, number: usize, count: u64, books: Books) {
         let host = host.named(&format!("teller {number}.{process}"));
         process += 1;
         let codec = if draw(&world, 0, 1) == 0 { Codec::Json } else { Codec::Rocketmq };
-        let (client, producer) = open(&world, &host, codec, &books).await;
+        let (client, producer) = open(&run, &host, codec, &books).await;
         // A process that serves a while, and then gives way to another one.
         let shift = draw(&world, 3, 40);
         let mut served = 0;
@@ -104,10 +104,12 @@ async fn serve(run: Run, number: usize, count: u64, books: Books) {
     }
 }
 
-async fn open(world: &World, host: &Host, codec: Codec, books: &Books) -> (Client, TransactionProducer) {
+async fn open(run: &Run, host: &Host, codec: Codec, books: &Books) -> (Client, TransactionProducer) {
+    let world = &run.world;
     let client = loop {
         let before = world.with(|state| state.left_on(host.index));
-        match Client::builder().codec(codec).connect_on(host).await {
+        let builder = Client::builder().codec(codec).trace(traces::config(&run.plan));
+        match builder.connect_on(host).await {
             Ok(client) => break client,
             Err(_) => unstarted(world, host, before).await,
         }

@@ -20,7 +20,8 @@ use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
 use super::{
-    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, membership, popping, settle, transactions, wishes,
+    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, membership, popping, settle, traces, transactions,
+    wishes,
 };
 use crate::cluster::BrokerConfig;
 
@@ -98,6 +99,10 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     }
     if plan.requests.is_some() {
         sim = sim.topic(asking::TOPIC, plan.queues);
+    }
+    if let Some(wanted) = plan.traced {
+        sim = sim.topic(traces::TOPIC, plan.queues);
+        sim.config.trace_on = wanted;
     }
     let memory = Memory::new();
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
@@ -241,6 +246,9 @@ impl Run {
         }
         settle::change_once_more(&self).await;
         settle::say_goodbye(&self).await;
+        if self.plan.traced.is_some() {
+            traces::note(&world);
+        }
     }
 
     /// Lets planned faults happen, those of members among them.

@@ -23,6 +23,8 @@ pub struct Setup {
     pub slaves: bool,
     /// Processes at a time that send transactions.
     pub tellers: usize,
+    /// Whether clients trace, and then whether brokers want that.
+    pub traced: Option<bool>,
     /// Consumer groups, the topic of each, and the tags it wants (none: all).
     pub groups: Vec<GroupSetup>,
     /// The brokers, and the queues that each topic has on each of them at first.

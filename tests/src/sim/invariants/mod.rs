@@ -22,6 +22,7 @@ mod l2;
 mod l3;
 mod l4;
 pub(crate) mod ledger;
+mod n1;
 mod o1;
 mod o2;
 mod o3;
@@ -132,6 +133,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
     Invariant { id: "A1", says: "what operators are told is so, and what they move stays moved", check: a1::check },
+    Invariant { id: "N1", says: "traces tell of what happened, without faults of each thing once", check: n1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
     Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },

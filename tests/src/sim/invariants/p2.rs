@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Broken;
 use crate::sim::history::{Ask, History, Tx, What};
+use crate::sim::traces;
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
     let (mut attempts, mut begun, mut said) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -18,6 +19,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // Replies are stored too.
             What::Stored(copy)
                 if copy.answers.is_some_and(|id| said.contains(&id)) && copy.queue.topic.ends_with(REPLIES) => {}
+            // What traces say is looked at elsewhere.
+            What::Stored(copy) if *copy.queue.topic == *traces::TOPIC && history.setup.traced.is_some() => {}
             // The broker's own notes.
             What::Stored(copy) if &*copy.queue.topic == NOTES && !begun.is_empty() => {}
             What::Stored(copy) => {
@@ -92,5 +95,18 @@ mod tests {
     #[test]
     fn stored_only_after_it_was_sent() {
         assert!(check(&history(vec![(2, stored(7, 0)), (3, attempt(7))])).is_err());
+    }
+
+    #[test]
+    fn traces_are_stored_only_where_clients_trace() {
+        let trace = |traced| {
+            let queue = crate::sim::history::Queue { topic: traces::TOPIC.into(), ..queue(0) };
+            let stored = What::Stored(crate::sim::history::Copy { id: None, queue, ..copy(0, 0) });
+            let mut history = history(vec![(1, stored)]);
+            history.setup.traced = traced;
+            check(&history)
+        };
+        assert_eq!(trace(Some(true)), Ok(()));
+        assert!(trace(None).is_err());
     }
 }
