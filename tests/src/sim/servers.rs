@@ -256,7 +256,7 @@ impl State {
         self.servers.cluster.handle(self.now, wall, node, SessionId(id), frame);
         if let Some((group, topic, queue, offset)) = commit
             && let Node::Broker(broker) = node
-            && self.servers.cluster.broker(broker).topic(&topic).is_some()
+            && self.servers.cluster.broker(broker).takes_commits(&group, &topic)
         {
             let slave = self.servers.cluster.master_of(broker) != broker;
             let queue = Queue { broker: self.servers.cluster.master_of(broker), topic: topic.into(), id: queue };

@@ -76,6 +76,12 @@ impl Broker {
         self.offsets.resets.insert((group.to_owned(), topic.to_owned(), queue_id), offset);
     }
 
+    /// Whether a group's offsets of a topic are taken; 5.x refuses those of what it does not know.
+    #[must_use]
+    pub fn takes_commits(&self, group: &str, topic: &str) -> bool {
+        self.store.topic(topic).is_some() && (self.cfg.is_v4() || self.groups.contains(group))
+    }
+
     /// Stores a committed offset as if a client had committed it.
     pub fn set_committed(&mut self, group: &str, topic: &str, queue_id: i32, offset: i64) {
         self.offsets.committed.entry(group.to_owned()).or_default().insert((topic.to_owned(), queue_id), offset);
