@@ -111,10 +111,8 @@ pub fn decode(context: &PullContext, frame: Frame) -> Pulled {
         return Pulled::Malformed(FieldError { key: "nextBeginOffset", missing: false });
     };
     // A slave of 5.x says of everything it does not have that it is to be asked again (20), and names its own start.
-    let hidden = context.from_slave
-        && code == response::PULL_RETRY_IMMEDIATELY
-        && fields.min_offset > context.from.to_wire()
-        && !mutant!(153);
+    let hidden =
+        context.from_slave && code == response::PULL_RETRY_IMMEDIATELY && fields.min_offset > context.from.to_wire();
     if code == response::PULL_OFFSET_MOVED || hidden {
         return Pulled::OffsetIllegal { next, min: fields.min_offset, max: fields.max_offset };
     }

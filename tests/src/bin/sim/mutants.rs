@@ -263,7 +263,6 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
     Mutant { number: 151, what: "a slave that has nothing is asked again at once", by: &["S4"] },
-    Mutant { number: 153, what: "what a slave has lost is passed", by: &["C1", "C6"] },
     Mutant { number: 154, what: "offsets are committed wherever queues are read", by: &["S5"] },
 ];
 
