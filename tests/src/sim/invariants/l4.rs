@@ -18,6 +18,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Heartbeat { host, broker, .. } => {
                 awake.insert((*host, *broker), (row.at, row.at));
             }
+            // Whoever reads from a slave may not know the master yet.
+            What::SlavePull { host, queue, .. } => {
+                awake.remove(&(*host, queue.broker));
+            }
             What::Pull { host, queue, .. } => {
                 let (last, since) = awake.entry((*host, queue.broker)).or_insert((row.at, row.at));
                 // It stood still, or pulled nothing from this broker.
@@ -72,6 +76,13 @@ mod tests {
     #[test]
     fn who_stood_still_gets_its_time() {
         assert_eq!(held(vec![vec![(0, What::Healed)], pulls(1, 40), pulls(400, 440)]), Ok(()));
+    }
+
+    #[test]
+    fn who_reads_from_a_slave_knows_no_master() {
+        let pull = || What::SlavePull { host: 5, group: "g0".into(), queue: queue(0), offset: 0 };
+        let rows = pulls(1, 100).into_iter().flat_map(|(at, pulled)| [(at, pull()), (at, pulled)]).collect();
+        assert_eq!(held(vec![vec![(0, What::Healed)], rows]), Ok(()));
     }
 
     #[test]
