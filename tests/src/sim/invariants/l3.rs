@@ -23,6 +23,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     }
     let mut hosts = BTreeMap::new();
     let mut last: BTreeMap<(usize, Due), Instant> = BTreeMap::new();
+    // When a host gave a queue up: a pull that was on its way then is no sign of another assignment.
+    let mut given_up: BTreeMap<(usize, Due), Instant> = BTreeMap::new();
     let in_time = |row: &Row, host: usize, due: &Due, before: Instant| {
         let text = || format!("host {host} was silent for {:?}: {due:?}", row.at.since(before));
         if row.at.since(before) > PERIOD { Err(Broken::new(row.at, text())) } else { Ok(()) }
@@ -36,7 +38,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     in_time(row, *host, &due, before)?;
                 }
             }
-            What::Pull { host, group, queue, .. } => {
+            What::Pull { host, group, queue, written, .. } => {
                 let roomy = |setup: &GroupSetup| {
                     setup.name == *group
                         && setup.queue_messages >= ROOMY
@@ -47,6 +49,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                     continue;
                 }
                 let due = Due::Pull(group.clone(), queue.clone());
+                if given_up.get(&(*host, due.clone())).is_some_and(|at| written <= at) {
+                    continue;
+                }
                 if let Some(before) = last.insert((*host, due.clone()), row.at) {
                     in_time(row, *host, &due, before)?;
                 }
@@ -55,6 +60,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let Some(host) = hosts.get(member) else { continue };
                 for queue in revoked {
                     let due = Due::Pull(group.clone(), queue.clone());
+                    given_up.insert((*host, due.clone()), row.at);
                     if let Some(before) = last.remove(&(*host, due.clone())) {
                         in_time(row, *host, &due, before)?;
                     }
@@ -119,6 +125,9 @@ mod tests {
         assert_eq!(check(&full), Ok(()));
         let given_up = steady(vec![(1, pull()), (2, assigned(0, &[], &[0])), (36_000, pull())]);
         assert_eq!(check(&given_up), Ok(()));
+        let on_its_way =
+            vec![(1, pull()), (2, assigned(0, &[], &[0])), (3, pull()), (36_000, What::Leaving { host: 5 })];
+        assert_eq!(check(&steady(on_its_way)), Ok(()));
         let mut other = steady(vec![(1, heartbeat()), (36_000, heartbeat())]);
         other.setup.steady = false;
         assert_eq!(check(&other), Ok(()));
