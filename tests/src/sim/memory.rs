@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::history::What;
+use super::history::{History, Row, What};
 
 /// The memory before a run.
 pub(super) struct Memory {
@@ -21,11 +21,13 @@ impl Memory {
         Self { before: kib("VmRSS:").filter(|_| reset), runs }
     }
 
-    /// What has been used since, at most.
-    pub(super) fn used(&self) -> Option<What> {
+    /// What has been used since, at most. What a long history takes while it grows is none of the client's.
+    pub(super) fn used(&self, history: &History) -> Option<What> {
         let used = kib("VmHWM:")?.saturating_sub(self.before?);
         let runs = self.runs.max(RUNS.load(Ordering::Relaxed));
-        Some(What::Memory { used, allowed: ALLOWED + runs * A_RUN })
+        let rows = 2 * history.rows.capacity() * size_of::<Row>() / 1_024;
+        let a_run = A_RUN.max(u64::try_from(rows).unwrap_or(u64::MAX));
+        Some(What::Memory { used, allowed: ALLOWED + runs * a_run })
     }
 }
 
@@ -45,5 +47,5 @@ static RUNS: AtomicU64 = AtomicU64::new(0);
 
 /// KiB for a body that is inflated: 16 MiB at most, the same again while it grows, and again for a second one.
 const ALLOWED: u64 = 4 * 16 * 1024;
-/// KiB for the history of a run and its servers.
+/// KiB for the history of a run and its servers, if it is not a long one.
 const A_RUN: u64 = 32 * 1024;

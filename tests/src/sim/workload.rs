@@ -108,7 +108,8 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
     let mut report = sim.try_run(|world| Run::new(world, plan.clone()).go());
     report.plan = Some(plan);
     let at = Instant::ZERO.after(report.time);
-    report.history.rows.extend(memory.used().map(|what| Row { at, what }));
+    let used = memory.used(&report.history);
+    report.history.rows.extend(used.map(|what| Row { at, what }));
     if options.canary {
         let id = u64::MAX;
         report.history.rows.push(Row { at, what: What::Resolved { id, outcome: Outcome::Failed } });

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rocketmq_core::time::Instant;
+
 use super::Broken;
 use crate::sim::history::{History, Queue, What};
 
@@ -21,6 +23,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     // What lies below was passed before, by whomever.
     let mut committed: BTreeMap<Key, i64> = BTreeMap::new();
     let mut places = BTreeMap::new();
+    // When a host wrote its last pull, and when an operator moved a group last.
+    let mut pulled: BTreeMap<(usize, Key), Instant> = BTreeMap::new();
+    let mut moved: BTreeMap<Key, Instant> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Stored(copy) => {
@@ -35,13 +40,22 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             // An answer that waited since before the move brings nothing that has to be dealt with.
             What::Moved { group, queue, offset } => {
                 owed.retain(|(_, known), _| known != queue);
+                moved.insert((group.clone(), queue.clone()), row.at);
                 let passed = committed.entry((group.clone(), queue.clone())).or_default();
                 *passed = (*passed).max(*offset);
+            }
+            What::Pull { host, group, queue, written, .. } => {
+                pulled.insert((*host, (group.clone(), queue.clone())), *written);
             }
             What::Illegal { queue, .. } => owed.retain(|(_, known), _| known != queue),
             What::Spoilt { host, group, queue, offset, answer } => {
                 let key = (group.clone(), queue.clone());
                 spoilt.entry(key.clone()).or_default().insert(*offset);
+                // Pulled before the group was moved on: nobody waits for it.
+                if pulled.get(&(*host, key.clone())).is_some_and(|at| moved.get(&key).is_some_and(|moved| at <= moved))
+                {
+                    continue;
+                }
                 let passed = committed.get(&key).copied().unwrap_or(0);
                 let setup = history.setup.groups.iter().find(|setup| setup.name == *group);
                 let wanted = |offset: &&i64| {
@@ -95,7 +109,6 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 mod tests {
     use super::super::synthetic::*;
     use super::*;
-    use rocketmq_core::time::Instant;
 
     fn spoilt(offset: i64) -> What {
         What::Spoilt { host: 0, group: "g0".into(), queue: queue(0), offset, answer: vec![0, 1, 2] }
@@ -163,5 +176,8 @@ mod tests {
         };
         assert_eq!(check(&history(rows(3))), Ok(()));
         assert!(check(&history(rows(1))).is_err(), "what lies behind where it was moved to counts");
+        let mut stale: Vec<_> = rows(1);
+        stale.insert(1, (0, pulled(0, 1, 0, 0)));
+        assert_eq!(check(&history(stale)), Ok(()), "pulled before it was moved");
     }
 }
