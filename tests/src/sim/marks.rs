@@ -88,7 +88,6 @@ pub const ALL: &[&str] = &[
     "a slave is pulled from",
     "a step of a start",
     "a subscription changes",
-    "a subscription does not change",
     "a topic got a queue",
     "a topic has no route",
     "a topic is given up",

@@ -421,7 +421,8 @@ impl State {
     /// How often a request is refused: what is rare is refused more often.
     fn refusal_rate(&self, code: i32) -> u32 {
         let rate = self.swarm.rate(Fault::ErrorCode);
-        if code == request::CONSUMER_SEND_MSG_BACK { rate * 8 } else { rate }
+        let rare = [request::CONSUMER_SEND_MSG_BACK, request::CHECK_CLIENT_CONFIG].contains(&code);
+        if rare { rate * 8 } else { rate }
     }
 
     /// Refuses a request without doing it.
@@ -432,7 +433,8 @@ impl State {
             response::TOPIC_NOT_EXIST
         } else if self.roll_at(Fault::ErrorCode, self.refusal_rate(asked.code)) {
             self.count(Fault::ErrorCode);
-            self.tape.pick(Stream::Broker, &CODES).copied().unwrap_or(response::SYSTEM_ERROR)
+            let codes = if asked.code == request::CHECK_CLIENT_CONFIG { &FILTER_CODES[..] } else { &CODES };
+            self.tape.pick(Stream::Broker, codes).copied().unwrap_or(response::SYSTEM_ERROR)
         } else {
             return false;
         };
@@ -561,6 +563,10 @@ const LEAST_RECORD: u64 = 91;
 /// Codes with which a server refuses before it has done anything.
 const CODES: [i32; 25] =
     [1, 2, 3, 13, 14, 15, 16, 17, 23, 24, 25, 26, 27, 29, 204, 205, 206, 207, 208, 209, 210, 215, 501, 1500, 31_337];
+
+/// How a filter is refused: for now, as unknown, as wrong.
+const FILTER_CODES: [i32; 3] =
+    [response::SYSTEM_ERROR, response::REQUEST_CODE_NOT_SUPPORTED, response::SUBSCRIPTION_PARSE_FAILED];
 
 /// Opaques of what nobody asked for: models begin at 0.
 const UNSOLICITED: i32 = 1_000_000;
