@@ -4,6 +4,7 @@ mod act;
 mod ask;
 mod copy;
 mod member;
+mod outcome;
 mod setup;
 mod trace;
 mod transaction;
@@ -17,6 +18,7 @@ pub use self::act::Act;
 pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
 pub use self::member::{Change, Leftover};
+pub use self::outcome::{Outcome, Settled};
 pub use self::setup::{GroupSetup, Setup};
 pub use self::trace::{Trace, TraceKind};
 pub use self::transaction::Tx;
@@ -39,39 +41,6 @@ pub struct Row {
     pub at: Instant,
     /// What.
     pub what: What,
-}
-
-/// The end of a send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Stored, with the status, the queue and the offset reported.
-    Stored {
-        /// Whether the status is the plain one.
-        plain: bool,
-        /// The queue.
-        queue: Queue,
-        /// The offset.
-        offset: i64,
-    },
-    /// Written, and answered by nobody; or stored somewhere, which is not told.
-    Sent,
-    /// Failed; the message may be stored all the same.
-    Unknown,
-    /// Failed; the message is certainly not stored.
-    Failed,
-    /// The caller dropped the future.
-    Cancelled,
-}
-
-/// What became of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Consumed.
-    Ack,
-    /// Handed back.
-    Retry,
-    /// The listener panicked, or dropped it.
-    Dropped,
 }
 
 /// What happened.
