@@ -71,8 +71,10 @@ impl Server {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
+                // Whoever gave up before it was accepted is no reason to stop listening.
+                let Ok(mut stream) = stream else { continue };
                 count.fetch_add(1, Ordering::SeqCst);
-                let (mut stream, stop, serve) = (stream.unwrap(), stop.clone(), serve.clone());
+                let (stop, serve) = (stop.clone(), serve.clone());
                 stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
                 stream.set_nodelay(true).unwrap();
                 std::thread::spawn(move || serve(&mut stream, &stop));
