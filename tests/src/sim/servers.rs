@@ -258,9 +258,9 @@ impl State {
             && let Node::Broker(broker) = node
             && self.servers.cluster.broker(broker).takes_commits(&group, &topic)
         {
-            let slave = self.servers.cluster.master_of(broker) != broker;
-            let queue = Queue { broker: self.servers.cluster.master_of(broker), topic: topic.into(), id: queue };
-            if slave {
+            let master = self.servers.cluster.master_of(broker);
+            let queue = Queue { broker: master, topic: topic.into(), id: queue };
+            if master != broker {
                 self.note(What::SlaveCommit { host, group: group.as_str().into(), queue: queue.clone() });
             }
             self.note(What::Committed { host, written, group: group.into(), queue, offset });

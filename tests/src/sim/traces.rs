@@ -39,13 +39,13 @@ pub(crate) fn note(world: &World) {
 }
 
 fn trace(record: Result<TraceRecord, BadTrace>) -> Trace {
-    let (unique, group, kind): (String, &str, TraceKind) = match &record {
-        Err(error) => (String::new(), "", TraceKind::Bad(error.to_string())),
-        Ok(TraceRecord::Pub(record)) => (record.msg_id.clone(), record.group.as_str(), TraceKind::Pub),
-        Ok(TraceRecord::SubBefore(record)) => (record.msg_id.clone(), record.group.as_str(), TraceKind::Before),
+    let (group, kind) = match &record {
+        Err(error) => ("", TraceKind::Bad(error.to_string())),
+        Ok(TraceRecord::Pub(record)) => (record.group.as_str(), TraceKind::Pub),
+        Ok(TraceRecord::SubBefore(record)) => (record.group.as_str(), TraceKind::Before),
         Ok(TraceRecord::SubAfter(record)) => {
             let group = record.by.as_ref().map(|(_, group)| group.as_str()).unwrap_or_default();
-            (record.msg_id.clone(), group, TraceKind::After)
+            (group, TraceKind::After)
         }
         Ok(TraceRecord::EndTransaction(record)) => {
             let commit = match record.resolution {
@@ -53,12 +53,12 @@ fn trace(record: Result<TraceRecord, BadTrace>) -> Trace {
                 Resolution::Rollback => Some(false),
                 Resolution::Unknown => None,
             };
-            let kind = TraceKind::End { commit, asked: record.from_check };
-            (record.msg_id.clone(), record.group.as_str(), kind)
+            (record.group.as_str(), TraceKind::End { commit, asked: record.from_check })
         }
-        Ok(TraceRecord::Recall(record)) => (record.msg_id.clone(), record.group.as_str(), TraceKind::Recall),
+        Ok(TraceRecord::Recall(record)) => (record.group.as_str(), TraceKind::Recall),
     };
-    Trace { unique: unique.into(), group: Arc::from(group), kind }
+    let unique = record.as_ref().map(TraceRecord::msg_id).unwrap_or_default();
+    Trace { unique: Arc::from(unique), group: Arc::from(group), kind }
 }
 
 /// Bytes that a trace message may have.
