@@ -20,8 +20,9 @@ pub(crate) fn traced_day(seed: u64, mistake: Mistake) -> Report {
 
 fn sim(seed: u64) -> Sim {
     let sim = Sim::new(seed).topic("orders", 4).topic("payments", 4);
-    // What a service cannot mend: brokers that lose or spoil what they have taken.
-    let lossy = [Fault::LostTail, Fault::Retention, Fault::CorruptRecord, Fault::BitFlip];
+    // What a service cannot mend: brokers that lose or spoil what they have taken. A record that cannot be read and that
+    // its broker does not take back either stops its queue, until somebody decides.
+    let lossy = [Fault::LostTail, Fault::Retention, Fault::CorruptRecord, Fault::BitFlip, Fault::WrongCrc];
     lossy.into_iter().fold(sim, Sim::without)
 }
 

@@ -185,9 +185,9 @@ impl World {
     pub fn chaos(&self) {
         let world = self.clone();
         let happen = move |fault, dice| chaos::happen(world.clone(), fault, dice);
-        // These worlds have no slaves, and nobody deletes a group that is at work.
-        let others = [Fault::SlaveServes, Fault::SlaveLoss, Fault::GroupDeleted];
-        let kinds = chaos::KINDS.into_iter().filter(|kind| !others.contains(kind)).collect();
+        // These worlds have no slaves.
+        let slaves = [Fault::SlaveServes, Fault::SlaveLoss];
+        let kinds = chaos::KINDS.into_iter().filter(|kind| !slaves.contains(kind)).collect();
         chaos::start(self, 1, kinds, happen).into_iter().for_each(Task::detach);
     }
 
