@@ -17,7 +17,7 @@ pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPolicy};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use filter::Filter;
-pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
+pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE};
 pub use link::LinkConfig;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;

@@ -57,6 +57,9 @@ pub struct Plan {
     pub requests: Option<Requests>,
     /// Whether clients trace, and then whether brokers want that.
     pub traced: Option<bool>,
+    /// Whether members leave out of heartbeats what brokers know.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub light: bool,
 }
 
 /// The requests of a run.
@@ -125,7 +128,8 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ SALT);
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
-        Self { traced: (rng.below(5) == 0).then(|| rng.below(4) > 0), ..plan }
+        let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
+        Self { traced, light: rng.below(4) == 0, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -187,6 +191,7 @@ impl Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            light: false,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -304,6 +309,7 @@ impl Default for Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            light: false,
             requests: None,
         }
     }
