@@ -289,6 +289,13 @@ pub enum ClientEvent {
     },
     /// A topic has no route.
     TopicMissing(Topic),
+    /// A link could not be opened; whoever needs it tries again.
+    ConnectFailed {
+        /// Where it was to lead.
+        endpoint: Endpoint,
+        /// Why.
+        why: IoFailure,
+    },
     /// A link is up.
     LinkUp(Endpoint),
     /// A link is down.

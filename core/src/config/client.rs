@@ -93,6 +93,10 @@ impl ClientConfig {
         if self.cache_bytes == 0 {
             return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
         }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.link.tls {
+            tls.check()?;
+        }
         self.trace.as_ref().map_or(Ok(()), TraceConfig::check)
     }
 }

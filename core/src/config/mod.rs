@@ -9,6 +9,8 @@ mod pop;
 mod producer;
 mod server;
 mod strategy;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 
 use alloc::string::String;
@@ -24,6 +26,10 @@ pub(crate) use pop::strategy_name;
 pub use producer::{AutoBatch, LatencyFaults, ProducerConfig};
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
+#[cfg(feature = "tls")]
+pub(crate) use tls::Trust;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsConfigError};
 pub use trace::TraceConfig;
 
 use crate::ids::{Group, Topic};
@@ -65,6 +71,10 @@ pub enum ConfigError {
     /// This build cannot write the compression that was chosen.
     #[error("this build cannot write {0:?}: switch on the feature")]
     Compression(CompressionKind),
+    /// Links are to be encrypted, and cannot be.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
     /// The steps of latency are not in ascending order.
     #[error("the steps of latency are not in ascending order")]
     LatencySteps,

@@ -14,6 +14,7 @@ use crate::config::{
     ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, parse_name_servers,
 };
 use crate::driver::client_task;
+use crate::driver::dial::Dialer;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
 use crate::driver::queue::Load;
@@ -92,7 +93,17 @@ impl ClientBuilder {
     pub fn link(mut self, link: LinkConfig) -> Self {
         #[cfg(feature = "acl")]
         let link = LinkConfig { credentials: link.credentials.or(self.config.link.credentials), ..link };
+        #[cfg(feature = "tls")]
+        let link = LinkConfig { tls: link.tls.or(self.config.link.tls), ..link };
         self.config.link = link;
+        self
+    }
+
+    /// Encrypts all links, to name servers and brokers alike. Default: they are not.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::config::TlsConfig) -> Self {
+        self.config.link.tls = Some(tls);
         self
     }
 
@@ -197,7 +208,7 @@ impl ClientBuilder {
         let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
         #[cfg(feature = "acl")]
         config.link.credentials.replace(crate::acl::SharedProvider::new(credentials.clone()));
-        let link = Arc::new(config.link.clone());
+        let dialer = Dialer::new(rt, Arc::new(config.link.clone()))?;
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
         let spawn = Box::new({
@@ -207,7 +218,7 @@ impl ClientBuilder {
         let keys = UniqueKeys::new(ip, host.pid, nonce);
         let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
-        rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
+        rt.spawn(client_task::run(dialer, machine, shared.clone()));
         let inner = Inner {
             shared,
             #[cfg(feature = "acl")]
