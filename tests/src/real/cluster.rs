@@ -58,7 +58,7 @@ impl Options {
             encrypt: None,
             slave: false,
             files: Vec::new(),
-            boot_timeout: Duration::from_secs(60),
+            boot_timeout: Duration::from_secs(180),
         }
     }
 
