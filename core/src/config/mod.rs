@@ -2,6 +2,7 @@
 
 mod client;
 mod consumer;
+mod discovery;
 mod filter;
 mod host;
 mod link;
@@ -15,11 +16,13 @@ mod trace;
 
 use alloc::string::String;
 
+pub(crate) use client::check_endpoint;
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPolicy};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
+pub use discovery::DiscoveryConfig;
 pub use filter::Filter;
-pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
+pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP};
 pub use link::LinkConfig;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;
@@ -44,6 +47,9 @@ pub enum ConfigError {
     /// An address is not `host:port`.
     #[error("'{0}' is not an address of the form host:port or [ipv6]:port")]
     Endpoint(String),
+    /// What is to tell the name servers makes no request.
+    #[error("'{0}' is no URL that could be asked for")]
+    Discovery(String),
     /// A group name breaks the rules.
     #[error("group '{0}' must be 1 to 120 letters, digits, or one of % | - _")]
     Group(String),

@@ -239,6 +239,14 @@ impl<R: Runtime> ClientTask<R> {
                 }
                 self.shared.remove_intake(&group);
             }
+            Output::Fetch { from, request, timeout } => {
+                let (dialer, inbox) = (self.dialer.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = dialer.fetch(&from, &request, timeout).await;
+                    inbox.post([Mail::Input(Input::Fetched(result))]);
+                });
+            }
+            Output::NameServers(servers) => self.shared.set_name_servers(servers),
             Output::Load { op, path } => {
                 let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
                 self.rt.spawn(async move {

@@ -2,17 +2,23 @@
 
 #[cfg(feature = "tls")]
 use alloc::boxed::Box;
+use alloc::string::ToString;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::io::{self, IoSlice};
 
-use super::runtime::{AsyncRead, AsyncWrite, Runtime};
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
 #[cfg(feature = "tls")]
 use super::tls::{TlsConnector, TlsStream, encrypt};
 use crate::config::{ConfigError, LinkConfig};
-use crate::error::IoFailure;
+use crate::error::{IoFailure, IoKind};
 use crate::ids::Endpoint;
+use crate::wire::http::{HttpError, Response};
 
 /// Opens the links of one client.
 #[derive(Clone)]
@@ -45,6 +51,32 @@ impl<R: Runtime> Dialer<R> {
             return Ok(Wire::Tls(Box::new(encrypt(&self.rt, connector, to, stream).await?)));
         }
         Ok(Wire::Plain(stream))
+    }
+}
+
+impl<R: Runtime> Dialer<R> {
+    /// Asks a server of HTTP, in plain text, over a connection of its own; the body of the answer.
+    pub(super) async fn fetch(&self, from: &Endpoint, request: &[u8], timeout: Duration) -> Result<Vec<u8>, IoFailure> {
+        let fetch = async {
+            let mut stream = self.rt.connect(from).await?;
+            stream.write_all(request).await?;
+            stream.flush().await?;
+            let mut response = Response::default();
+            let mut buf = [0; FETCH_SIZE];
+            let unusable = |error: HttpError| IoFailure::new(IoKind::Other, error.to_string());
+            loop {
+                let read = stream.read(&mut buf).await?;
+                let body = match buf.get(..read) {
+                    Some([]) | None => Some(response.end().map_err(unusable)?),
+                    Some(bytes) => response.feed(bytes).map_err(unusable)?,
+                };
+                if let Some(body) = body {
+                    return Ok(body);
+                }
+            }
+        };
+        let late = || Err(IoFailure::new(IoKind::TimedOut, "no answer in time"));
+        self.rt.before(self.rt.now().after(timeout), fetch).await.unwrap_or_else(late)
     }
 }
 
@@ -113,3 +145,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
     }
 }
+
+/// Bytes of one read of an answer.
+const FETCH_SIZE: usize = 4 * 1024;

@@ -11,8 +11,8 @@ pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
 };
 pub use crate::config::{
-    Allocate, AutoBatch, Filter, LatencyFaults, MachineRoomResolver, Permission, ReadFrom, ServerPolicy, StartFrom,
-    Strategy, TimeoutPolicy, TraceConfig,
+    Allocate, AutoBatch, DiscoveryConfig, Filter, LatencyFaults, MachineRoomResolver, Permission, ReadFrom,
+    ServerPolicy, StartFrom, Strategy, TimeoutPolicy, TraceConfig,
 };
 #[cfg(feature = "tls")]
 pub use crate::config::{TlsConfig, TlsConfigError};

@@ -11,7 +11,8 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, parse_name_servers,
+    ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, check_endpoint,
+    parse_name_servers,
 };
 use crate::driver::client_task;
 use crate::driver::dial::Dialer;
@@ -63,6 +64,15 @@ impl ClientBuilder {
     #[must_use]
     pub fn name_servers(mut self, list: impl AsRef<str>) -> Self {
         self.name_servers = Some(parse_name_servers(list.as_ref()));
+        self
+    }
+
+    /// Who tells by HTTP what name servers there are, now and later. Those that are given beside are asked until then.
+    /// Default: nobody; where no name servers are given either, neither here nor by `NAMESRV_ADDR`, the environment
+    /// variables `rocketmq.namesrv.domain` and `rocketmq.namesrv.domain.subgroup`.
+    #[must_use]
+    pub fn discovery(mut self, discovery: DiscoveryConfig) -> Self {
+        self.config.discovery = Some(discovery);
         self
     }
 
@@ -191,6 +201,9 @@ impl ClientBuilder {
         let mut config = self.config;
         let from_env = || host.env(NAMESRV_ADDR).map(parse_name_servers).unwrap_or_default();
         config.name_servers = self.name_servers.unwrap_or_else(from_env);
+        if config.name_servers.is_empty() && config.discovery.is_none() {
+            config.discovery = host.discovery();
+        }
         config.check()?;
         let ip = self.client_ip.unwrap_or(host.ip);
         let seed = rt.entropy();
@@ -262,6 +275,27 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.clone())
+    }
+
+    /// The name servers that are asked now.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.inner.shared.name_servers()
+    }
+
+    /// Has other name servers asked from now on, as `host:port;host:port`. What is under way goes on with them, and links
+    /// to the others are closed. Where [`ClientBuilder::discovery`] tells of yet others, those are next.
+    ///
+    /// # Errors
+    /// The list is empty or malformed; nothing changes.
+    pub fn update_name_servers(&self, list: impl AsRef<str>) -> Result<(), ConfigError> {
+        let servers = parse_name_servers(list.as_ref());
+        if servers.is_empty() {
+            return Err(ConfigError::NoNameServer);
+        }
+        servers.iter().try_for_each(check_endpoint)?;
+        self.inner.shared.call(Command::NameServers(servers)).detach();
+        Ok(())
     }
 
     /// What the client does and meets, from now on.
