@@ -1,4 +1,4 @@
-//! The list of name servers, asked for by HTTP: at start, then at intervals.
+//! The list of name servers, asked for by HTTP: at start, then at intervals. What makes no sense changes nothing.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
