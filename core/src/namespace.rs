@@ -25,7 +25,8 @@ impl Namespace {
     pub fn of_name_server(endpoint: &Endpoint) -> Option<Self> {
         let (first, _) = endpoint.as_str().split_once('.')?;
         let (account, instance) = first.strip_prefix("MQ_INST_")?.split_once('_')?;
-        let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_word =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if is_word(account) && is_word(instance) { Self::new(first) } else { None }
     }
 
@@ -157,7 +158,13 @@ mod tests {
     fn a_cloud_instance_is_its_namespace() {
         let found = |text: &str| Namespace::of_name_server(&text.into()).map(|space| String::from(space.as_str()));
         assert_eq!(found("MQ_INST_123_Ab.mq.example.com:80").as_deref(), Some("MQ_INST_123_Ab"));
-        for other in ["localhost:9876", "MQ_INST_123.example.com:80", "MQ_INST__x.example.com:80", "MQ_INST_1_x:80", "a.MQ_INST_1_x.b:80"] {
+        for other in [
+            "localhost:9876",
+            "MQ_INST_123.example.com:80",
+            "MQ_INST__x.example.com:80",
+            "MQ_INST_1_x:80",
+            "a.MQ_INST_1_x.b:80",
+        ] {
             assert_eq!(found(other), None, "{other}");
         }
     }

@@ -41,6 +41,9 @@ pub struct LinkConfig {
     /// What requests are signed with, if they are.
     #[cfg(feature = "acl")]
     pub credentials: Option<crate::acl::SharedProvider>,
+    /// How links are encrypted, if they are: all of them or none.
+    #[cfg(feature = "tls")]
+    pub tls: Option<super::TlsConfig>,
 }
 
 impl Default for LinkConfig {
@@ -62,6 +65,8 @@ impl Default for LinkConfig {
             request_fields: Vec::new(),
             #[cfg(feature = "acl")]
             credentials: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

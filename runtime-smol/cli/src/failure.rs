@@ -72,7 +72,7 @@ impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         let (exit, advice) = match &error {
             AdminError::Request(_) | AdminError::Route(RouteError::Unavailable(_)) => (Exit::Unreachable, WHERE),
-            AdminError::NoMaster(_) => (Exit::Unreachable, WHICH_BROKER),
+            AdminError::NoMaster(_) | AdminError::OtherBroker { .. } => (Exit::Unreachable, WHICH_BROKER),
             AdminError::NoBroker => (Exit::Refused, WHICH_BROKER),
             AdminError::Route(RouteError::NoTopic) | AdminError::Broker { code: response::TOPIC_NOT_EXIST, .. } => {
                 (Exit::Refused, WHICH_TOPIC)

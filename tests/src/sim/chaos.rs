@@ -168,6 +168,24 @@ pub(crate) async fn happen(world: World, fault: Fault, dice: Dice) {
             world.sleep(dice.seconds(5, 120)).await;
             world.start(name_server);
         }
+        Fault::NameServerMoved | Fault::NameServerGone => {
+            let happened = world.with(|state| {
+                let up = state.servers.is_up(name_server);
+                if up {
+                    state.count(fault);
+                    if fault == Fault::NameServerGone {
+                        state.lose_server(name_server);
+                    }
+                    state.stop_server(name_server, End::Fin);
+                }
+                up
+            });
+            if happened {
+                world.sleep(dice.seconds(1, 120)).await;
+                world.with(|state| state.move_name_server(name_server));
+                world.start(name_server);
+            }
+        }
         Fault::StaleRoute | Fault::SplitViews => {
             world.with(|state| state.freeze(name_server, true));
             world.sleep(dice.seconds(30, 120)).await;
@@ -274,7 +292,7 @@ fn older_offsets(state: &mut State, broker: usize, dice: &Dice) -> bool {
 }
 
 /// The kinds that happen here.
-pub(crate) const KINDS: [Fault; 22] = [
+pub(crate) const KINDS: [Fault; 24] = [
     Fault::Restart,
     Fault::Crash,
     Fault::LostTail,
@@ -297,4 +315,6 @@ pub(crate) const KINDS: [Fault; 22] = [
     Fault::SlaveServes,
     Fault::SlaveLoss,
     Fault::GroupDeleted,
+    Fault::NameServerGone,
+    Fault::NameServerMoved,
 ];

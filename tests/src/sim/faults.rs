@@ -195,6 +195,14 @@ faults! {
     SlaveLoss = "brk.9s",
     /// An operator deletes a group.
     GroupDeleted = "brk.13",
+    /// A name server dies in silence and never comes back; another one comes at another address, by its name.
+    NameServerGone = "ns.11",
+    /// A name server ends in good order, and goes on at another address.
+    NameServerMoved = "ns.12",
+    /// A name server tells an administrator the address of another broker.
+    ForeignAddress = "ns.13",
+    /// A name server tells an administrator of no broker at all.
+    EmptyCluster = "ns.14",
 }
 
 impl Fault {
@@ -343,6 +351,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::ErrorCode => 1_500,
         Fault::WeakStore | Fault::DoubleAppend => 2_000,
         Fault::StaleRoute | Fault::EmptyRoute | Fault::SplitViews => 10_000,
+        Fault::ForeignAddress | Fault::EmptyCluster => 10_000,
         Fault::LateTimers => 5_000,
         Fault::BitFlip | Fault::CorruptRecord | Fault::WrongCrc => 1_500,
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,

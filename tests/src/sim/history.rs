@@ -3,6 +3,7 @@
 mod act;
 mod ask;
 mod copy;
+mod errand;
 mod member;
 mod outcome;
 mod setup;
@@ -17,6 +18,7 @@ use rocketmq_core::time::Instant;
 pub use self::act::Act;
 pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
+pub use self::errand::{Addresses, Answer, Errand, ErrandEnd, ErrandOf, Whom, Why};
 pub use self::member::{Change, Leftover};
 pub use self::outcome::{Outcome, Settled};
 pub use self::setup::{GroupSetup, Setup};
@@ -546,6 +548,8 @@ pub enum What {
     Ask(Ask),
     /// An operator did something, or something came of it.
     Act(Act),
+    /// Something happened to an operation of an administrator.
+    Errand(Errand),
     /// No fault happens any more.
     Healed,
     /// Everything that could be consumed was.

@@ -82,6 +82,9 @@ impl Host {
             return (Met::Nobody, soon);
         }
         let Some(node) = state.servers.at(to) else { return (Met::Refused, soon) };
+        if state.servers.is_gone(node) {
+            return (Met::NoAnswer, soon);
+        }
         if state.roll(Fault::Refused) {
             state.count(Fault::Refused);
             return (Met::Refused, soon);
@@ -126,7 +129,10 @@ impl Runtime for Host {
         let mut state = self.shared.state();
         match node.filter(|node| state.servers.is_up(*node) && state.servers.at(to.as_str()) == Some(*node)) {
             Some(node) => {
-                let link = state.open(self.index, node);
+                let link = state.open(self.index, node, to.as_str());
+                if state.servers.has_moved(node) {
+                    state.reach("a name server is found at another address");
+                }
                 state.note(What::Opened { host: self.index, link, to: to.as_str().into() });
                 Ok(Stream { shared: self.shared.clone(), link })
             }

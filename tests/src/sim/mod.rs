@@ -92,6 +92,7 @@
 mod asking;
 mod chaos;
 mod disk;
+mod errands;
 mod exec;
 pub mod faults;
 pub mod history;
@@ -403,7 +404,9 @@ impl Sim {
         }
         let mut cluster = Cluster::new(self.name_servers, brokers, Instant::ZERO);
         self.topics.iter().for_each(|(topic, queues)| cluster.put_topic(topic, *queues));
-        let mut state = State::new(tape, swarm, self.script, Servers::new(cluster));
+        // Name servers that move are found by their names.
+        let by_name = swarm.has(Fault::NameServerMoved) || swarm.has(Fault::NameServerGone);
+        let mut state = State::new(tape, swarm, self.script, Servers::new(cluster, by_name));
         state.trace.keep = self.trace;
         state.topics = self.topics.into_iter().map(|(topic, queues)| (topic.into(), queues)).collect();
         let shared = Shared::new(state);

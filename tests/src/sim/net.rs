@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use rocketmq_core::time::Instant;
 
+use super::errands::Question;
 use super::faults::Fault;
-use super::history::{Queue, What};
+use super::history::{Errand, Queue, What};
 use super::state::{Event, State};
 use super::tape::Stream;
 use super::timeline::label;
@@ -43,6 +44,8 @@ pub(crate) enum End {
 pub(crate) struct Link {
     pub(crate) host: usize,
     pub(crate) node: Node,
+    /// The address that was connected to.
+    pub(crate) to: Arc<str>,
     latency: Duration,
     // From the client to the server.
     in_flight: usize,
@@ -63,7 +66,15 @@ pub(crate) struct Link {
     pub(crate) pulls: BTreeMap<i32, (Arc<str>, Queue, Instant)>,
     /// Requests of the server that are not answered.
     pub(crate) asked: BTreeMap<i32, i32>,
+    /// What an administrator asked, by opaque, and answers to be noted when so many bytes have been read.
+    pub(crate) questions: BTreeMap<i32, Question>,
+    answers: VecDeque<(u64, Errand)>,
+    /// Bytes that the server said, and that the client has read.
+    said: u64,
+    read: u64,
     // What is wrong with it.
+    /// The machine of the server is lost, and nobody says so.
+    pub(crate) gone: bool,
     /// It takes no bytes.
     dry: bool,
     pub(crate) deaf: bool,
@@ -75,7 +86,7 @@ pub(crate) struct Link {
 
 impl State {
     /// Opens a link to a server that runs.
-    pub(crate) fn open(&mut self, host: usize, node: Node) -> u64 {
+    pub(crate) fn open(&mut self, host: usize, node: Node, to: &str) -> u64 {
         let id = self.net.next;
         self.net.next += 1;
         let latency = Duration::from_micros(self.tape.range(Stream::Net, 100, 1_500));
@@ -83,6 +94,7 @@ impl State {
         let link = Link {
             host,
             node,
+            to: to.into(),
             latency,
             in_flight: 0,
             last_sent: now,
@@ -97,6 +109,11 @@ impl State {
             written: now,
             pulls: BTreeMap::new(),
             asked: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            answers: VecDeque::new(),
+            said: 0,
+            read: 0,
+            gone: false,
             dry: false,
             deaf: false,
             mute: false,
@@ -191,7 +208,7 @@ impl State {
     /// As many of the received bytes as there is room for, over the bounds of frames.
     fn take(&mut self, id: u64, buf: &mut [u8]) -> usize {
         let Some(link) = self.net.links.get_mut(&id) else { return 0 };
-        let mut filled = 0;
+        let (mut filled, mut told) = (0, Vec::new());
         while let Some(front) = link.received.front_mut().filter(|_| filled < buf.len()) {
             let n = front.len().min(buf.len() - filled);
             buf[filled..filled + n].copy_from_slice(&front[..n]);
@@ -201,6 +218,11 @@ impl State {
                 link.received.pop_front();
             }
         }
+        link.read += filled as u64;
+        while link.answers.front().is_some_and(|(end, _)| *end <= link.read) {
+            told.extend(link.answers.pop_front().map(|(_, answer)| answer));
+        }
+        told.into_iter().for_each(|answer| self.note(What::Errand(answer)));
         filled
     }
 
@@ -235,6 +257,9 @@ impl State {
         link.in_flight = link.in_flight.saturating_sub(bytes.len());
         if let Some(writer) = link.writer.take() {
             writer.wake();
+        }
+        if link.gone {
+            return self.reach("bytes vanish on a half-open link");
         }
         if !link.server_open {
             // What arrives at a closed socket is answered by a reset.
@@ -367,7 +392,11 @@ impl State {
         if let (Some(opaque), Some(link)) = (opaque_of(&bytes), self.net.links.get_mut(&id)) {
             link.pulls.remove(&opaque);
         }
+        let answer = self.answer_to_question(id, &bytes);
         self.transmit(id, bytes);
+        if let (Some(answer), Some(link)) = (answer, self.net.links.get_mut(&id)) {
+            link.answers.push_back((link.said, answer));
+        }
         if let Some(link) = self.net.links.get(&id).filter(|_| hostile) {
             // By now: some lies are told only by what follows.
             let at = link.last_said;
@@ -388,6 +417,7 @@ impl State {
         let at = from.after(delay).max(link.last_said);
         let at = at.max(self.net.partitions.get(&(link.host, link.node)).copied().unwrap_or_default());
         link.last_said = at;
+        link.said += bytes.len() as u64;
         self.schedule(at, Event::ToClient(id, bytes));
     }
 
@@ -433,7 +463,9 @@ impl State {
             let dead = link.deaf || link.mute || link.loris || link.dry;
             link.stalled = Instant::ZERO;
             (link.deaf, link.mute, link.loris, link.dry) = (false, false, false, false);
-            if dead || !link.client_open {
+            if std::mem::take(&mut link.gone) {
+                self.schedule(self.now, Event::EndToClient(id, End::Reset));
+            } else if dead || !link.client_open {
                 self.hang_up(id, End::Reset);
             }
         }

@@ -70,7 +70,7 @@ async fn reset(world: &World, client: &Client, group: &Group) {
 
 async fn ask_offsets(world: &World, client: &Client, group: &Group) {
     let Ok(told) = client.admin().consumer_status(name_of(group), &*group.setup.topic, None).await else { return };
-    let rows = told.into_values().flatten();
+    let rows = told.value.into_values().flatten();
     note_offsets(world, group, rows);
     world.reach("an operator is told offsets");
 }

@@ -46,6 +46,9 @@ pub struct Plan {
     pub last_change: LastChange,
     /// Whether an operator moves groups, asks members, and has them handle messages.
     pub operator: bool,
+    /// Whether an administrator asks servers all the time, and is lied to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub administrator: bool,
     /// How far the slaves of brokers are behind, milliseconds, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slaves: Option<u64>,
@@ -129,7 +132,8 @@ impl Plan {
         let mut rng = Rng::new(seed ^ SALT);
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
-        Self { traced, light: rng.below(4) == 0, ..plan }
+        let administrator = rng.below(5) == 0;
+        Self { traced, administrator, light: rng.below(4) == 0, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -187,6 +191,7 @@ impl Plan {
             cache_bytes: None,
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
+            administrator: false,
             slaves: None,
             every_way: false,
             transactions: None,
@@ -305,6 +310,7 @@ impl Default for Plan {
             cache_bytes: None,
             last_change: LastChange::Join,
             operator: false,
+            administrator: false,
             slaves: None,
             every_way: false,
             transactions: None,

@@ -38,6 +38,8 @@ pub(crate) struct Servers {
     armed: Option<Instant>,
     /// Old answers of name servers, by topic.
     old_routes: BTreeMap<(usize, String), Vec<(ExtFields, Bytes)>>,
+    /// Whether clients know name servers by names, which lead to wherever they are.
+    by_name: bool,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,10 @@ struct Process {
     slow: Duration,
     /// Answers with old routes, of this age in changes.
     stale: bool,
+    /// Its machine is lost: nothing at its address answers.
+    gone: bool,
+    /// It is not at its first address any more.
+    moved: bool,
 }
 
 /// What a request was, for the faults of its answer.
@@ -65,7 +71,7 @@ pub(super) struct Asked {
 }
 
 impl Servers {
-    pub(crate) fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(cluster: Cluster, by_name: bool) -> Self {
         let (name_servers, brokers) = cluster.size();
         let mut servers = Self {
             cluster,
@@ -74,9 +80,11 @@ impl Servers {
             seen: vec![0; brokers],
             armed: None,
             old_routes: BTreeMap::new(),
+            by_name,
         };
         for index in 0..name_servers {
             servers.add(Node::NameServer(index), name_server_address(index));
+            servers.addresses.insert(name_server_name(index), Node::NameServer(index));
         }
         for index in 0..brokers {
             let address = servers.cluster.broker(index).config().address;
@@ -88,7 +96,15 @@ impl Servers {
     fn add(&mut self, node: Node, address: SocketAddr) {
         let address = address.to_string();
         self.addresses.insert(address.clone(), node);
-        let process = Process { address, up: true, incarnation: 0, slow: Duration::ZERO, stale: false };
+        let process = Process {
+            address,
+            up: true,
+            incarnation: 0,
+            slow: Duration::ZERO,
+            stale: false,
+            gone: false,
+            moved: false,
+        };
         self.processes.insert(node, process);
     }
 
@@ -99,12 +115,26 @@ impl Servers {
 
     /// The addresses of all name servers, as clients take them.
     pub(crate) fn name_servers(&self) -> String {
-        let all = self.processes.iter().filter(|(node, _)| matches!(node, Node::NameServer(_)));
-        all.map(|(_, process)| process.address.as_str()).collect::<Vec<_>>().join(";")
+        let address = |(node, process): (&Node, &Process)| match node {
+            Node::NameServer(index) if self.by_name => Some(name_server_name(*index)),
+            Node::NameServer(_) => Some(process.address.clone()),
+            Node::Broker(_) => None,
+        };
+        self.processes.iter().filter_map(address).collect::<Vec<_>>().join(";")
     }
 
     pub(crate) fn is_up(&self, node: Node) -> bool {
         self.processes[&node].up
+    }
+
+    /// Whether nothing at its address answers, not even that nobody is there.
+    pub(crate) fn is_gone(&self, node: Node) -> bool {
+        self.processes[&node].gone
+    }
+
+    /// Whether it is not at its first address any more.
+    pub(crate) fn has_moved(&self, node: Node) -> bool {
+        self.processes[&node].moved
     }
 
     pub(crate) fn incarnation(&self, node: Node) -> u64 {
@@ -161,7 +191,8 @@ impl State {
         if self.servers.is_up(node) {
             return;
         }
-        self.servers.process(node).up = true;
+        let process = self.servers.process(node);
+        (process.up, process.gone) = (true, false);
         self.servers.cluster.start(node);
         self.trace.line(self.now, || format!("{node:?} starts"));
         self.serve();
@@ -194,6 +225,27 @@ impl State {
         self.servers.process(node).address = address.to_string();
     }
 
+    /// The machine of a server is lost: its links carry nothing any more, and nobody says so.
+    pub(crate) fn lose_server(&mut self, node: Node) {
+        self.servers.process(node).gone = true;
+        for link in self.net.links.values_mut().filter(|link| link.node == node) {
+            (link.deaf, link.mute, link.gone) = (true, true, true);
+        }
+        let lost: Vec<u64> = self.net.links.iter().filter(|(_, link)| link.node == node).map(|(id, _)| *id).collect();
+        lost.into_iter().for_each(|link| self.note(What::Trouble { link }));
+    }
+
+    /// A stopped name server, or the one in its place, gets another address.
+    pub(crate) fn move_name_server(&mut self, node: Node) {
+        let process = self.servers.process(node);
+        let Ok(old) = process.address.parse::<SocketAddr>() else { return };
+        let address = SocketAddr::new(old.ip(), old.port() + 1).to_string();
+        let old = std::mem::replace(&mut process.address, address.clone());
+        process.moved = true;
+        self.servers.addresses.remove(&old);
+        self.servers.addresses.insert(address, node);
+    }
+
     /// Makes a server slower, or not.
     pub(crate) fn slow_down(&mut self, node: Node, by: Duration) {
         self.servers.process(node).slow = by;
@@ -211,6 +263,7 @@ impl State {
         let messages = self.send_of(node, &frame);
         let is_send = !messages.is_empty();
         self.watch(id, node, host, &frame);
+        self.note_question(id, &frame);
         let link = self.net.links.get(&id);
         let pull = link.and_then(|link| link.pulls.get(&frame.header.opaque.0));
         let header = &frame.header;
@@ -327,8 +380,12 @@ impl State {
     /// An answer, on time or not, once, twice or never.
     fn answer(&mut self, node: Node, asked: &Asked, topic: Option<&str>, bytes: Bytes) {
         let bytes = match (node, topic) {
-            (Node::NameServer(index), Some(topic)) => {
-                let bytes = self.old_route(node, index, topic, asked, bytes);
+            (Node::NameServer(index), topic) => {
+                let bytes = match topic.or_else(|| (asked.code == request::GET_BROKER_CLUSTER_INFO).then_some("")) {
+                    Some(topic) => self.old_route(node, index, topic, asked, bytes),
+                    None => bytes,
+                };
+                let bytes = self.lie(asked, bytes);
                 self.spoil(asked, bytes)
             }
             _ => self.spoil(asked, bytes),
@@ -550,6 +607,11 @@ pub(super) const fn preamble(code: i32, flags: i32, codec: Codec) -> Preamble<'s
 fn name_server_address(index: usize) -> SocketAddr {
     let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 100, last)), 9876)
+}
+
+/// Its name, by which clients know it when it may move.
+fn name_server_name(index: usize) -> String {
+    format!("names-{index}:9876")
 }
 
 /// Where the broker with this index listens.

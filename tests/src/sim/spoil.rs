@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use rocketmq_core::wire::ExtWriter;
+use rocketmq_core::wire::body::{ClusterInfo, JsonForm};
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::compress::{CompressionKind, deflate};
 use rocketmq_core::wire::frame::{self, Frame};
@@ -61,6 +62,33 @@ impl State {
             }
             _ => bytes,
         }
+    }
+
+    /// What a name server makes up for an administrator. Whoever sends or pulls cannot tell one broker from another.
+    pub(super) fn lie(&mut self, asked: &Asked, bytes: Bytes) -> Bytes {
+        let administrator = self.net.links.get(&asked.link).is_some_and(|link| self.hosts[link.host].administrator);
+        let of_cluster = asked.code == request::GET_BROKER_CLUSTER_INFO;
+        if !administrator || !(of_cluster || asked.code == request::GET_ROUTEINFO_BY_TOPIC) {
+            return bytes;
+        }
+        let Some(read) = success(&bytes) else { return bytes };
+        if of_cluster && self.roll(Fault::EmptyCluster) {
+            self.count(Fault::EmptyCluster);
+            let empty = ClusterInfo::default().encode(JsonForm::Fastjson);
+            return rewritten(asked, &read, response::SUCCESS, empty.into(), |_, value| value.to_owned());
+        }
+        let mut addresses = self.servers.cluster.masters().map(|broker| broker.config().address.to_string());
+        let (Some(one), Some(other)) = (addresses.next(), addresses.next()) else { return bytes };
+        drop(addresses);
+        if !self.roll(Fault::ForeignAddress) {
+            return bytes;
+        }
+        let text = String::from_utf8_lossy(&read.body).replace(&format!("\"{one}\""), &format!("\"{other}\""));
+        if text.as_bytes() == &read.body[..] {
+            return bytes;
+        }
+        self.count(Fault::ForeignAddress);
+        rewritten(asked, &read, response::SUCCESS, text.into(), |_, value| value.to_owned())
     }
 
     /// Offsets that no queue has: a client must neither follow them nor fall over them.

@@ -70,6 +70,8 @@ pub(crate) struct HostState {
     pub(crate) rate: Option<u64>,
     /// The files it has looked at.
     pub(crate) loaded: BTreeSet<PathBuf>,
+    /// Whether an administrator lives in it.
+    pub(crate) administrator: bool,
     /// The broadcasting member that lives in it.
     pub(crate) member: Option<Arc<str>>,
     /// Timers that are set.
@@ -272,6 +274,7 @@ impl State {
             disk,
             rate: None,
             loaded: BTreeSet::new(),
+            administrator: false,
             member: None,
             timers: 0,
             tasks: 0,

@@ -32,6 +32,8 @@ pub enum Stream {
     Transactions,
     /// Requests: what is asked, when, and how it is replied to.
     Requests,
+    /// Administrators: what they ask, and when; and what name servers make up.
+    Errands,
 }
 
 /// Choices made of a seed, or of bytes first and of a seed when those are used up.
@@ -145,7 +147,7 @@ fn number_of(name: &str) -> u64 {
     name.bytes().fold(SALT, |number, byte| (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const STREAMS: usize = 11;
+const STREAMS: usize = 12;
 /// Seeds of neighbouring numbers are to have nothing in common.
 const SALT: u64 = 0x726f_636b_6574_6d71;
 

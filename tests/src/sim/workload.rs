@@ -20,8 +20,8 @@ use super::producer;
 use super::script::Occasion;
 use super::tape::Tape;
 use super::{
-    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, membership, popping, settle, traces, transactions,
-    wishes,
+    Fault, Host, Report, Sim, Swarm, Task, World, asking, chaos, errands, membership, popping, settle, traces,
+    transactions, wishes,
 };
 use crate::cluster::BrokerConfig;
 
@@ -214,6 +214,7 @@ impl Run {
         }
         let producers: Vec<_> = (0..self.plan.producers).map(|index| producer::start(&self, index)).collect();
         let operator = operator::start(&self);
+        let administrator = errands::start(&self);
         let tellers = transactions::start(&self);
         let askers = asking::start(&self);
         let chaos = self.chaos();
@@ -225,8 +226,8 @@ impl Run {
         for chaos in chaos {
             chaos.await;
         }
-        if let Some(operator) = operator {
-            operator.await;
+        for working in operator.into_iter().chain(administrator) {
+            working.await;
         }
         self.mend().await;
         if !tellers.is_empty() {

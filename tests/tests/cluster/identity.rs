@@ -71,6 +71,7 @@ fn namespace_zone_and_stream_are_in_every_request_in_both_codecs() {
 
 #[test]
 fn the_last_field_of_a_name_counts() {
-    let (said, _) = first_request(|builder| builder.request_field("a", "1").request_field("b", "2").request_field("a", "3"));
+    let (said, _) =
+        first_request(|builder| builder.request_field("a", "1").request_field("b", "2").request_field("a", "3"));
     assert_eq!(said, fields(&[("a", "3"), ("b", "2"), ROUTE, ANSWERS]));
 }

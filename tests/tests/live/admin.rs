@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rocketmq_core::client::RouteError;
 use rocketmq_core::config::StartFrom;
-use rocketmq_core::driver::{Admin, AdminError, Brokers, Client, Producer, ReceivedMessage};
+use rocketmq_core::driver::{Admin, AdminError, Brokers, Client, Partial, Producer, ReceivedMessage};
 use rocketmq_core::ids::{MessageQueue, QueueOffset, Topic};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::Receipt;
@@ -258,7 +258,7 @@ impl Compared<'_> {
         let consumer = consumer.start_from(StartFrom::First).start().await.expect("a consumer");
         check.eq("all-consumed", collect(&consumer, MESSAGES).await.len(), MESSAGES);
         let members = until(
-            || async { self.admin.consumers(self.group.as_str()).await.ok().flatten() },
+            || async { self.admin.consumers(self.group.as_str()).await.ok().and_then(|known| known.value) },
             |known| known.as_ref().is_some_and(|known| !known.connection_set.is_empty()),
         )
         .await
@@ -289,7 +289,8 @@ impl Compared<'_> {
         let args = json!({ "group": self.group, "topic": self.topic, "broker": self.broker() });
         check.eq("progress", Value::from(ours), self.java("group_progress", args));
         check.eq("no-backlog", progress.offset_table.0.values().map(|row| row.backlog()).sum::<i64>(), 0);
-        check.eq("nobody-is-there", self.admin.consumers(self.group.as_str()).await, Ok(None));
+        let nobody = self.admin.consumers(self.group.as_str()).await;
+        check.eq("nobody-is-there", nobody.and_then(Partial::complete), Ok(None));
 
         let groups = self.admin.groups_of(self.topic.as_str()).await.expect("groups").complete().unwrap();
         let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
@@ -309,7 +310,8 @@ impl Compared<'_> {
         let producers = self.admin.producers(format!("{}_producer", self.group), self.topic.as_str()).await;
         let javas =
             self.world.java.producer_connections(&self.world.namesrv, &format!("{}_producer", self.group), &self.topic);
-        let ours = producers.expect("producers").into_iter().map(|known| known.client_id.to_string());
+        let ours =
+            producers.expect("producers").complete().unwrap().into_iter().map(|known| known.client_id.to_string());
         check.eq("producers", sorted(ours), sorted(javas.unwrap().into_iter().map(|known| known.client_id)));
 
         self.offsets(&check).await;

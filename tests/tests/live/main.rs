@@ -21,6 +21,7 @@ mod exchange;
 mod filters;
 mod flow;
 mod hooks;
+mod identity;
 mod kit;
 mod ladder;
 mod member;
@@ -29,6 +30,9 @@ mod names;
 mod offsets;
 mod orderly;
 mod owned;
+#[path = "../tls/pki.rs"]
+#[expect(dead_code, reason = "the suite of bad certificates needs more of it")]
+mod pki;
 mod pop;
 mod requests;
 mod restart;
@@ -38,6 +42,7 @@ mod sending;
 mod slaves;
 mod slow;
 mod subscriptions;
+mod tls;
 mod trace;
 mod transactions;
 mod volume;
@@ -83,7 +88,10 @@ fn live(version: &str) -> Result<(), RealError> {
     if wanted("slaves") {
         failures.extend(slaves::both_runtimes(version, &java, &checks)?);
     }
-    if !only().is_some_and(|only| ["acl", "slaves"].contains(&&*only)) {
+    if wanted("tls") {
+        failures.extend(tls::both_runtimes(version, &java, &checks)?);
+    }
+    if !only().is_some_and(|only| ["acl", "slaves", "tls"].contains(&&*only)) {
         failures.extend(on_one_broker(version, &java, &checks)?);
     }
     eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
@@ -172,6 +180,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("identity", |world| L::block_on(identity::scenario::<L>(world))),
         job("flow", |world| L::block_on(flow::scenario::<L>(world))),
         job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),
         job("volume", |world| {

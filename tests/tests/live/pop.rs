@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rocketmq_core::client::ClientEvent;
 use rocketmq_core::config::StartFrom;
-use rocketmq_core::driver::{AdminError, Client, Delivery, PushConsumer};
+use rocketmq_core::driver::{AdminError, Client, Delivery, Partial, PushConsumer};
 use rocketmq_core::ids::Topic;
 use rocketmq_core::message::Message;
 use rocketmq_core::wire::body::MessageMode;
@@ -34,7 +34,8 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
         check.that("an-old-broker-refuses-the-mode", refused, mode);
         return pulls_instead::<L>(world, &client, &group, &topic).await;
     }
-    check.eq("the-mode-is-set", mode, Ok(()));
+    let set_on = mode.and_then(Partial::complete);
+    check.eq("the-mode-is-set", set_on, Ok(vec![world.broker_name.as_str().into()]));
     shares::<L>(world, &client, &group, &topic).await;
     retries::<L>(world, &client).await;
     slow_handlers::<L>(world, &client).await;
@@ -278,7 +279,8 @@ async fn popping<L: Live>(world: &World, client: &Client, name: &str) -> (String
     let (topic, group) = (format!("pop_{name}_{}", L::NAME), format!("pop_{name}_group_{}", L::NAME));
     world.topic(&topic, 2);
     let admin = client.admin();
-    admin.set_request_mode(group.as_str(), Topic::from(&topic), MessageMode::Pop, 0).await.expect("the mode is set");
+    let set = admin.set_request_mode(group.as_str(), Topic::from(&topic), MessageMode::Pop, 0).await;
+    set.expect("the mode is set").complete().expect("on every broker");
     (topic, group)
 }
 

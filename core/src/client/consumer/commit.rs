@@ -194,13 +194,7 @@ impl Consumer {
     }
 
     /// Commits what an operator says of a queue that is ours, whoever consumes it now.
-    pub(super) fn commit_for(
-        &mut self,
-        queue: &MessageQueue,
-        offset: QueueOffset,
-        at: Siblings<'_>,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn commit_for(&mut self, queue: &MessageQueue, offset: QueueOffset, at: Siblings<'_>, fx: &mut Effects) {
         if let Some(epoch) = self.queues.get(queue).map(Assigned::epoch) {
             self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx);
         }

@@ -23,6 +23,7 @@ use crate::config::ConfigError;
 use crate::driver::shared::Call;
 use crate::error::{AccessDenied, RequestError};
 use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
+use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::body::BodyError;
 use crate::wire::codes::response;
@@ -93,6 +94,7 @@ impl Admin {
 
     fn call<Q: Request>(&self, to: &Endpoint, request: &Q, body: Bytes, timeout: Duration) -> Call {
         let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, body);
+        let timeout = if mutant!(181) { timeout.saturating_mul(4) } else { timeout };
         self.client.inner.shared.call(Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout })
     }
 
@@ -122,6 +124,14 @@ pub enum AdminError {
     /// The broker has no master.
     #[error("broker {0} has no master")]
     NoMaster(BrokerName),
+    /// Another broker answered: it has the address by now at which the name server still has the one that was asked.
+    #[error("broker {answered} answers at the address of {asked}")]
+    OtherBroker {
+        /// The broker that was asked.
+        asked: BrokerName,
+        /// The one that answered.
+        answered: BrokerName,
+    },
     /// The route cannot be had.
     #[error("route: {0}")]
     Route(RouteError),
@@ -170,6 +180,7 @@ impl AdminError {
             Self::NoBroker
             | Self::Filter(_)
             | Self::NoMaster(_)
+            | Self::OtherBroker { .. }
             | Self::Route(_)
             | Self::Request(_)
             | Self::Malformed(_)
@@ -186,7 +197,11 @@ impl AdminError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Request(_) | Self::NoBroker | Self::NoMaster(_) | Self::Route(RouteError::Unavailable(_)) => true,
+            Self::Request(_)
+            | Self::NoBroker
+            | Self::NoMaster(_)
+            | Self::OtherBroker { .. }
+            | Self::Route(RouteError::Unavailable(_)) => true,
             Self::Broker { code, .. } => matches!(*code, response::SYSTEM_BUSY | response::SERVICE_NOT_AVAILABLE),
             Self::Route(_)
             | Self::Malformed(_)

@@ -11,10 +11,11 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE, ServerPolicy, TraceConfig,
-    parse_name_servers,
+    ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE,
+    ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
 };
 use crate::driver::client_task;
+use crate::driver::dial::Dialer;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
 use crate::driver::queue::Load;
@@ -82,6 +83,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Who tells by HTTP what name servers there are, now and later. Those that are given beside are asked until then.
+    /// Default: nobody; where no name servers are given either, neither here nor by `NAMESRV_ADDR`, the environment
+    /// variables `rocketmq.namesrv.domain` and `rocketmq.namesrv.domain.subgroup`.
+    #[must_use]
+    pub fn discovery(mut self, discovery: DiscoveryConfig) -> Self {
+        self.config.discovery = Some(discovery);
+        self
+    }
+
     /// The address this client goes by. Default: that of the host.
     #[must_use]
     pub const fn client_ip(mut self, ip: IpAddr) -> Self {
@@ -97,7 +107,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The unit this client belongs to, where a company runs several of the same: a part of the client id. Java `unitName`.
+    /// The unit this client belongs to, where a company runs several of the same: a part of the client id, and of what is
+    /// asked for by [`ClientBuilder::discovery`]. Java `unitName`.
     #[must_use]
     pub fn unit_name(mut self, name: impl Into<String>) -> Self {
         self.unit_name = Some(name.into());
@@ -162,7 +173,19 @@ impl ClientBuilder {
         {
             link.credentials = link.credentials.or(self.config.link.credentials);
         }
+        #[cfg(feature = "tls")]
+        {
+            link.tls = link.tls.or(self.config.link.tls);
+        }
         self.config.link = link;
+        self
+    }
+
+    /// Encrypts all links, to name servers and brokers alike. Default: they are not.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::config::TlsConfig) -> Self {
+        self.config.link.tls = Some(tls);
         self
     }
 
@@ -266,6 +289,10 @@ impl ClientBuilder {
         let mut config = self.config;
         let from_env = || host.env(NAMESRV_ADDR).map(parse_name_servers).unwrap_or_default();
         config.name_servers = self.name_servers.unwrap_or_else(from_env);
+        if config.name_servers.is_empty() && config.discovery.is_none() {
+            config.discovery = host.discovery();
+        }
+        config.discovery = config.discovery.map(|found| found.or_unit(self.unit_name.as_ref()));
         config.check()?;
         let of_server = || config.name_servers.first().and_then(Namespace::of_name_server);
         config.namespace = self.namespace.unwrap_or_else(of_server);
@@ -293,7 +320,7 @@ impl ClientBuilder {
         let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
         #[cfg(feature = "acl")]
         config.link.credentials.replace(crate::acl::SharedProvider::new(credentials.clone()));
-        let link = Arc::new(config.link.clone());
+        let dialer = Dialer::new(rt, Arc::new(config.link.clone()))?;
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
         let spawn = Box::new({
@@ -303,7 +330,7 @@ impl ClientBuilder {
         let keys = UniqueKeys::new(ip, host.pid, nonce);
         let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
-        rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
+        rt.spawn(client_task::run(dialer, machine, shared.clone()));
         let inner = Inner {
             shared,
             #[cfg(feature = "acl")]
@@ -362,6 +389,27 @@ impl Client {
 
     fn outer_group(&self, group: Group) -> Group {
         self.namespace().map_or_else(|| group.clone(), |space| space.group(&group))
+    }
+
+    /// The name servers that are asked now.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.inner.shared.name_servers()
+    }
+
+    /// Has other name servers asked from now on, as `host:port;host:port`. What is under way goes on with them, and links
+    /// to the others are closed. Where [`ClientBuilder::discovery`] tells of yet others, those are next.
+    ///
+    /// # Errors
+    /// The list is empty or malformed; nothing changes.
+    pub fn update_name_servers(&self, list: impl AsRef<str>) -> Result<(), ConfigError> {
+        let servers = parse_name_servers(list.as_ref());
+        if servers.is_empty() {
+            return Err(ConfigError::NoNameServer);
+        }
+        servers.iter().try_for_each(check_endpoint)?;
+        self.inner.shared.call(Command::NameServers(servers)).detach();
+        Ok(())
     }
 
     /// What the client does and meets, from now on.

@@ -192,6 +192,22 @@ fields! {
 }
 
 fields! {
+    /// Of how many topics of a broker a name server said so (response to [`AddWritePerm`]).
+    pub struct AddedTopics {
+        /// How many.
+        topics: i32 = "addTopicCount",
+    }
+}
+
+fields! {
+    /// Of how many topics of a broker a name server said so (response to [`WipeWritePerm`]).
+    pub struct WipedTopics {
+        /// How many.
+        topics: i32 = "wipeTopicCount",
+    }
+}
+
+fields! {
     /// Nobody sends to a broker any more, says a name server.
     pub struct WipeWritePerm = WIPE_WRITE_PERM_OF_BROKER {
         /// The broker.

@@ -26,10 +26,10 @@ pub use group::{
     NotifyConsumerIdsChanged, ResetConsumerOffset, UnlockBatchMq, UnregisterClient,
 };
 pub use inspect::{
-    AddWritePerm, CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig, GetBrokerRuntime,
-    GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic, GetProducerConnections, GetTopicConfig,
-    GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup, QueryMessage, SetBrokerConfig, SetGroup,
-    ViewMessage, WipeWritePerm,
+    AddWritePerm, AddedTopics, CloneOffsets, DeleteGroup, DeleteTopic, DeleteTopicAtNameServer, GetBrokerConfig,
+    GetBrokerRuntime, GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic,
+    GetProducerConnections, GetTopicConfig, GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup,
+    QueryMessage, SetBrokerConfig, SetGroup, ViewMessage, WipeWritePerm, WipedTopics,
 };
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,

@@ -7,7 +7,7 @@ use rocketmq_core::wire::body::{
 };
 use rocketmq_smol::{AdminError, Brokers};
 
-use super::{connections, done_on, is_retry_topic};
+use super::{brokers, connections, done_on, is_retry_topic};
 use crate::args::{BrokersArg, GroupArg, TopicArg};
 use crate::context::Cx;
 use crate::failure::Failure;
@@ -237,10 +237,13 @@ async fn overview(cx: &mut Cx<'_>) -> Result<(), Failure> {
     let mut table = Table::new(["group", "members", "type", "model", "version", "tps", "backlog"]);
     for group in groups {
         let members = cx.attempt(cx.admin.consumers(group.clone())).await?;
-        let members = members.unwrap_or_else(|error| {
-            cx.missed(format!("group {group}"), &error);
-            None
-        });
+        let members = match members {
+            Ok(members) => cx.partial(members),
+            Err(error) => {
+                cx.missed(format!("group {group}"), &error);
+                None
+            }
+        };
         let stats = cx.attempt(cx.admin.consume_stats(group.clone(), None)).await?;
         let (tps, backlog) = match stats {
             Ok(stats) => {
@@ -272,9 +275,10 @@ async fn overview(cx: &mut Cx<'_>) -> Result<(), Failure> {
 }
 
 /// The members of a group; it has some.
-pub(crate) async fn online(cx: &Cx<'_>, group: &ids::Group) -> Result<ConsumerConnection, Failure> {
+pub(crate) async fn online(cx: &mut Cx<'_>, group: &ids::Group) -> Result<ConsumerConnection, Failure> {
     let members = cx.ask_group(group, cx.admin.consumers(group.clone())).await?;
-    members.ok_or_else(|| Failure::refused(format!("group {group} has no members now; start a consumer of it")))
+    cx.partial(members)
+        .ok_or_else(|| Failure::refused(format!("group {group} has no members now; start a consumer of it")))
 }
 
 async fn members(cx: &mut Cx<'_>, group: &ids::Group) -> Result<(), Failure> {
@@ -394,8 +398,10 @@ impl SetMode {
             Mode::Pop => (MessageMode::Pop, "POP"),
         };
         let set = cx.admin.set_request_mode(group.clone(), topic.clone(), mode, self.share);
-        cx.ask_of(format_args!("group {group}"), set).await?;
+        let set = cx.ask_of(format_args!("group {group}"), set).await?;
+        let done = cx.partial(set);
         let record = Record::default().with("group", &group).with("topic", &topic).with("mode", name);
+        let record = record.with("brokers", brokers(&done));
         Ok(cx.out.done(&format!("group {group} gets topic {topic} by {name}"), &record)?)
     }
 }

@@ -182,7 +182,7 @@ impl Reset {
         let bar = cx.out.bar(1, "reset");
         let moved = cx.ask_of(about, cx.admin.reset_offsets(group.clone(), topic.clone(), to)).await;
         bar.finish_and_clear();
-        for (queue, offset) in moved? {
+        for (queue, offset) in cx.partial(moved?) {
             table.push(row![&queue.broker, queue.id, offset]);
         }
         Ok(cx.out.table(&table)?)
@@ -261,7 +261,8 @@ impl Members {
         let (group, topic) = (self.group.name(), self.topic.name());
         let only = self.member.as_deref().map(ids::ClientId::from);
         let status = cx.admin.consumer_status(group.clone(), topic, only);
-        let status: BTreeMap<_, BTreeMap<MessageQueue, QueueOffset>> = cx.ask_group(&group, status).await?;
+        let status = cx.ask_group(&group, status).await?;
+        let status: BTreeMap<_, BTreeMap<MessageQueue, QueueOffset>> = cx.partial(status);
         let mut table = Table::new(["clientId", "broker", "queueId", "offset"]);
         for (member, queues) in &status {
             for (queue, offset) in queues {

@@ -28,6 +28,7 @@ impl Producer {
             Self::Connections(Connections { group, topic }) => {
                 let about = format!("producers {}", group.name());
                 let found = cx.ask_of(about, cx.admin.producers(group.name(), topic.name())).await?;
+                let found = cx.partial(found);
                 Ok(cx.out.table(&connections(&found))?)
             }
         }

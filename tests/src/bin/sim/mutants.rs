@@ -262,6 +262,13 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 167, what: "a request does not wait for its reply", by: &["K1"] },
     Mutant { number: 112, what: "what an operator had handled and failed is handed back", by: &["A1"] },
     Mutant { number: 113, what: "an operator is told what is pulled, not what is consumed", by: &["A1"] },
+    Mutant { number: 180, what: "of several brokers, one that fails is left out", by: &["A3"] },
+    Mutant { number: 181, what: "an administrator waits four times as long as it says", by: &["A2"] },
+    Mutant {
+        number: 182,
+        what: "what another broker says is taken for the answer of the one that was asked",
+        by: &["A3"],
+    },
     Mutant { number: 151, what: "a slave that has nothing is asked again at once", by: &["S4"] },
     Mutant { number: 154, what: "offsets are committed wherever queues are read", by: &["S5"] },
 ];

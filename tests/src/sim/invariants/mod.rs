@@ -1,6 +1,8 @@
 //! What must hold, one file each. To add one: a file with `check` and its tests, and a line in [`ALL`].
 
 mod a1;
+mod a2;
+mod a3;
 mod c1;
 mod c2;
 mod c3;
@@ -133,6 +135,8 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "Q2", says: "a second shutdown is over at once", check: q2::check },
     Invariant { id: "Q3", says: "a failed start leaves nothing behind", check: q3::check },
     Invariant { id: "A1", says: "what operators are told is so, and what they move stays moved", check: a1::check },
+    Invariant { id: "A2", says: "what an administrator asks for ends by its deadline", check: a2::check },
+    Invariant { id: "A3", says: "an administrator is told exactly what servers said", check: a3::check },
     Invariant { id: "N1", says: "traces tell of what happened, without faults of each thing once", check: n1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },

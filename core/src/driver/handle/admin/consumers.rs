@@ -4,10 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use core::time::Duration;
 
-use super::{Admin, AdminError};
-use crate::client::RouteError;
-use crate::ids::{ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use bytes::Bytes;
+
+use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
+use crate::ids::{BrokerName, ClientId, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
+use crate::wire::Frame;
 use crate::wire::body::{ConsumerRunningInfo, ConsumerStatus, DirectResult, ResetOffsets};
 use crate::wire::message::OffsetMsgId;
 use crate::wire::request::{
@@ -30,14 +32,14 @@ impl Admin {
     /// those of 5.x with their next pull, before which what they commit does not count.
     ///
     /// # Errors
-    /// A broker refuses or does not answer: also when the group has no offset in one of the queues yet, or, at a broker
-    /// of 4.9, no member.
+    /// Every broker refuses or does not answer: also when the group has no offset in one of the queues yet, or, at a
+    /// broker of 4.9, no member.
     pub async fn reset_offsets(
         &self,
         group: impl Into<Group>,
         topic: impl Into<Topic>,
         to: ResetTo,
-    ) -> Result<BTreeMap<MessageQueue, QueueOffset>, AdminError> {
+    ) -> Result<Partial<BTreeMap<MessageQueue, QueueOffset>>, AdminError> {
         let (timestamp, force) = match to {
             ResetTo::Time(time) => (time.0, true),
             ResetTo::BackTo(time) => (time.0, false),
@@ -46,11 +48,12 @@ impl Admin {
         let (group, topic) = (group.into(), topic.into());
         let request =
             InvokeResetOffset { topic: topic.clone(), group, queue_id: ALL, offset: i64::from(ALL), timestamp, force };
-        let mut moved = BTreeMap::new();
-        for master in self.masters_of(&topic).await? {
-            moved.extend(self.invoke_reset(&master, &request).await?);
-        }
-        Ok(moved)
+        let read = |broker: &BrokerName, frame: &Frame| {
+            let moved = ResetOffsets::decode(&frame.body)?.offset_table.0;
+            Self::own(broker, moved.keys()).map(|()| moved)
+        };
+        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        Ok(all.map(|all| offsets(all.into_iter().flat_map(|(_, moved)| moved)).collect()))
     }
 
     /// Moves a group in one queue.
@@ -84,29 +87,30 @@ impl Admin {
             timestamp: 0,
             force: true,
         };
-        self.invoke_reset(&master, &request).await.map(drop)
+        self.request(&master, &request).await.map(drop)
     }
 
     /// How far each member of a group, or only this one, says that it has consumed the queues it has of a topic.
     ///
     /// # Errors
-    /// A broker refuses or does not answer: also when the group has no members, or one of them says nothing.
+    /// Every broker refuses or does not answer: also when the group has no members, or one of them says nothing.
     pub async fn consumer_status(
         &self,
         group: impl Into<Group>,
         topic: impl Into<Topic>,
         only: Option<ClientId>,
-    ) -> Result<BTreeMap<ClientId, BTreeMap<MessageQueue, QueueOffset>>, AdminError> {
+    ) -> Result<Partial<BTreeMap<ClientId, BTreeMap<MessageQueue, QueueOffset>>>, AdminError> {
         let topic = topic.into();
         let request = InvokeConsumerStatus { topic: topic.clone(), group: group.into(), client: only };
-        let mut members = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for master in self.masters_of(&topic).await? {
-            let status = ConsumerStatus::decode(&self.request(&master, &request).await?.body)?;
-            for (client, table) in status.consumer_table {
+        let read = |_: &BrokerName, frame: &Frame| Ok(ConsumerStatus::decode(&frame.body)?.consumer_table);
+        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        Ok(all.map(|all| {
+            let mut members = BTreeMap::<_, BTreeMap<_, _>>::new();
+            for (client, table) in all.into_iter().flat_map(|(_, told)| told) {
                 members.entry(client).or_default().extend(offsets(table.0));
             }
-        }
-        Ok(members)
+            members
+        }))
     }
 
     /// What a member tells of itself.
@@ -122,7 +126,8 @@ impl Admin {
         let request = GetRunningInfo { group: group.clone(), client: member, stacks: Some(false) };
         // Whatever brokers a group is at, its retry topic is there.
         let mut last = AdminError::NoBroker;
-        for master in self.masters_of(&Topic::from(alloc::format!("%RETRY%{group}"))).await? {
+        let masters = self.masters(&Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")))).await?;
+        for (_, master) in masters.value {
             match self.request(&master, &request).await {
                 Ok(frame) => return Ok(ConsumerRunningInfo::decode(&frame.body)?),
                 Err(error) => last = error,
@@ -152,34 +157,13 @@ impl Admin {
         };
         let master = self.master(queue).await?;
         // The broker waits for 10 s for what the member says.
-        let frame = self.request_within(&master, &request, bytes::Bytes::new(), DIRECT_TIMEOUT).await?;
+        let frame = self.request_within(&master, &request, Bytes::new(), DIRECT_TIMEOUT).await?;
         Ok(DirectResult::decode(&frame.body)?)
-    }
-
-    async fn invoke_reset(
-        &self,
-        master: &Endpoint,
-        request: &InvokeResetOffset,
-    ) -> Result<BTreeMap<MessageQueue, QueueOffset>, AdminError> {
-        let frame = self.request(master, request).await?;
-        Ok(offsets(ResetOffsets::decode(&frame.body)?.offset_table.0).collect())
-    }
-
-    /// The masters that have queues of a topic.
-    async fn masters_of(&self, topic: &Topic) -> Result<alloc::collections::BTreeSet<Endpoint>, AdminError> {
-        self.route(topic, true).await?;
-        let view = self.client.inner.shared.view();
-        let known = view.routes.topics.get(topic).filter(|known| known.exists);
-        let known = known.ok_or(AdminError::Route(RouteError::NoTopic))?;
-        let master = |queue: &MessageQueue| {
-            view.routes.master(&queue.broker).cloned().ok_or_else(|| AdminError::NoMaster(queue.broker.clone()))
-        };
-        known.subscribe.iter().map(master).collect()
     }
 }
 
 /// Offsets that are any.
-fn offsets(table: BTreeMap<MessageQueue, i64>) -> impl Iterator<Item = (MessageQueue, QueueOffset)> {
+fn offsets(table: impl IntoIterator<Item = (MessageQueue, i64)>) -> impl Iterator<Item = (MessageQueue, QueueOffset)> {
     table.into_iter().filter_map(|(queue, offset)| Some((queue, QueueOffset::from_wire(offset)?)))
 }
 

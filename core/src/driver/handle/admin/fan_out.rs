@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{Admin, AdminError};
 use crate::client::RouteError;
-use crate::ids::{BrokerName, Endpoint, Topic};
+use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
+use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::body::ClusterInfo;
 use crate::wire::request::{GetClusterInfo, Request};
@@ -44,6 +45,16 @@ impl<T> Partial<T> {
 
     pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Partial<U> {
         Partial { value: f(self.value), failed: self.failed }
+    }
+}
+
+impl<T> Partial<Vec<T>> {
+    /// Some must have succeeded; else the error is that of the first that failed.
+    pub(super) fn of_some(self) -> Result<Self, AdminError> {
+        match self.failed.values().next() {
+            Some(error) if self.value.is_empty() => Err(error.clone()),
+            Some(_) | None => Ok(self),
+        }
     }
 }
 
@@ -113,13 +124,24 @@ impl Admin {
         request: &Q,
         body: Bytes,
         timeout: Duration,
-        read: impl Fn(&Frame) -> Result<T, AdminError>,
+        read: impl Fn(&BrokerName, &Frame) -> Result<T, AdminError>,
     ) -> Result<Partial<Vec<(BrokerName, T)>>, AdminError> {
         let masters = self.masters(brokers).await?;
-        self.ask_each(masters, request, body, timeout, |_, answer| read(&answer?)).await
+        self.ask_each(masters, request, body, timeout, |broker, answer| read(broker, &answer?)).await.of_some()
     }
 
-    /// Asks each of these servers the same, all at once. Some must succeed.
+    /// Has the master of each broker do the same, all at once; says which did.
+    pub(super) async fn tell_brokers<Q: Request>(
+        &self,
+        brokers: &Brokers,
+        request: &Q,
+        body: Bytes,
+    ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
+        let done = self.ask_brokers(brokers, request, body, super::TIMEOUT, |_, _| Ok(())).await?;
+        Ok(done.map(|done| done.into_iter().map(|(broker, ())| broker).collect()))
+    }
+
+    /// Asks each of these servers the same, all at once.
     pub(super) async fn ask_each<Q: Request, N: AsRef<str>, T>(
         &self,
         servers: Partial<Vec<(N, Endpoint)>>,
@@ -127,7 +149,7 @@ impl Admin {
         body: Bytes,
         timeout: Duration,
         read: impl Fn(&N, Result<Frame, AdminError>) -> Result<T, AdminError>,
-    ) -> Result<Partial<Vec<(N, T)>>, AdminError> {
+    ) -> Partial<Vec<(N, T)>> {
         let Partial { value: servers, mut failed } = servers;
         // A call is under way from here on, whoever waits for it when.
         let calls: Vec<_> = servers
@@ -138,22 +160,37 @@ impl Admin {
         for (name, call) in calls {
             match read(&name, Self::answer_of(call.await)) {
                 Ok(answer) => value.push((name, answer)),
+                Err(_) if mutant!(180) && !value.is_empty() => {}
                 Err(error) => drop(failed.insert(String::from(name.as_ref()), error)),
             }
         }
-        match failed.values().next() {
-            Some(error) if value.is_empty() => Err(error.clone()),
-            Some(_) | None => Ok(Partial { value, failed }),
-        }
+        Partial { value, failed }
     }
 
-    /// Asks every name server the same.
-    pub(super) async fn ask_all_names<Q: Request>(&self, request: &Q) -> Result<Partial<Vec<Frame>>, AdminError> {
-        let servers = self.client.inner.shared.config.name_servers.iter();
-        let servers = servers.map(|server| (String::from(server.as_str()), server.clone())).collect();
+    /// Asks every name server the same, all at once, and reads what each says.
+    pub(super) async fn ask_all_names<Q: Request, T>(
+        &self,
+        request: &Q,
+        body: Bytes,
+        read: impl Fn(&Frame) -> Result<T, AdminError>,
+    ) -> Partial<Vec<(String, T)>> {
+        let servers = self.client.inner.shared.name_servers().into_iter();
+        let servers = servers.map(|server| (String::from(server.as_str()), server)).collect();
         let servers = Partial { value: servers, failed: BTreeMap::new() };
-        let answers = self.ask_each(servers, request, Bytes::new(), super::TIMEOUT, |_, answer| answer);
-        Ok(answers.await?.map(|answers| answers.into_iter().map(|(_, frame)| frame).collect()))
+        self.ask_each(servers, request, body, super::TIMEOUT, |_, answer| read(&answer?)).await
+    }
+
+    /// Whether these are queues of the broker that was asked: by now another one may have its address.
+    pub(super) fn own<'a>(
+        asked: &BrokerName,
+        mut queues: impl Iterator<Item = &'a MessageQueue>,
+    ) -> Result<(), AdminError> {
+        match queues.find(|queue| queue.broker != *asked) {
+            Some(queue) if !mutant!(182) => {
+                Err(AdminError::OtherBroker { asked: asked.clone(), answered: queue.broker.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What is said of a topic that does not exist.

@@ -26,8 +26,7 @@ impl Admin {
         config: &GroupConfig,
         brokers: &Brokers,
     ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
-        let done = self.ask_brokers(brokers, &SetGroup {}, Bytes::from(config.encode()), TIMEOUT, |_| Ok(())).await?;
-        Ok(done.map(|done| done.into_iter().map(|(broker, ())| broker).collect()))
+        self.tell_brokers(brokers, &SetGroup {}, Bytes::from(config.encode())).await
     }
 
     /// Deletes a consumer group, and its offsets too if `offsets` says so; says which brokers did. Its retry topic
@@ -42,24 +41,24 @@ impl Admin {
         brokers: &Brokers,
     ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
         let request = DeleteGroup { group: group.into(), clean_offset: offsets, remove_offset: offsets };
-        let done = self.ask_brokers(brokers, &request, Bytes::new(), TIMEOUT, |_| Ok(())).await?;
-        Ok(done.map(|done| done.into_iter().map(|(broker, ())| broker).collect()))
+        self.tell_brokers(brokers, &request, Bytes::new()).await
     }
 
     /// The members of a consumer group and what they subscribe to, as the first broker tells that knows it: members are
-    /// connected to all. `None` when it has no members.
+    /// connected to all. `None` when it has no members at those that answer.
     ///
     /// # Errors
     /// No broker answers, or the group never had members.
-    pub async fn consumers(&self, group: impl Into<Group>) -> Result<Option<ConsumerConnection>, AdminError> {
+    pub async fn consumers(&self, group: impl Into<Group>) -> Result<Partial<Option<ConsumerConnection>>, AdminError> {
         let group = group.into();
-        let brokers = Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")));
-        let read = |frame: &Frame| Ok(ConsumerConnection::decode(&frame.body)?);
-        match self.ask_brokers(&brokers, &GetConsumerConnections { group }, Bytes::new(), TIMEOUT, read).await {
-            Ok(found) => Ok(found.value.into_iter().next().map(|(_, members)| members)),
+        let masters = self.masters(&Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")))).await?;
+        let read = |_: &BrokerName, answer: Result<Frame, AdminError>| match answer {
+            Ok(frame) => Ok(Some(ConsumerConnection::decode(&frame.body)?)),
             Err(AdminError::Broker { code: response::CONSUMER_NOT_ONLINE, .. }) => Ok(None),
             Err(error) => Err(error),
-        }
+        };
+        let found = self.ask_each(masters, &GetConsumerConnections { group }, Bytes::new(), TIMEOUT, read).await;
+        Ok(found.of_some()?.map(|found| found.into_iter().find_map(|(_, members)| members)))
     }
 
     /// The producers of a group that the brokers of a topic know.
@@ -70,15 +69,27 @@ impl Admin {
         &self,
         group: impl Into<Group>,
         topic: impl Into<Topic>,
-    ) -> Result<Vec<Connection>, AdminError> {
+    ) -> Result<Partial<Vec<Connection>>, AdminError> {
         let request = GetProducerConnections { group: group.into() };
-        let read = |frame: &Frame| Ok(ProducerConnection::decode(&frame.body)?.connection_set);
-        let found =
-            self.ask_brokers(&Brokers::OfTopic(topic.into()), &request, Bytes::new(), TIMEOUT, read).await?.value;
-        let mut all: Vec<_> = found.into_iter().flat_map(|(_, known)| known).collect();
-        all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
-        all.dedup_by(|a, b| a.client_id == b.client_id);
-        Ok(all)
+        let masters = self.masters(&Brokers::OfTopic(topic.into())).await?;
+        // A broker that does not know the group refuses: others may know it.
+        let read = |_: &BrokerName, answer: Result<Frame, AdminError>| match answer {
+            Ok(frame) => Ok(Ok(ProducerConnection::decode(&frame.body)?.connection_set)),
+            Err(unknown @ AdminError::Broker { code: response::SYSTEM_ERROR, .. }) => Ok(Err(unknown)),
+            Err(error) => Err(error),
+        };
+        let found = self.ask_each(masters, &request, Bytes::new(), TIMEOUT, read).await.of_some()?;
+        if let Some((_, Err(unknown))) = found.value.iter().find(|(_, known)| known.is_err())
+            && found.value.iter().all(|(_, known)| known.is_err())
+        {
+            return Err(unknown.clone());
+        }
+        Ok(found.map(|found| {
+            let mut all: Vec<_> = found.into_iter().flat_map(|(_, known)| known.unwrap_or_default()).collect();
+            all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+            all.dedup_by(|a, b| a.client_id == b.client_id);
+            all
+        }))
     }
 
     /// The topics that a group consumes, or did.
@@ -88,29 +99,28 @@ impl Admin {
     pub async fn topics_of_group(&self, group: impl Into<Group>) -> Result<Partial<Vec<Topic>>, AdminError> {
         let group = group.into();
         let brokers = Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")));
-        let read = |frame: &Frame| Ok(TopicList::decode(&frame.body)?.topic_list);
+        let read = |_: &BrokerName, frame: &Frame| Ok(TopicList::decode(&frame.body)?.topic_list);
         let all = self.ask_brokers(&brokers, &GetTopicsOfGroup { group }, Bytes::new(), TIMEOUT, read).await?;
         Ok(all.map(|all| sorted(all.into_iter().flat_map(|(_, topics)| topics).collect())))
     }
 
-    /// Sets how a group gets the messages of a topic, on every broker of the topic. Members that are to be assigned their
-    /// queues by brokers follow with their next rebalance.
+    /// Sets how a group gets the messages of a topic, on every broker of the topic; says which brokers did. Members that
+    /// are to be assigned their queues by brokers follow with their next rebalance.
     ///
     /// `share` is for popping: how many other members may pop from the queues of a member, 0 for all of them.
     ///
     /// # Errors
-    /// A broker refuses, does not answer, or is older than 5.0; the others may have taken it.
+    /// No broker did: also when they are older than 5.0.
     pub async fn set_request_mode(
         &self,
         group: impl Into<Group>,
         topic: impl Into<Topic>,
         mode: MessageMode,
         share: u32,
-    ) -> Result<(), AdminError> {
+    ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
         let (group, topic) = (group.into(), topic.into());
         let share = i32::try_from(share).unwrap_or(i32::MAX);
         let body = Bytes::from(RequestMode { group, mode, share, topic: topic.clone() }.encode());
-        let brokers = Brokers::OfTopic(topic);
-        self.ask_brokers(&brokers, &SetRequestMode {}, body, TIMEOUT, |_| Ok(())).await?.complete().map(drop)
+        self.tell_brokers(&Brokers::OfTopic(topic), &SetRequestMode {}, body).await
     }
 }

@@ -127,7 +127,8 @@ impl Admin {
             Err(error) => Err(error),
             Ok(frame) => read(broker, &frame),
         };
-        let Partial { value, failed } = self.ask_each(servers, &request, Bytes::new(), QUERY_TIMEOUT, none_or).await?;
+        let answers = self.ask_each(servers, &request, Bytes::new(), QUERY_TIMEOUT, none_or).await;
+        let Partial { value, failed } = answers.of_some()?;
         let mut value: Vec<_> = value.into_iter().flat_map(|(_, messages)| messages).filter(same).collect();
         value.sort_by_key(ReceivedMessage::stored);
         Ok(Partial { value, failed })

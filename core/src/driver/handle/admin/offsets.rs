@@ -1,10 +1,13 @@
 //! Offsets of queues and groups.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 
 use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
-use crate::ids::{Group, MessageQueue, QueueOffset, Topic};
+use crate::ids::{BrokerName, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
+use crate::wire::Frame;
 use crate::wire::body::ConsumeStats;
 use crate::wire::codes::{request, response};
 use crate::wire::request::{
@@ -123,7 +126,10 @@ impl Admin {
         let group = group.into();
         let brokers = Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")));
         let request = GetConsumeStats { group, topic };
-        let read = |frame: &crate::wire::Frame| Ok(ConsumeStats::decode(&frame.body)?);
+        let read = |broker: &BrokerName, frame: &Frame| {
+            let stats = ConsumeStats::decode(&frame.body)?;
+            Self::own(broker, stats.offset_table.0.keys()).map(|()| stats)
+        };
         let all = self.ask_brokers(&brokers, &request, Bytes::new(), TIMEOUT, read).await?;
         Ok(all.map(|all| {
             let mut whole = ConsumeStats::default();
@@ -135,7 +141,7 @@ impl Admin {
         }))
     }
 
-    /// Has a group take over the offsets that another has in a topic.
+    /// Has a group take over the offsets that another has in a topic; says which brokers did.
     ///
     /// # Errors
     /// No broker did.
@@ -144,11 +150,10 @@ impl Admin {
         from: impl Into<Group>,
         to: impl Into<Group>,
         topic: impl Into<Topic>,
-    ) -> Result<Partial<()>, AdminError> {
+    ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
         let topic = topic.into();
         let request = CloneOffsets { from: from.into(), to: to.into(), topic: Some(topic.clone()), offline: false };
-        let done = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, |_| Ok(())).await?;
-        Ok(done.map(drop))
+        self.tell_brokers(&Brokers::OfTopic(topic), &request, Bytes::new()).await
     }
 
     async fn queue_offset<const CODE: i32>(&self, queue: &MessageQueue) -> Result<QueueOffset, AdminError> {

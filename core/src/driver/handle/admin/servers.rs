@@ -10,7 +10,9 @@ use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
 use crate::ids::BrokerName;
 use crate::wire::Frame;
 use crate::wire::body::KvTable;
-use crate::wire::request::{AddWritePerm, GetBrokerConfig, GetBrokerRuntime, SetBrokerConfig, WipeWritePerm};
+use crate::wire::request::{
+    AddWritePerm, AddedTopics, Fields, GetBrokerConfig, GetBrokerRuntime, SetBrokerConfig, WipeWritePerm, WipedTopics,
+};
 
 impl Admin {
     /// Figures of each of these brokers, as texts by name.
@@ -21,7 +23,7 @@ impl Admin {
         &self,
         brokers: &Brokers,
     ) -> Result<Partial<Vec<(BrokerName, BTreeMap<String, String>)>>, AdminError> {
-        let read = |frame: &Frame| Ok(KvTable::decode(&frame.body)?.table);
+        let read = |_: &BrokerName, frame: &Frame| Ok(KvTable::decode(&frame.body)?.table);
         self.ask_brokers(brokers, &GetBrokerRuntime {}, Bytes::new(), TIMEOUT, read).await
     }
 
@@ -33,7 +35,7 @@ impl Admin {
         &self,
         brokers: &Brokers,
     ) -> Result<Partial<Vec<(BrokerName, BTreeMap<String, String>)>>, AdminError> {
-        let read = |frame: &Frame| Ok(lines(&frame.body));
+        let read = |_: &BrokerName, frame: &Frame| Ok(lines(&frame.body));
         self.ask_brokers(brokers, &GetBrokerConfig {}, Bytes::new(), TIMEOUT, read).await
     }
 
@@ -48,24 +50,32 @@ impl Admin {
         brokers: &Brokers,
     ) -> Result<Partial<Vec<BrokerName>>, AdminError> {
         let body = Bytes::from(alloc::format!("{key}={value}\n"));
-        let done = self.ask_brokers(brokers, &SetBrokerConfig {}, body, TIMEOUT, |_| Ok(())).await?;
-        Ok(done.map(|done| done.into_iter().map(|(broker, ())| broker).collect()))
+        self.tell_brokers(brokers, &SetBrokerConfig {}, body).await
     }
 
-    /// Has every name server tell that nobody sends to a broker any more: before it is stopped.
+    /// Has every name server tell that nobody sends to a broker any more: before it is stopped. Says of how many topics
+    /// each told so.
     ///
     /// # Errors
     /// No name server did.
-    pub async fn wipe_write_perm(&self, broker: impl Into<BrokerName>) -> Result<Partial<()>, AdminError> {
-        Ok(self.ask_all_names(&WipeWritePerm { broker: broker.into() }).await?.map(drop))
+    pub async fn wipe_write_perm(
+        &self,
+        broker: impl Into<BrokerName>,
+    ) -> Result<Partial<Vec<(String, i32)>>, AdminError> {
+        let read = |frame: &Frame| Ok(WipedTopics::read(&frame.header.ext)?.topics);
+        self.ask_all_names(&WipeWritePerm { broker: broker.into() }, Bytes::new(), read).await.of_some()
     }
 
     /// Takes back [`Admin::wipe_write_perm`].
     ///
     /// # Errors
     /// No name server did.
-    pub async fn add_write_perm(&self, broker: impl Into<BrokerName>) -> Result<Partial<()>, AdminError> {
-        Ok(self.ask_all_names(&AddWritePerm { broker: broker.into() }).await?.map(drop))
+    pub async fn add_write_perm(
+        &self,
+        broker: impl Into<BrokerName>,
+    ) -> Result<Partial<Vec<(String, i32)>>, AdminError> {
+        let read = |frame: &Frame| Ok(AddedTopics::read(&frame.header.ext)?.topics);
+        self.ask_all_names(&AddWritePerm { broker: broker.into() }, Bytes::new(), read).await.of_some()
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
 use crate::client::RouteError;
 use crate::ids::{BrokerName, Group, MessageQueue, Topic};
+use crate::wire::Frame;
 use crate::wire::body::{GroupList, TopicConfig, TopicList, TopicRoute, TopicStats};
 use crate::wire::codes::response;
 use crate::wire::request::{
@@ -45,14 +46,14 @@ impl Admin {
             order: config.order,
             attributes: config.attributes_text(),
         };
-        let done = self.ask_brokers(brokers, &request, Bytes::new(), TIMEOUT, |_| Ok(())).await?;
-        Ok(done.map(|done| done.into_iter().map(|(broker, ())| broker).collect()))
+        self.tell_brokers(brokers, &request, Bytes::new()).await
     }
 
-    /// Deletes a topic and its messages: on these brokers, then on every name server.
+    /// Deletes a topic and its messages: on these brokers, then on every name server. Says which brokers did; name
+    /// servers that did not are among those that failed.
     ///
     /// # Errors
-    /// No broker or no name server did.
+    /// No broker did.
     pub async fn delete_topic(
         &self,
         topic: impl Into<Topic>,
@@ -64,11 +65,11 @@ impl Admin {
             Brokers::All | Brokers::Named(_) | Brokers::OfTopic(_) => None,
         };
         let request = DeleteTopic { topic: topic.clone() };
-        let done = self.ask_brokers(brokers, &request, Bytes::new(), TIMEOUT, |_| Ok(())).await?;
-        let mut done = done.map(|done| done.into_iter().map(|(broker, ())| broker).collect());
+        let mut done = self.tell_brokers(brokers, &request, Bytes::new()).await?;
         // One broker of several keeps its topic known.
         if !matches!(brokers, Brokers::Named(_)) {
-            let told = self.ask_all_names(&DeleteTopicAtNameServer { topic, cluster }).await?;
+            let request = DeleteTopicAtNameServer { topic, cluster };
+            let told = self.ask_all_names(&request, Bytes::new(), |_| Ok(())).await;
             done.failed.extend(told.failed);
         }
         Ok(done)
@@ -138,7 +139,7 @@ impl Admin {
     ) -> Result<Partial<Vec<(BrokerName, TopicConfig)>>, AdminError> {
         let topic = topic.into();
         let request = GetTopicConfig { topic: topic.clone(), local: true };
-        let read = |frame: &crate::wire::Frame| Ok(TopicConfig::decode(&frame.body)?);
+        let read = |_: &BrokerName, frame: &Frame| Ok(TopicConfig::decode(&frame.body)?);
         self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await
     }
 
@@ -149,7 +150,10 @@ impl Admin {
     pub async fn topic_stats(&self, topic: impl Into<Topic>) -> Result<Partial<TopicStats>, AdminError> {
         let topic = topic.into();
         let request = GetTopicStats { topic: topic.clone() };
-        let read = |frame: &crate::wire::Frame| Ok(TopicStats::decode(&frame.body)?);
+        let read = |broker: &BrokerName, frame: &Frame| {
+            let stats = TopicStats::decode(&frame.body)?;
+            Self::own(broker, stats.offset_table.0.keys()).map(|()| stats)
+        };
         let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
         Ok(all.map(|all| {
             let mut whole = TopicStats::default();
@@ -168,7 +172,7 @@ impl Admin {
     pub async fn groups_of(&self, topic: impl Into<Topic>) -> Result<Partial<Vec<Group>>, AdminError> {
         let topic = topic.into();
         let request = GetGroupsOfTopic { topic: topic.clone() };
-        let read = |frame: &crate::wire::Frame| Ok(GroupList::decode(&frame.body)?.group_list);
+        let read = |_: &BrokerName, frame: &Frame| Ok(GroupList::decode(&frame.body)?.group_list);
         let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
         Ok(all.map(|all| sorted(all.into_iter().flat_map(|(_, groups)| groups).collect())))
     }

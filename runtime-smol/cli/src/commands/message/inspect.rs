@@ -4,7 +4,7 @@ use clap::Args;
 use rocketmq_core::ids::{self, ClientId, MessageQueue};
 use rocketmq_core::wire::body::{ConsumeResult, ConsumeType, MessageModel};
 use rocketmq_core::wire::message::OffsetMsgId;
-use rocketmq_smol::{AdminError, ReceivedMessage};
+use rocketmq_smol::{AdminError, Partial, ReceivedMessage};
 
 use super::IdArg;
 use crate::context::Cx;
@@ -49,9 +49,10 @@ async fn track(
     message: &ReceivedMessage,
 ) -> Result<&'static str, AdminError> {
     let members = match cx.admin.consumers(group.clone()).await {
-        Ok(Some(members)) => members,
+        Ok(Partial { value: Some(members), .. }) => members,
         // Offsets without members, now or ever.
-        Ok(None) | Err(AdminError::Route(_)) => return Ok("NOT_ONLINE"),
+        Ok(none) => return none.complete().map(|_| "NOT_ONLINE"),
+        Err(AdminError::Route(_)) => return Ok("NOT_ONLINE"),
         Err(error) => return Err(error),
     };
     match (members.consume_type, members.message_model) {
