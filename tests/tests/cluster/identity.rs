@@ -5,9 +5,11 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use rocketmq_core::wire::HeaderLimits;
+use rocketmq_core::config::LinkConfig;
+use rocketmq_core::wire::Codec;
 use rocketmq_core::wire::frame;
-use rocketmq_smol::{ClientBuilder, Codec, LinkConfig, Message};
+use rocketmq_core::wire::header::HeaderLimits;
+use rocketmq_smol::{ClientBuilder, Message};
 
 /// The fields of the first request of a client, and its id.
 fn first_request(build: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (BTreeMap<String, String>, String) {
