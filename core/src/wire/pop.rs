@@ -101,6 +101,12 @@ impl PopHandle {
     pub fn changed(&self, pop_millis: i64, invisible_millis: i64, revive_queue: i32) -> Self {
         Self { start: self.offset, pop_millis, invisible_millis, revive_queue, ..self.clone() }
     }
+
+    /// Whether the message was hidden no longer at a time of the broker's clock, in milliseconds.
+    #[must_use]
+    pub fn is_over(&self, at: i64) -> bool {
+        self.pop_millis.saturating_add(self.invisible_millis) <= at
+    }
 }
 
 impl FromStr for PopHandle {

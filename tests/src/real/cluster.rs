@@ -51,7 +51,7 @@ impl Options {
             broker_jvm: Vec::new(),
             slave: false,
             files: Vec::new(),
-            boot_timeout: Duration::from_secs(60),
+            boot_timeout: Duration::from_secs(180),
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rocketmq_core::client::ClientEvent;
 use rocketmq_core::config::StartFrom;
 use rocketmq_core::driver::{Client, PushConsumer};
+use rocketmq_core::ids::MessageQueue;
 use rocketmq_core::message::Message;
 use rocketmq_core::rng::Rng;
 use rocketmq_core::time::Instant;
@@ -17,6 +18,7 @@ use rocketmq_core::wire::body::MessageMode;
 
 use super::workload::Options;
 use super::{Failure, Fault, Report, Sim, Swarm, World};
+use crate::cluster::StoredView;
 
 /// What happened to the messages, over all members.
 #[derive(Clone, Default)]
@@ -28,8 +30,8 @@ struct Books {
     handled: BTreeMap<String, Vec<(usize, Instant, Option<Instant>)>>,
     acknowledged: BTreeSet<String>,
     times: Vec<i32>,
-    /// When members were told that a message of theirs is hidden no longer, or may not be.
-    excused: BTreeMap<usize, Vec<Instant>>,
+    /// Where the messages lie of which members were told that they are hidden no longer, or may not be, and when.
+    excused: Vec<(MessageQueue, i64, Instant)>,
     /// A member was told by a broker that it knows no popping: it pulls, beside those that pop.
     pulls: bool,
 }
@@ -41,18 +43,27 @@ impl Log {
 }
 
 impl Books {
-    /// Two handlers of one message at the same time, though nobody who had it before was told anything: who is may have
-    /// left two of it at the broker.
-    fn beside(&self) -> Option<String> {
-        for (text, handlers) in self.handled.iter().filter(|_| !self.pulls) {
+    /// Two handlers of one message at the same time, though nobody was told that it may be hidden no longer: there may be
+    /// two of it at the broker then.
+    fn beside(&self, world: &World) -> Option<String> {
+        if self.pulls {
+            return None;
+        }
+        let mut told: BTreeMap<String, Instant> = BTreeMap::new();
+        for (queue, offset, when) in &self.excused {
+            let lies = |copy: &StoredView| {
+                (copy.queue_id, copy.queue_offset, &*copy.broker) == (queue.id, *offset, queue.broker.as_str())
+            };
+            for copy in world.stored(queue.topic.as_str()).into_iter().filter(lies) {
+                let first = told.entry(String::from_utf8_lossy(&copy.body).into_owned()).or_insert(*when);
+                *first = (*first).min(*when);
+            }
+        }
+        for (text, handlers) in &self.handled {
             for (at, (first, _, end)) in handlers.iter().enumerate() {
                 let other = handlers.iter().skip(at + 1).find(|(_, begun, _)| end.is_none_or(|end| *begun < end));
                 let Some((second, begun, _)) = other else { continue };
-                let is_told = |(member, from, _): &(usize, Instant, Option<Instant>)| {
-                    let told = self.excused.get(member).into_iter().flatten();
-                    told.copied().any(|told| *from <= told && told <= *begun)
-                };
-                if !handlers.iter().any(is_told) {
+                if told.get(text).is_none_or(|told| begun.after(TOLD_IN) < *told) {
                     return Some(format!(
                         "V2: {text}: {second} begins at {begun:?} while {first} has it until {end:?}"
                     ));
@@ -64,6 +75,8 @@ impl Books {
 }
 
 const INVISIBLE: Duration = Duration::from_secs(5);
+/// How long the client may wait for the answer that tells.
+const TOLD_IN: Duration = Duration::from_secs(5);
 
 /// A member that pops; its handlers take up to four times as long as a message is hidden at first.
 async fn member(world: World, number: usize, log: Log, fails: bool) -> (Client, PushConsumer) {
@@ -81,9 +94,11 @@ async fn member(world: World, number: usize, log: Log, fails: bool) -> (Client, 
                 if matches!(event, ClientEvent::PopUnsupported { .. }) {
                     told.with(|books| books.pulls = true);
                 }
-                if matches!(event, ClientEvent::PopExpired { .. } | ClientEvent::PopNotSettled { .. }) {
+                if let ClientEvent::PopExpired { queue, offset, .. }
+                | ClientEvent::PopNotSettled { queue, offset, .. } = event
+                {
                     let now = clock.now();
-                    told.with(|books| books.excused.entry(number).or_default().push(now));
+                    told.with(|books| books.excused.push((queue, offset.to_wire(), now)));
                 }
             }
         })
@@ -207,7 +222,7 @@ async fn rough(world: World) -> Result<(), String> {
     if !left.is_empty() {
         return Err(format!("V1: never handled: {left:?}"));
     }
-    log.with(|books| books.beside()).map_or(Ok(()), Err)
+    log.with(|books| books.beside(&world)).map_or(Ok(()), Err)
 }
 
 /// What is neither acknowledged nor a dead letter.

@@ -27,9 +27,8 @@ const SHUT: &str = "acl_shut";
 
 /// A cluster that knows the two.
 fn options(version: &str) -> Options {
-    let mut options =
+    let options =
         Options::new(version).file("tools/conf/tools.yml", format!("accessKey: {}\nsecretKey: {}\n", ADMIN.0, ADMIN.1));
-    options.boot_timeout = Duration::from_secs(180);
     if version == V4 {
         let perms = |names: [&str; 2], perm: &str| names.map(|name| format!("  - {name}={perm}\n")).concat();
         let (topics, groups) = (perms(OPEN, "PUB|SUB"), perms(GROUPS, "SUB"));

@@ -5,7 +5,7 @@ use rocketmq_core::driver::Delivery;
 use rocketmq_core::message::Message;
 use rocketmq_core::wire::Codec;
 
-use super::kit::{PATIENCE, World, collect, drain, extra, producer, receipts, receive, send_all, sorted};
+use super::kit::{PATIENCE, World, collect, create, drain, extra, producer, receipts, receive, send_all, sorted};
 use super::runtimes::Live;
 
 pub(crate) async fn scenario<L: Live>(world: &World) {
@@ -19,7 +19,7 @@ async fn one<L: Live>(world: &World, name: &str, codec: Codec) {
     let topic = format!("codec_{name}_{}", L::NAME);
     let group = format!("codec_group_{name}_{}", L::NAME);
     let client = L::connect(world.builder().codec(codec)).await.expect("a client");
-    client.admin().create_topic(topic.as_str(), 4).await.expect("a topic");
+    create(&client, &topic, 4).await;
     check.eq("topic-created", client.admin().queues(topic.as_str()).await.map(|queues| queues.len()), Ok(4));
     let mut events = client.events();
     let consumer = client.push_consumer(group.as_str()).subscribe(topic.as_str(), "a || b").max_reconsume(3);

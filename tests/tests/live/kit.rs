@@ -93,6 +93,20 @@ impl World {
     }
 }
 
+/// A topic that our own administration makes: once more while the name server, which loses news of two topics that change
+/// at once, does not show it.
+pub(crate) async fn create(client: &Client, topic: &str, queues: u32) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        client.admin().create_topic(topic, queues).await.expect("a topic");
+        match client.admin().queues(topic).await {
+            Ok(shown) if shown.len() == queues as usize => return,
+            Ok(_) | Err(_) if Instant::now() < end => sleep(Duration::from_secs(1)).await,
+            shown => panic!("{topic} is not shown: {shown:?}"),
+        }
+    }
+}
+
 /// A producer that gives a busy broker time: sent again after a third of it, a message would be stored twice.
 pub(crate) async fn producer(client: &Client, group: &str) -> Producer {
     client.producer(group).send_timeout(Duration::from_secs(45)).start().await.expect("a producer")

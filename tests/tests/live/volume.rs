@@ -6,7 +6,7 @@ use rocketmq_core::config::StartFrom;
 use rocketmq_core::message::Message;
 use rocketmq_core::send::StoreStatus;
 
-use super::kit::{World, collect, drain, extra, producer, receipts, send_all};
+use super::kit::{World, collect, create, drain, extra, producer, receipts, send_all};
 use super::runtimes::Live;
 
 const MESSAGES: usize = 10_000;
@@ -17,7 +17,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     let check = world.scope::<L>("volume");
     let (topic, group) = (format!("volume_{}", L::NAME), format!("volume_group_{}", L::NAME));
     let client = world.client::<L>().await;
-    client.admin().create_topic(topic.as_str(), QUEUES).await.expect("a topic");
+    create(&client, &topic, QUEUES).await;
     let route = world.java.topic_route(&world.namesrv, &topic).expect("a route");
     check.eq("java-sees-the-topic-we-created", route.iter().map(|broker| broker.read_queues).sum::<i32>(), 8);
 

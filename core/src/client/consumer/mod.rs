@@ -235,12 +235,14 @@ impl Consumer {
         let State::Leaving { unsettled } = self.state else {
             return false;
         };
+        self.tell_unanswered_pops(fx);
         self.stopped(unsettled, fx);
         true
     }
 
     /// The client ends now: who waits for the start or the stop learns how far it got.
     pub(crate) fn on_abandon(&mut self, fx: &mut Effects) {
+        self.tell_unanswered_pops(fx);
         match self.state {
             State::Starting { op, .. } => fx.complete(op, CommandResult::Started(Err(StartError::Closed))),
             State::Running => {}

@@ -257,6 +257,35 @@ fn what_is_in_a_handler_is_hidden_for_longer_and_acknowledged_by_its_new_handle(
 }
 
 #[test]
+fn what_its_broker_hides_again_too_late_is_told() {
+    let mut world = popping(|_| ());
+    world.popped(0..1);
+    let _taken = world.take_one().unwrap();
+    let expired = |event: &ClientEvent| matches!(event, ClientEvent::PopExpired { .. });
+    for (at, told) in [(1_059_000, 0), (1_118_999, 0), (1_178_999, 1)] {
+        world.advance(40_500);
+        world.changed(at);
+        assert_eq!(world.count(expired), told, "{at}");
+    }
+}
+
+#[test]
+fn what_nobody_answers_before_the_end_is_told() {
+    let mut world = popping(|_| ());
+    world.popped(0..2);
+    let taken = world.take_one().unwrap();
+    let deadline = world.now.after(Duration::from_secs(1));
+    world.stop("g", deadline);
+    world.settle(&taken, Outcome::Done);
+    world.held.extend([request::CHANGE_MESSAGE_INVISIBLETIME, request::ACK_MESSAGE]);
+    let open = |event: &ClientEvent| matches!(event, ClientEvent::PopNotSettled { .. });
+    world.advance(900);
+    assert_eq!(world.count(open), 0);
+    world.advance(200);
+    assert_eq!(world.count(open), 2, "one given back, one acknowledged");
+}
+
+#[test]
 fn a_handler_can_ask_for_more_time() {
     let mut world = popping(|_| ());
     world.popped(0..1);

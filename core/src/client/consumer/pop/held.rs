@@ -101,6 +101,12 @@ impl Held {
         self.messages.iter().any(|message| matches!(message.stage, Stage::Changing(_)))
     }
 
+    /// The places of those of which the broker was told something that it has not answered.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_open = |message: &Message| matches!(message.stage, Stage::Changing(_) | Stage::Acknowledging);
+        self.messages.iter().enumerate().filter(move |(_, message)| is_open(message)).map(|(at, _)| at)
+    }
+
     pub(super) fn open(&self) -> usize {
         self.messages.iter().filter(|message| message.stage != Stage::Done).count()
     }
@@ -305,6 +311,8 @@ impl Consumer {
             Ok(frame) if frame.header.code == response::SUCCESS => {
                 match ChangeInvisibleTimeResponse::read(&frame.header.ext) {
                     Ok(fields) => {
+                        // Brokers hide again what they hide no longer, and then there are two of it.
+                        let is_late = message.handle.is_over(fields.pop_millis);
                         // The broker took it up after we had sent it: it is hidden for at least so long.
                         let until = sent.after(time);
                         if !mutant!(71) {
@@ -313,6 +321,9 @@ impl Consumer {
                         }
                         message.until = until;
                         message.renew_at = renew_at(sent, until);
+                        if is_late {
+                            self.told_late(ticket, fx);
+                        }
                         return self.hidden(ticket, then, until, at, fx);
                     }
                     Err(error) => error.to_string(),

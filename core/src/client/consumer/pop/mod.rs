@@ -183,9 +183,18 @@ impl Consumer {
         }
     }
 
+    /// The consumer is no more, and nobody knows about what its brokers have not answered.
+    pub(super) fn tell_unanswered_pops(&mut self, fx: &mut Effects) {
+        let open: Vec<_> = self.pops.held.iter().flat_map(|(id, held)| held.unanswered().map(|at| (*id, at))).collect();
+        for ticket in open {
+            self.not_settled(ticket, "the consumer ended before the broker answered", fx);
+        }
+    }
+
     /// The consumer has stopped: what is not settled comes again when its time is over.
     pub(super) fn drop_pops(&mut self, fx: &mut Effects) {
         let group = self.config.group.clone();
+        self.tell_unanswered_pops(fx);
         let pops = core::mem::take(&mut self.pops);
         fx.disarm(&TimerKey::Acks(group.clone()));
         fx.disarm(&TimerKey::Renew(group.clone()));

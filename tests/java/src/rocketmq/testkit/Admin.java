@@ -117,11 +117,17 @@ final class Admin {
             attributes.forEach((k, v) -> config.getAttributes().put("+" + k, String.valueOf(v)));
         }
         List<String> brokers = masters(admin);
-        for (String broker : brokers) {
-            admin.createAndUpdateTopicConfig(broker, config);
-        }
-        long deadline = System.currentTimeMillis() + 10_000;
+        long deadline = System.currentTimeMillis() + 60_000;
+        long again = 0;
         while (true) {
+            // A name server drops what it is told of a topic when two topics change at once and it has their common
+            // version already. Changing the topic again makes another version.
+            if (System.currentTimeMillis() > again) {
+                for (String broker : brokers) {
+                    admin.createAndUpdateTopicConfig(broker, config);
+                }
+                again = System.currentTimeMillis() + 5_000;
+            }
             try {
                 TopicRouteData route = admin.examineTopicRouteInfo(topic);
                 long ready = route.getQueueDatas().stream().filter(q -> q.getWriteQueueNums() == queues).count();
@@ -134,7 +140,7 @@ final class Admin {
                 }
             }
             if (System.currentTimeMillis() > deadline) {
-                throw new IllegalStateException("no route of " + topic + " with " + queues + " queues after 10 s");
+                throw new IllegalStateException("no route of " + topic + " with " + queues + " queues after 60 s");
             }
             Thread.sleep(50);
         }
