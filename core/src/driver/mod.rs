@@ -29,9 +29,9 @@ mod workers;
 pub use events::EventStream;
 pub use handle::{
     Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
-    DelayLevel, Delivery, DeliveryBatch, EndError, Excerpt, HalfMessage, Partial, Producer, ProducerBuilder,
-    PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo, RespondError,
-    TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+    DelayLevel, Delivery, DeliveryBatch, EndError, Excerpt, GroupTables, HalfMessage, Partial, Producer,
+    ProducerBuilder, PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ReplyError, ResetTo,
+    RespondError, TopicTables, Track, TransactionProducer, TransactionProducerBuilder, TransactionReceipt, UnitTopics,
 };
 pub use lock::{Lock, Locks, StdLocks};
 pub use runtime::{Clock, ClockOf, Runtime, RuntimeExt};

@@ -2,8 +2,8 @@
 
 pub use super::{
     Admin, AdminError, Brokers, Busy, Client, ClientBuilder, ConnectError, ConsumeContext, ConsumeHook, ConsumeOutcome,
-    DelayLevel, Delivery, DeliveryBatch, EventStream, Excerpt, Partial, Producer, ProducerBuilder, PushConsumer,
-    PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo,
+    DelayLevel, Delivery, DeliveryBatch, EventStream, Excerpt, GroupTables, Partial, Producer, ProducerBuilder,
+    PushConsumer, PushConsumerBuilder, RecallError, ReceivedMessage, ResetTo, TopicTables, Track, UnitTopics,
 };
 #[cfg(feature = "acl")]
 pub use crate::acl::{Credentials, CredentialsProvider};

@@ -77,7 +77,7 @@ impl From<AdminError> for Failure {
             AdminError::Route(RouteError::NoTopic) | AdminError::Broker { code: response::TOPIC_NOT_EXIST, .. } => {
                 (Exit::Refused, WHICH_TOPIC)
             }
-            AdminError::Filter(_) => (Exit::Usage, ""),
+            AdminError::Filter(_) | AdminError::Setting(_) => (Exit::Usage, ""),
             AdminError::Closed => (Exit::Unreachable, ""),
             AdminError::OldBroker { .. } => (Exit::Refused, "; brokers from 5.0 on can"),
             AdminError::Broker { .. }

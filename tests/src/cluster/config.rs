@@ -92,6 +92,8 @@ pub struct BrokerConfig {
     pub transaction_check_interval: Duration,
     /// How often it asks before it gives a half message up.
     pub transaction_check_max: u32,
+    /// Rows of its tables of topics and groups that it tells at a time (5.x).
+    pub page: usize,
     /// Seed of its choices of queues and keys.
     pub seed: u64,
 }
@@ -162,6 +164,7 @@ impl Default for BrokerConfig {
             transaction_timeout: Duration::from_secs(6),
             transaction_check_interval: Duration::from_secs(30),
             transaction_check_max: 15,
+            page: 1_000,
             seed: 0,
         }
     }

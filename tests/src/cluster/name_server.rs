@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rocketmq_core::wire::Frame;
-use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, Perm, QueueData, TopicList, TopicRoute};
+use rocketmq_core::wire::body::{BrokerData, ClusterInfo, JsonForm, KvTable, Perm, QueueData, TopicList, TopicRoute};
 use rocketmq_core::wire::codes::{request, response};
 
 use super::broker::{Broker, Routes};
@@ -19,7 +19,9 @@ pub struct NameServer {
     answers_unknown: bool,
     brokers: BTreeMap<String, BrokerData>,
     topics: BTreeMap<String, BTreeMap<String, TopicConfig>>,
-    order: BTreeMap<String, String>,
+    /// What it keeps, by namespace; it outlives a restart.
+    kept: BTreeMap<String, BTreeMap<String, String>>,
+    settings: BTreeMap<String, String>,
 }
 
 impl Default for NameServer {
@@ -35,7 +37,15 @@ impl NameServer {
     pub fn new(version: i32, codec: ReplyCodec) -> Self {
         let out = Outbox::new(version, codec);
         let answers_unknown = version >= VERSION_5_0_0;
-        Self { out, answers_unknown, brokers: BTreeMap::new(), topics: BTreeMap::new(), order: BTreeMap::new() }
+        let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Self {
+            out,
+            answers_unknown,
+            brokers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            settings,
+        }
     }
 
     /// A frame arrived.
@@ -52,6 +62,19 @@ impl NameServer {
             request::DELETE_TOPIC_IN_NAMESRV => self.delete_topic(frame),
             request::WIPE_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, false),
             request::ADD_WRITE_PERM_OF_BROKER => self.set_write_perm(frame, true),
+            request::PUT_KV_CONFIG => self.keep(frame),
+            request::GET_KV_CONFIG => self.kept(frame),
+            request::DELETE_KV_CONFIG => self.forget(frame),
+            request::GET_KVLIST_BY_NAMESPACE => self.all_kept(frame),
+            request::GET_SYSTEM_TOPIC_LIST_FROM_NS => self.system_topics(),
+            request::GET_UNIT_TOPIC_LIST => self.of_units(|flags| flags & UNIT != 0),
+            request::GET_HAS_UNIT_SUB_TOPIC_LIST => self.of_units(|flags| flags & UNIT_SUB != 0),
+            request::GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST => self.of_units(|flags| flags & (UNIT | UNIT_SUB) == UNIT_SUB),
+            request::GET_NAMESRV_CONFIG => {
+                let lines: String = self.settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+                Reply::ok().body(lines.into_bytes())
+            }
+            request::UPDATE_NAMESRV_CONFIG => self.set_config(&frame.body),
             _ if !self.answers_unknown => return,
             code => {
                 let error = format!(" request type {code} not supported");
@@ -92,7 +115,8 @@ impl NameServer {
 
     /// Sets the order configuration of a topic, `broker:queues;…`.
     pub fn set_order_conf(&mut self, topic: &str, conf: &str) {
-        self.order.insert(topic.to_owned(), conf.to_owned());
+        self.settings.insert(TELLS_ORDER.to_owned(), true.to_string());
+        self.kept.entry(ORDER.to_owned()).or_default().insert(topic.to_owned(), conf.to_owned());
     }
 
     /// The next output.
@@ -173,6 +197,76 @@ impl NameServer {
         Reply::ok()
     }
 
+    fn keep(&mut self, frame: &Frame) -> Reply {
+        let ext = &frame.header.ext;
+        let (Some(namespace), Some(key), Some(value)) = (ext.get("namespace"), ext.get("key"), ext.get("value")) else {
+            return Reply::error(response::SYSTEM_ERROR, "namespace or key is null");
+        };
+        self.kept.entry(namespace.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+        Reply::ok()
+    }
+
+    fn kept(&self, frame: &Frame) -> Reply {
+        let ext = &frame.header.ext;
+        let (namespace, key) = (ext.get("namespace").unwrap_or("null"), ext.get("key").unwrap_or("null"));
+        match self.kept.get(namespace).and_then(|kept| kept.get(key)) {
+            Some(value) => Reply::ok().field("value", value),
+            None => {
+                let error = format!("No config item, Namespace: {namespace} Key: {key}");
+                Reply::error(response::QUERY_NOT_FOUND, error)
+            }
+        }
+    }
+
+    fn forget(&mut self, frame: &Frame) -> Reply {
+        let ext = &frame.header.ext;
+        if let Some(kept) = self.kept.get_mut(ext.get("namespace").unwrap_or_default()) {
+            kept.remove(ext.get("key").unwrap_or_default());
+        }
+        Reply::ok()
+    }
+
+    fn all_kept(&self, frame: &Frame) -> Reply {
+        let namespace = frame.header.ext.get("namespace").unwrap_or("null");
+        match self.kept.get(namespace) {
+            Some(table) => Reply::ok().body(KvTable { table: table.clone() }.encode()),
+            None => {
+                let error = format!("No config item, Namespace: {namespace}");
+                Reply::error(response::QUERY_NOT_FOUND, error)
+            }
+        }
+    }
+
+    fn system_topics(&self) -> Reply {
+        let names = self.brokers.values().flat_map(|known| [known.cluster.as_str(), known.broker_name.as_str()]);
+        let names: std::collections::BTreeSet<_> = names.collect();
+        let broker_addr = self.brokers.values().find_map(|known| known.broker_addrs.values().next().cloned());
+        let topic_list = names.into_iter().map(Into::into).collect();
+        Reply::ok().body(TopicList { broker_addr, topic_list }.encode())
+    }
+
+    /// Topics whose flags, on the first of their brokers, are these.
+    fn of_units(&self, these: impl Fn(i32) -> bool) -> Reply {
+        let first = |rows: &BTreeMap<String, TopicConfig>| rows.values().next().is_some_and(|row| these(row.sys_flag));
+        Self::list(self.topics.iter().filter(|(_, rows)| first(rows)).map(|(topic, _)| topic))
+    }
+
+    fn set_config(&mut self, body: &[u8]) -> Reply {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let rows: Vec<_> = text.lines().filter_map(|line| line.split_once('=')).collect();
+        if rows.iter().any(|(key, _)| UNCHANGEABLE.contains(key)) {
+            let new = self.answers_unknown;
+            let error = if new { "Can not update config in black list." } else { "Can not update config path" };
+            return Reply::error(response::NO_PERMISSION, error);
+        }
+        for (key, value) in rows {
+            if let Some(known) = self.settings.get_mut(key) {
+                value.clone_into(known);
+            }
+        }
+        Reply::ok()
+    }
+
     /// Until the broker registers the next time.
     fn set_write_perm(&mut self, frame: &Frame, to: bool) -> Reply {
         let broker = frame.header.ext.get("brokerName").unwrap_or_default();
@@ -193,7 +287,8 @@ impl NameServer {
             topic_sys_flag: config.sys_flag,
             write_queue_nums: config.write_queues,
         });
-        let order_topic_conf = self.order.get(topic).cloned();
+        let tells = self.settings.get(TELLS_ORDER).is_some_and(|tells| tells == "true");
+        let order_topic_conf = self.kept.get(ORDER).and_then(|kept| kept.get(topic)).filter(|_| tells).cloned();
         let (broker_datas, queue_datas) = (brokers.collect(), queues.collect());
         TopicRoute { broker_datas, order_topic_conf, queue_datas }.encode(form)
     }
@@ -210,5 +305,21 @@ impl NameServer {
     }
 }
 
+/// The namespace of ordered topics.
+const ORDER: &str = "ORDER_TOPIC_CONFIG";
+/// Whether routes tell of the order of topics.
+const TELLS_ORDER: &str = "orderMessageEnable";
+/// A few of its settings.
+const SETTINGS: [(&str, &str); 4] = [
+    ("clusterTest", "false"),
+    ("kvConfigPath", "/root/namesrv/kvConfig.json"),
+    (TELLS_ORDER, "false"),
+    ("listenPort", "9876"),
+];
+/// Those that nobody may change.
+const UNCHANGEABLE: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
+/// Flags of topics: they belong to a unit, or units subscribe to them.
+const UNIT: i32 = 1;
+const UNIT_SUB: i32 = 2;
 /// The client version from which routes have quoted keys unasked.
 const STANDARD_JSON_SINCE: i32 = 401;

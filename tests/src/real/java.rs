@@ -15,8 +15,9 @@ use super::process::RunDir;
 use super::{RealError, cache, tools};
 
 const POM: &str = include_str!("../../java/pom.xml");
-const SOURCES: [(&str, &str); 15] = [
+const SOURCES: [(&str, &str); 16] = [
     ("Admin.java", include_str!("../../java/src/rocketmq/testkit/Admin.java")),
+    ("AdminTools.java", include_str!("../../java/src/rocketmq/testkit/AdminTools.java")),
     ("AdminViews.java", include_str!("../../java/src/rocketmq/testkit/AdminViews.java")),
     ("Clients.java", include_str!("../../java/src/rocketmq/testkit/Clients.java")),
     ("Codec.java", include_str!("../../java/src/rocketmq/testkit/Codec.java")),

@@ -124,9 +124,9 @@ impl AtWork {
                 self.asks(request::UPDATE_AND_CREATE_TOPIC, Whom::All, SHORT, made).await.done();
             }
             10 => {
-                // Brokers first, then name servers.
+                // Brokers first, then name servers, and these once more for what they keep of it.
                 let deleted = admin.delete_topic(&*made, &Brokers::All);
-                let limit = SHORT + ASKED_NAMES;
+                let limit = SHORT + ASKED_NAMES * 2;
                 self.asks(request::DELETE_TOPIC_IN_BROKER, Whom::All, limit, deleted).await.done();
             }
             11 => {
@@ -269,9 +269,11 @@ fn why_of(error: &AdminError) -> Why {
         AdminError::Malformed(_) | AdminError::MalformedBody(_) | AdminError::Unreadable(_) => Why::Unreadable,
         AdminError::NoMaster(_) => Why::NoMaster,
         AdminError::OtherBroker { .. } => Why::OtherBroker,
-        AdminError::NoBroker | AdminError::Route(_) | AdminError::Filter(_) | AdminError::OldBroker { .. } => {
-            Why::NotKnown
-        }
+        AdminError::NoBroker
+        | AdminError::Route(_)
+        | AdminError::Filter(_)
+        | AdminError::Setting(_)
+        | AdminError::OldBroker { .. } => Why::NotKnown,
     }
 }
 

@@ -337,6 +337,8 @@ async fn moved<L: Live>(world: &World, by_members: bool) {
     let messages = (0..4).map(|n| Message::new(it.topic.as_str(), format!("n{n}"))).collect();
     receipts(send_all(&producer, 1, messages).await);
     let held = it.consumer.next().await.expect("a delivery");
+    // What is stored gets to its queue a moment later.
+    eventually(|| (world.offsets(&it.group, &it.topic).1 == all + 4).then_some(())).await;
     let end = admin.reset_offsets(it.group.as_str(), it.topic.as_str(), ResetTo::End).await;
     let end = end.and_then(Partial::complete);
     let sum = |moved: &BTreeMap<MessageQueue, QueueOffset>| moved.values().map(|offset| offset.get()).sum::<u64>();

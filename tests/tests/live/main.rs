@@ -12,6 +12,7 @@
 
 mod acl;
 mod admin;
+mod admin_tools;
 mod admin_view;
 mod broadcast;
 mod checks;
@@ -118,6 +119,8 @@ fn on_one_broker(version: &str, java: &Arc<JavaPeer>, checks: &Arc<Checks>) -> R
     if failures.is_empty() && only().is_none_or(|only| only.contains("admin")) {
         admin::alone::<OnSmol>(&world);
         admin::alone::<OnTokio>(&world);
+        admin_tools::alone::<OnSmol>(&world);
+        admin_tools::alone::<OnTokio>(&world);
         admin_view::pushed::<OnSmol>(&world);
         admin_view::pushed::<OnTokio>(&world);
     }
@@ -188,6 +191,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("broadcast", |world| L::block_on(broadcast::scenario::<L>(world))),
         job("admin-view", |world| L::block_on(admin_view::scenario::<L>(world))),
         job("admin-ops", |world| L::block_on(admin::scenario::<L>(world))),
+        job("admin-tools", |world| L::block_on(admin_tools::scenario::<L>(world))),
         job("requests", |world| L::block_on(requests::scenario::<L>(world))),
         job("trace", |world| L::block_on(trace::scenario::<L>(world))),
         job("transactions", |world| L::block_on(transactions::scenario::<L>(world))),

@@ -24,6 +24,7 @@ pub(crate) const V5: &[Known] = &[
         reason: EXCEPTION,
         cells: &[
             (223, "group without members"),
+            (3010, "without access control"),
             (310, "empty body"),
             (36, "dead, without the topic of the message"),
             (200_050, "without its topic"),
@@ -52,6 +53,7 @@ pub(crate) const V4: &[Known] = &[
         field: "body brokerDatas",
         reason: ACTING_MASTER,
         cells: &[
+            (100, "order of a topic"),
             (105, "after fewer queues"),
             (105, "after more queues"),
             (105, "after the topic became read-only"),

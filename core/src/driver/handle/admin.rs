@@ -1,12 +1,18 @@
 //! Administration.
 
+mod auth;
+mod configs;
 mod consumers;
 mod fan_out;
 mod groups;
+mod inspect;
 mod messages;
+mod names;
 mod offsets;
+mod pages;
 mod queue;
 mod servers;
+mod settings;
 mod topics;
 
 use alloc::string::String;
@@ -14,8 +20,11 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::configs::{GroupTables, TopicTables};
 pub use self::consumers::ResetTo;
 pub use self::fan_out::{Brokers, Partial};
+pub use self::inspect::Track;
+pub use self::names::UnitTopics;
 pub use self::queue::Excerpt;
 use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
@@ -164,6 +173,9 @@ pub enum AdminError {
     /// The filter breaks a rule.
     #[error(transparent)]
     Filter(ConfigError),
+    /// A server would read this name or value of a setting as something else.
+    #[error("{0:?} cannot be in the name or value of a setting")]
+    Setting(String),
     /// The client is closed.
     #[error("closed")]
     Closed,
@@ -179,6 +191,7 @@ impl AdminError {
             }
             Self::NoBroker
             | Self::Filter(_)
+            | Self::Setting(_)
             | Self::NoMaster(_)
             | Self::OtherBroker { .. }
             | Self::Route(_)
@@ -209,6 +222,7 @@ impl AdminError {
             | Self::Unreadable(_)
             | Self::OldBroker { .. }
             | Self::Filter(_)
+            | Self::Setting(_)
             | Self::Closed => false,
         }
     }

@@ -13,7 +13,7 @@ mod request;
 mod tracer;
 mod transaction;
 
-pub use admin::{Admin, AdminError, Brokers, Excerpt, Partial, ResetTo};
+pub use admin::{Admin, AdminError, Brokers, Excerpt, GroupTables, Partial, ResetTo, TopicTables, Track, UnitTopics};
 pub use client::{Client, ClientBuilder, ConnectError};
 pub use consumer::{PushConsumer, PushConsumerBuilder};
 pub use delivery::{DelayLevel, Delivery, ReceivedMessage};

@@ -3,6 +3,8 @@
 //! What servers write is read through [`dialect`]: unknown keys are ignored, missing ones and nulls
 //! take their default. What this client or a model server writes has the keys in Java's order, the alphabet's.
 
+mod auth;
+mod configs;
 mod direct;
 mod group;
 mod groups;
@@ -15,7 +17,10 @@ mod route;
 mod running;
 mod stats;
 mod topics;
+mod views;
 
+pub use auth::{Acl, AclEntry, AclPolicy, User};
+pub use configs::{DataVersion, GroupConfigList, GroupConfigs, ReadPermission, TopicConfigList, TopicConfigs};
 pub use direct::{ConsumeResult, DirectResult};
 pub use group::{ConsumerList, LockQueues, LockedQueues};
 pub use groups::{
@@ -33,6 +38,10 @@ pub use running::{ConsumeStatus, ConsumerRunningInfo, PopQueueInfo, ProcessQueue
 
 pub use stats::{ConsumeStats, KvTable, Progress, QueueStats, TopicStats};
 pub use topics::{TopicConfig, TopicList};
+pub use views::{
+    BrokerFigure, ConsumeStatsList, CorrectionOffsets, Figure, GroupSubscription, HaClient, HaConnection, HaStatus,
+    ProducerInfo, ProducerTable, QueueEntries, QueueEntry, QueueTimeSpan, QueueTimeSpans,
+};
 
 pub use super::subscription::{ExpressionType, SubscriptionData};
 
@@ -88,6 +97,18 @@ fn read_within<T: DeserializeOwned>(body: &[u8], limits: &DialectLimits) -> Resu
         return Err(BodyError::Json(String::from("not an object")));
     }
     serde_json::from_slice(&json).map_err(|error| BodyError::Json(error.to_string()))
+}
+
+/// Reads a body, which is a list; nothing is an empty one.
+fn read_list<const MOST: usize, T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<Vec<T>, BodyError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let json = dialect::normalise(body, &DialectLimits::default())?;
+    let mut json = serde_json::Deserializer::from_slice(&json);
+    let items = list::<MOST, _, T>(&mut json).map_err(|error| BodyError::Json(error.to_string()))?;
+    at_most(what, items.len(), MOST)?;
+    Ok(items)
 }
 
 /// Writes a body. Our types always have a JSON form: their keys are texts or integers.

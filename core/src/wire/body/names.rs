@@ -42,6 +42,13 @@ impl Serialize for MessageQueue {
     }
 }
 
+impl Default for MessageQueue {
+    /// One without a name, as of a key that is missing.
+    fn default() -> Self {
+        Self { topic: Topic::default(), broker: BrokerName::default(), id: 0 }
+    }
+}
+
 impl<'de> Deserialize<'de> for MessageQueue {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         let Queue { broker_name: broker, queue_id: id, topic } = Queue::deserialize(json)?;

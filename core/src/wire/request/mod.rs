@@ -4,9 +4,11 @@
 //! directions. Fields an `Option` are left out when `None`.
 
 mod admin;
+mod auth;
 mod consume;
 mod group;
 mod inspect;
+mod manage;
 mod pop;
 mod reply;
 mod route;
@@ -16,6 +18,9 @@ mod transaction;
 pub use admin::{
     Boundary, CreateTopic, InvokeConsumerStatus, InvokeResetOffset, QueueOffsetRequest, QueueOffsetResponse,
     SearchOffset, StoreTimeResponse,
+};
+pub use auth::{
+    CreateAcl, CreateUser, DeleteAcl, DeleteUser, GetAcl, GetUser, ListAcls, ListUsers, UpdateAcl, UpdateUser,
 };
 pub use consume::{
     PullMessage, PullMessageResponse, QueryConsumerOffset, QueryConsumerOffsetResponse, SendMessageBack,
@@ -30,6 +35,14 @@ pub use inspect::{
     GetBrokerRuntime, GetClusterInfo, GetConsumeStats, GetConsumerConnections, GetGroupsOfTopic,
     GetProducerConnections, GetTopicConfig, GetTopicStats, GetTopics, GetTopicsOfCluster, GetTopicsOfGroup,
     QueryMessage, SetBrokerConfig, SetGroup, ViewMessage, WipeWritePerm, WipedTopics,
+};
+pub use manage::{
+    CleanLog, CleanQueues, CleanTopics, DeleteKv, GetAllConsumeStats, GetAllProducers, GetBrokerFigure,
+    GetBrokerTopics, GetColdRead, GetCorrectionOffsets, GetGroupConfig, GetGroupConfigs, GetHaStatus, GetKv,
+    GetNameServerConfig, GetQueueEntries, GetSubscription, GetSystemTopics, GetTimeSpans, GetTopicConfigs,
+    GetUnitSubOnlyTopics, GetUnitSubTopics, GetUnitTopics, GroupMayRead, GroupTotal, KvValue, ListKv, PutKv,
+    RemoveColdRead, ResumeHalfMessage, SetColdRead, SetGroups, SetLogReadMode, SetNameServerConfig, SetTopics,
+    TopicTotal,
 };
 pub use pop::{
     AckMessage, BatchAckMessage, ChangeInvisibleTime, ChangeInvisibleTimeResponse, PopMessage, PopMessageResponse,

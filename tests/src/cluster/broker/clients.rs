@@ -71,6 +71,11 @@ impl Clients {
         self.producers.get(group)
     }
 
+    /// All producers, by group.
+    pub(super) fn producer_groups(&self) -> impl Iterator<Item = (&str, &BTreeMap<SessionId, Client>)> {
+        self.producers.iter().map(|(group, known)| (group.as_str(), known))
+    }
+
     /// A session of the client with this id that has a producer.
     pub(super) fn any_producer_of(&self, id: &str) -> Option<SessionId> {
         let mut all = self.producers.values().flatten();

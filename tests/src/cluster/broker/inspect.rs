@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use rocketmq_core::ids::{Group, MessageQueue};
 use rocketmq_core::wire::body::{
-    Connection, ConsumeStats, ConsumeType, ConsumerConnection, GroupConfig, GroupList, Perm, ProducerConnection,
-    Progress, QueueStats, TopicConfig, TopicList, TopicStats,
+    Connection, ConsumeStats, ConsumeType, ConsumerConnection, GroupConfig, GroupList, ProducerConnection, Progress,
+    QueueStats, TopicList, TopicStats,
 };
 use rocketmq_core::wire::codes::response;
 use rocketmq_core::wire::message::SysFlags;
 
 use super::clients::Client;
+use super::manage::shown;
 use super::{Answer, Broker, Call};
 use crate::cluster::fields::flag;
 use crate::cluster::message::Draft;
@@ -126,7 +127,7 @@ impl Broker {
         let Ok(config) = GroupConfig::decode(body) else {
             return Err("the group cannot be parsed".into());
         };
-        self.groups.insert(config.group_name.as_str().to_owned());
+        self.groups.insert(config.group_name.as_str().to_owned(), config);
         Ok(Some(Reply::ok()))
     }
 
@@ -178,16 +179,7 @@ impl Broker {
             let error = format!("No topic in this broker. topic: {topic}");
             return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, error)));
         };
-        let config = TopicConfig {
-            order: config.order,
-            perm: Perm(config.perm),
-            read_queue_nums: config.read_queues,
-            write_queue_nums: config.write_queues,
-            topic_sys_flag: config.sys_flag,
-            topic_name: topic.as_str().into(),
-            ..TopicConfig::default()
-        };
-        Ok(Some(Reply::ok().body(config.encode())))
+        Ok(Some(Reply::ok().body(shown(&topic, config).encode())))
     }
 
     /// Code 12: the newest messages by key or unique key, in the order of the log.
@@ -220,7 +212,7 @@ impl Broker {
         Ok(Some(reply.field("indexLastUpdatePhyoffset", self.store.end()).body(newest.concat())))
     }
 
-    fn queue_named(&self, topic: &str, id: i32) -> MessageQueue {
+    pub(super) fn queue_named(&self, topic: &str, id: i32) -> MessageQueue {
         MessageQueue { topic: topic.into(), broker: self.cfg.name.as_str().into(), id }
     }
 

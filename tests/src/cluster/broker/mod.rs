@@ -5,6 +5,7 @@ mod delay;
 mod filters;
 mod inspect;
 mod locks;
+mod manage;
 mod offsets;
 mod operators;
 mod pop;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 
 use rocketmq_core::rng::Rng;
 use rocketmq_core::time::{Instant, UnixMillis, Wakeup};
+use rocketmq_core::wire::body::GroupConfig;
 use rocketmq_core::wire::codes::{request, response};
 use rocketmq_core::wire::header::FieldError;
 use rocketmq_core::wire::message::{EncodeError, OffsetMsgId};
@@ -57,7 +59,9 @@ pub struct Broker {
     out: Outbox,
     store: Store,
     settings: Settings,
-    groups: BTreeSet<String>,
+    groups: BTreeMap<String, GroupConfig>,
+    /// Groups that may not read a topic.
+    forbidden: BTreeSet<(String, String)>,
     offsets: Offsets,
     delays: Delays,
     timers: Timers,
@@ -111,7 +115,8 @@ impl Broker {
             out: Outbox::new(cfg.version, cfg.reply_codec),
             store: Store::default(),
             settings: Settings::new(&cfg),
-            groups: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            forbidden: BTreeSet::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
             timers: Timers::default(),
@@ -205,10 +210,10 @@ impl Broker {
             request::INVOKE_BROKER_TO_GET_CONSUMER_STATUS => self.invoke_status(&call),
             request::GET_CONSUMER_RUNNING_INFO => self.ask_member(&call),
             request::CONSUME_MESSAGE_DIRECTLY => self.have_consumed(&call),
-            code => Ok(Some(Reply::error(
-                response::REQUEST_CODE_NOT_SUPPORTED,
-                format!(" request type {code} not supported"),
-            ))),
+            code => self.manage(&call, &body).unwrap_or_else(|| {
+                let error = format!(" request type {code} not supported");
+                Ok(Some(Reply::error(response::REQUEST_CODE_NOT_SUPPORTED, error)))
+            }),
         };
         match answer {
             Ok(Some(reply)) => self.out.reply(call.to, &reply),
@@ -351,11 +356,10 @@ impl Broker {
     /// Whether the group exists, or is created now.
     fn find_group(&mut self, group: &str) -> bool {
         let may_be = self.cfg.auto_create_groups && (group.len() <= MAX_GROUP || self.cfg.is_v4());
-        let created = may_be && !self.groups.contains(group);
-        if created {
-            self.groups.insert(group.to_owned());
+        if may_be && !self.groups.contains_key(group) {
+            self.groups.insert(group.to_owned(), GroupConfig::new(group));
         }
-        created || self.groups.contains(group)
+        self.groups.contains_key(group)
     }
 }
 

@@ -79,7 +79,7 @@ impl Broker {
     /// Whether a group's offsets of a topic are taken; 5.x refuses those of what it does not know.
     #[must_use]
     pub fn takes_commits(&self, group: &str, topic: &str) -> bool {
-        self.store.topic(topic).is_some() && (self.cfg.is_v4() || self.groups.contains(group))
+        self.store.topic(topic).is_some() && (self.cfg.is_v4() || self.groups.contains_key(group))
     }
 
     /// Stores a committed offset as if a client had committed it.
@@ -118,7 +118,7 @@ impl Broker {
         let ext = &call.header.ext;
         let (group, topic): (String, String) = (ext.field("consumerGroup")?, ext.field("topic")?);
         let v4 = self.cfg.is_v4();
-        if !v4 && !self.groups.contains(&group) {
+        if !v4 && !self.groups.contains_key(&group) {
             let error = format!("Group {group} not exist!");
             return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }

@@ -83,7 +83,7 @@ impl Broker {
         let Some(config) = self.store.topic(topic) else {
             return Ok(Some(Reply::error(response::TOPIC_NOT_EXIST, format!("Topic {topic} does not exist"))));
         };
-        if !self.groups.contains(group) {
+        if !self.groups.contains_key(group) {
             let error = format!("Group {group} does not exist");
             return Ok(Some(Reply::error(response::SUBSCRIPTION_GROUP_NOT_EXIST, error)));
         }

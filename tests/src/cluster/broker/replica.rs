@@ -38,7 +38,7 @@ impl Broker {
                     self.store.put_topic(topic, config.clone());
                 }
             }
-            self.groups.extend(master.groups.iter().cloned());
+            self.groups.extend(master.groups.iter().map(|(name, config)| (name.clone(), config.clone())));
             self.offsets.copy(&master.offsets);
         }
         if self.store.end() >= master.store.end() {

@@ -143,7 +143,8 @@ pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 pub(super) const FORBIDDEN_TOPICS: [&str; 6] =
     [SCHEDULE_TOPIC, HALF_TOPIC, OP_TOPIC, transactions::MAX_TOPIC, "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT"];
 /// Topics of the broker's own to which anybody may send.
-const OTHER_SYSTEM_TOPICS: [&str; 4] = [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
+pub(super) const OTHER_SYSTEM_TOPICS: [&str; 4] =
+    [DEFAULT_TEMPLATE, "BenchmarkTest", "RMQ_SYS_TRACE_TOPIC", "CHECKPOINT_TOPIC"];
 /// Before the names of other topics of the broker's own.
 const SYSTEM_PREFIX: &str = "rmq_sys_";
 /// What topics may say of the tags of their messages.

@@ -4,6 +4,7 @@ mod filters;
 mod frames;
 mod inspect;
 mod locks;
+mod manage;
 mod members;
 mod offsets;
 mod operators;
@@ -44,7 +45,7 @@ impl fmt::Display for Cell {
 
 /// Those that run alone: of two topics that a broker announces at the same time a name server may overlook one.
 pub(crate) fn alone() -> Vec<Cell> {
-    routes::cells().into_iter().chain(inspect::at_name_servers()).collect()
+    routes::cells().into_iter().chain(inspect::at_name_servers()).chain(manage::at_name_servers()).collect()
 }
 
 /// Those that run side by side; what waits long comes first.
@@ -65,6 +66,7 @@ pub(crate) fn together() -> Vec<Cell> {
         operators::cells(),
         inspect::cells(),
         topics::cells(),
+        manage::cells(),
         locks::cells(),
         transactions::cells(),
         replies::cells(),

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::names::ORDER;
 use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
 use crate::client::RouteError;
 use crate::ids::{BrokerName, Group, MessageQueue, Topic};
@@ -12,8 +13,8 @@ use crate::wire::Frame;
 use crate::wire::body::{GroupList, TopicConfig, TopicList, TopicRoute, TopicStats};
 use crate::wire::codes::response;
 use crate::wire::request::{
-    CreateTopic, DeleteTopic, DeleteTopicAtNameServer, GetGroupsOfTopic, GetRouteInfo, GetTopicConfig, GetTopicStats,
-    GetTopics, GetTopicsOfCluster,
+    CreateTopic, DeleteKv, DeleteTopic, DeleteTopicAtNameServer, GetGroupsOfTopic, GetRouteInfo, GetTopicConfig,
+    GetTopicStats, GetTopics, GetTopicsOfCluster,
 };
 
 impl Admin {
@@ -49,7 +50,7 @@ impl Admin {
         self.tell_brokers(brokers, &request, Bytes::new()).await
     }
 
-    /// Deletes a topic and its messages: on these brokers, then on every name server. Says which brokers did; name
+    /// Deletes a topic and its messages: on these brokers, then on every name server, with its order. Says which brokers did; name
     /// servers that did not are among those that failed.
     ///
     /// # Errors
@@ -68,9 +69,11 @@ impl Admin {
         let mut done = self.tell_brokers(brokers, &request, Bytes::new()).await?;
         // One broker of several keeps its topic known.
         if !matches!(brokers, Brokers::Named(_)) {
-            let request = DeleteTopicAtNameServer { topic, cluster };
+            let request = DeleteTopicAtNameServer { topic: topic.clone(), cluster };
             let told = self.ask_all_names(&request, Bytes::new(), |_| Ok(())).await;
             done.failed.extend(told.failed);
+            let request = DeleteKv { namespace: ORDER.into(), key: String::from(topic.as_str()) };
+            done.failed.extend(self.ask_all_names(&request, Bytes::new(), |_| Ok(())).await.failed);
         }
         Ok(done)
     }

@@ -44,6 +44,7 @@ public final class Peer {
         Admin admin = new Admin();
         admin.register(COMMANDS);
         new AdminViews(admin).register(COMMANDS);
+        new AdminTools(admin).register(COMMANDS);
         Codec.register(COMMANDS);
         Traces.register(COMMANDS);
         COMMANDS.put("read_offset_file", a -> {
