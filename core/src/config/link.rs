@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::Proxies;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::header::HeaderLimits;
 
@@ -38,6 +39,8 @@ pub struct LinkConfig {
     pub max_unmatched: u32,
     /// Fields that every request carries beside its own: what servers or their proxies route and account by.
     pub request_fields: Vec<(String, String)>,
+    /// Through which proxies servers are reached.
+    pub proxies: Proxies,
     /// What requests are signed with, if they are.
     #[cfg(feature = "acl")]
     pub credentials: Option<crate::acl::SharedProvider>,
@@ -63,6 +66,7 @@ impl Default for LinkConfig {
             max_broker_requests: 64,
             max_unmatched: 1_000,
             request_fields: Vec::new(),
+            proxies: Proxies::none(),
             #[cfg(feature = "acl")]
             credentials: None,
             #[cfg(feature = "tls")]

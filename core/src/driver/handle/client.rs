@@ -11,8 +11,8 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE,
-    ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
+    AddressRules, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies, ROCKETMQ_ZONE,
+    ROCKETMQ_ZONE_MODE, ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
 };
 use crate::driver::client_task;
 use crate::driver::dial::Dialer;
@@ -46,6 +46,7 @@ pub(super) struct Inner {
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     name_servers: Option<Vec<Endpoint>>,
+    allowed: Option<Vec<String>>,
     client_ip: Option<IpAddr>,
     instance_name: Option<String>,
     namespace: Option<Option<Namespace>>,
@@ -64,6 +65,7 @@ impl ClientBuilder {
         let config = ClientConfig::new(Vec::new(), ClientId::from(""));
         Self {
             name_servers: None,
+            allowed: None,
             client_ip: None,
             instance_name: None,
             namespace: None,
@@ -89,6 +91,22 @@ impl ClientBuilder {
     #[must_use]
     pub fn discovery(mut self, discovery: DiscoveryConfig) -> Self {
         self.config.discovery = Some(discovery);
+        self
+    }
+
+    /// Which of the addresses that name servers and discovery tell may be connected, as networks (`10.0.0.0/8`), addresses
+    /// and host names, with a port or without. Default: all but link-local ones and those of metadata services. See
+    /// [`AddressRules`].
+    #[must_use]
+    pub fn allow_addresses<T: AsRef<str>>(mut self, list: impl IntoIterator<Item = T>) -> Self {
+        self.allowed = Some(list.into_iter().map(|text| String::from(text.as_ref())).collect());
+        self
+    }
+
+    /// The proxies through which servers are reached. Default: none.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.config.link.proxies = proxies;
         self
     }
 
@@ -293,6 +311,9 @@ impl ClientBuilder {
             config.discovery = host.discovery();
         }
         config.discovery = config.discovery.map(|found| found.or_unit(self.unit_name.as_ref()));
+        if let Some(allowed) = self.allowed {
+            config.addresses = AddressRules::only(allowed)?;
+        }
         config.check()?;
         let of_server = || config.name_servers.first().and_then(Namespace::of_name_server);
         config.namespace = self.namespace.unwrap_or_else(of_server);
