@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::access::Access;
 use crate::commands::{broker, cluster, group, message, namesrv, offset, producer, stats, topic};
 use crate::context::Cx;
 use crate::failure::{Exit, Failure};
@@ -31,6 +32,8 @@ Exit codes: 0 done; 1 refused, or not found; 2 wrong arguments; 3 not reachable;
 struct Cli {
     #[command(flatten)]
     global: Global,
+    #[command(flatten)]
+    access: Access,
     #[command(subcommand)]
     command: Command,
 }
@@ -173,7 +176,8 @@ impl Cli {
             out.out.write_all(&script)?;
             return Ok(0);
         }
-        let mut cx = Cx::connect(&global.namesrv, global.timeout, out).await?;
+        let builder = self.access.grant(rocketmq_smol::builder().name_servers(&global.namesrv))?;
+        let mut cx = Cx::connect(builder, global.timeout, out).await?;
         let mut events = global.verbose.then(|| cx.client.events());
         let done = match self.command {
             Command::Cluster(command) => command.run(&mut cx).await,
