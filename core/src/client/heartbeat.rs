@@ -89,7 +89,7 @@ impl Heartbeat {
         }
         broker.said = body.clone();
         broker.telling = print;
-        broker.is_light = broker.knows.is_some_and(|known| known == print || mutant!(190)) && print != 0;
+        broker.is_light = broker.knows == Some(print) && print != 0;
         let body = if broker.is_light { Bytes::from(data.light().encode()) } else { body };
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
         let frame = HeartBeat {}.encode(self.codec, body);
