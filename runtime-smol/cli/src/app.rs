@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use rocketmq_smol::Credentials;
 
-use crate::commands::{broker, cluster, group, message, namesrv, offset, producer, stats, topic};
+use crate::commands::{acl, broker, cluster, group, message, namesrv, offset, producer, stats, topic, user};
 use crate::context::Cx;
 use crate::failure::{Exit, Failure};
 use crate::output::{Form, Output};
@@ -48,6 +50,12 @@ struct Global {
         value_name = "ADDRESSES"
     )]
     namesrv: String,
+    /// Sign requests as this user, for servers with access control
+    #[arg(long, global = true, env = "RMQ_ACCESS_KEY", value_name = "USER", hide_env_values = true)]
+    access_key: Option<String>,
+    /// A file with the secret of that user in its first line; else the environment variable RMQ_SECRET_KEY
+    #[arg(long, global = true, value_name = "FILE", requires = "access_key")]
+    secret_key_file: Option<PathBuf>,
     /// The form of what is shown
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     output: Form,
@@ -90,12 +98,18 @@ enum Command {
     /// Producers
     #[command(subcommand)]
     Producer(producer::Producer),
-    /// Brokers: figures and settings
+    /// Brokers: figures, settings, and work to be done
     #[command(subcommand)]
     Broker(broker::Broker),
-    /// What name servers tell of brokers
+    /// Name servers: what they tell of brokers and keep, and their settings
     #[command(subcommand)]
     Namesrv(namesrv::Namesrv),
+    /// Users of brokers, from 5.3 on
+    #[command(subcommand)]
+    User(user::User),
+    /// What users may do, from 5.3 on
+    #[command(subcommand)]
+    Acl(acl::Acl),
     /// Backlog and rates of topics and their groups
     #[command(after_help = "Examples:\n  rmq stats\n  rmq stats orders -o json")]
     Stats(stats::Stats),
@@ -164,6 +178,21 @@ fn asked_color(args: &[OsString]) -> Color {
     asked.and_then(|text| Color::from_str(text, true).ok()).unwrap_or_default()
 }
 
+impl Global {
+    /// With which requests are signed, if they are.
+    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        let Some(user) = &self.access_key else { return Ok(None) };
+        let secret = match &self.secret_key_file {
+            Some(file) => user::secret(file)?,
+            None => std::env::var("RMQ_SECRET_KEY").unwrap_or_default(),
+        };
+        if secret.is_empty() {
+            return Err(Failure::usage("a user has a secret: --secret-key-file FILE, or RMQ_SECRET_KEY"));
+        }
+        Ok(Some(Credentials::new(user.as_str(), secret)))
+    }
+}
+
 impl Cli {
     async fn run(self, out: Output<'_>, err: &mut dyn Write) -> Result<u8, Failure> {
         let global = self.global;
@@ -173,7 +202,8 @@ impl Cli {
             out.out.write_all(&script)?;
             return Ok(0);
         }
-        let mut cx = Cx::connect(&global.namesrv, global.timeout, out).await?;
+        let credentials = global.credentials()?;
+        let mut cx = Cx::connect(&global.namesrv, credentials, global.timeout, out).await?;
         let mut events = global.verbose.then(|| cx.client.events());
         let done = match self.command {
             Command::Cluster(command) => command.run(&mut cx).await,
@@ -184,6 +214,8 @@ impl Cli {
             Command::Producer(command) => command.run(&mut cx).await,
             Command::Broker(command) => command.run(&mut cx).await,
             Command::Namesrv(command) => command.run(&mut cx).await,
+            Command::User(command) => command.run(&mut cx).await,
+            Command::Acl(command) => command.run(&mut cx).await,
             Command::Stats(command) => command.run(&mut cx).await,
             Command::Completions { .. } => Ok(()),
         };

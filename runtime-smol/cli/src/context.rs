@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use rocketmq_core::client::RouteError;
 use rocketmq_core::ids::Group;
-use rocketmq_smol::{Admin, AdminError, Client, Partial};
+use rocketmq_smol::{Admin, AdminError, Client, Credentials, Partial};
 use smol::Timer;
 
 use crate::failure::{Failure, one_line};
@@ -27,11 +27,14 @@ impl<'a> Cx<'a> {
     /// Connects to a cluster.
     pub(crate) async fn connect(
         name_servers: &str,
+        credentials: Option<Credentials>,
         timeout: Option<Duration>,
         out: Output<'a>,
     ) -> Result<Self, Failure> {
         let connect = async {
-            let client = rocketmq_smol::connect_with(rocketmq_smol::builder().name_servers(name_servers)).await;
+            let builder = rocketmq_smol::builder().name_servers(name_servers);
+            let builder = credentials.into_iter().fold(builder, rocketmq_smol::ClientBuilder::credentials);
+            let client = rocketmq_smol::connect_with(builder).await;
             client.map_err(Failure::from)
         };
         let client = within(timeout, connect).await?;
