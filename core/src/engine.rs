@@ -47,7 +47,7 @@ use crate::client::{ClientMachine, Command, CommandResult, FileOp, Input, LinkRe
 use crate::config::{ClientConfig, ConfigError, ConsumerConfig, HostInfo, ProducerConfig};
 use crate::conn::{Connection, Lane, Outgoing, OutgoingKind};
 use crate::dispatch::{Dispatch, DispatchConfig};
-use crate::error::{IoFailure, RequestError};
+use crate::error::{IoFailure, IoKind, RequestError};
 use crate::ids::{ConnId, Group, OpId};
 use crate::message::{Message, MessageError};
 use crate::send::{Parcel, SendError, SendOp, SendPolicy};
@@ -286,6 +286,11 @@ impl Engine {
             }
             Output::StopIntake { group } => self.change(&group, Dispatch::close),
             Output::CloseDispatch(group) => drop(self.intakes.remove(&group)),
+            Output::Fetch { .. } => {
+                let why = IoFailure::new(IoKind::Other, "name servers are given by whoever drives the engine");
+                self.machine.handle(now, Input::Fetched(Err(why)));
+            }
+            Output::NameServers(_) => {}
             Output::Load { op, path } => self.events.push_back(EngineEvent::Load { op, path }),
             Output::Save { op, path, bytes } => self.events.push_back(EngineEvent::Save { op, path, bytes }),
             // Nobody traces here.

@@ -159,8 +159,46 @@ pub enum IoKind {
     Unresolved,
     /// `write` accepted no byte.
     WriteZero,
+    /// The link is to be encrypted, and that did not work out.
+    Tls(TlsFailure),
     /// Anything else.
     Other,
+}
+
+/// Why a link over TLS is not opened, or is closed. What is certified and what was expected is in the words of the
+/// [`IoFailure`] it comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// The server's certificate, or one it rests on, is valid no longer.
+    Expired,
+    /// The server's certificate, or one it rests on, is not valid yet.
+    NotYetValid,
+    /// The server's certificate is for other names or addresses.
+    WrongName,
+    /// Nobody who is trusted has issued the server's certificate.
+    UnknownIssuer,
+    /// The server's certificate is not for servers.
+    WrongPurpose,
+    /// A signature does not go with its key.
+    BadSignature,
+    /// The server's certificate, or one it rests on, breaks another rule.
+    BadCertificate,
+    /// The server's certificate is not the one that was pinned.
+    Pin,
+    /// The address has no host of which a certificate could speak.
+    NoName,
+    /// The server takes no connection of a client without a certificate, or of a client with this one.
+    ClientCertificate,
+    /// Neither version nor suite of ciphers is known to both.
+    NothingInCommon,
+    /// The server does not speak TLS.
+    NotTls,
+    /// The connection ended before it was encrypted.
+    CutShort,
+    /// The server said no, and not why.
+    Refused,
+    /// The server broke the rules of TLS, or somebody changed bytes on their way.
+    Protocol,
 }
 
 impl IoFailure {
@@ -191,6 +229,9 @@ impl From<std::io::Error> for IoFailure {
     fn from(error: std::io::Error) -> Self {
         use alloc::string::ToString;
         use std::io::ErrorKind;
+        if let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return failure.clone();
+        }
         let kind = match error.kind() {
             ErrorKind::ConnectionRefused => IoKind::Refused,
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => IoKind::Reset,

@@ -16,6 +16,8 @@ pub(crate) enum TimerKey {
     NameOpen,
     /// Start without any name server up is given up.
     OpenDeadline,
+    /// Ask who the name servers are.
+    Discovery,
     /// Refresh the routes of all topics.
     Routes,
     /// Heartbeat to a broker.

@@ -99,6 +99,8 @@ pub enum Input {
         /// How.
         result: Result<(), IoFailure>,
     },
+    /// The answer to [`Output::Fetch`]: its body.
+    Fetched(Result<Vec<u8>, IoFailure>),
     /// The wall clock, for fields on the wire.
     WallClock(UnixMillis),
     /// End, by this time.
@@ -133,6 +135,8 @@ impl Reply {
 pub enum Command {
     /// Wait until a name server is up; [`CommandResult::Opened`].
     Open,
+    /// The name servers are other ones from now on; [`CommandResult::Done`].
+    NameServers(Vec<Endpoint>),
     /// The route of a topic; [`CommandResult::Route`].
     WantRoute {
         /// The topic.
@@ -240,7 +244,7 @@ pub enum CommandResult {
     Link(Result<(), RequestFailure>),
     /// Of [`Command::Oneway`]: it is handed to the link.
     Sent(Result<(), RequestFailure>),
-    /// Of producer and checker commands, and of [`Command::Suspend`].
+    /// Of producer and checker commands, of [`Command::NameServers`], and of [`Command::Suspend`].
     Done,
     /// Of [`Command::StartConsumer`].
     Started(Result<(), StartError>),
@@ -404,6 +408,17 @@ pub enum Output {
     },
     /// The consumer is no more: forget its `Dispatch`.
     CloseDispatch(Group),
+    /// Ask a server of HTTP over a connection of its own; [`Input::Fetched`] follows.
+    Fetch {
+        /// Where.
+        from: Endpoint,
+        /// The request. [`http::Response`](crate::wire::http::Response) reads the answer.
+        request: Vec<u8>,
+        /// How long connection and answer may take.
+        timeout: Duration,
+    },
+    /// The name servers, when they are other ones than at start.
+    NameServers(Vec<Endpoint>),
     /// Read a file; [`Input::Loaded`] follows.
     Load {
         /// Correlates the answer.

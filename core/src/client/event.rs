@@ -289,6 +289,22 @@ pub enum ClientEvent {
     },
     /// A topic has no route.
     TopicMissing(Topic),
+    /// The name servers are other ones from now on.
+    NameServers(Vec<Endpoint>),
+    /// The list of name servers was asked for in vain; it stays as it is.
+    DiscoveryFailed {
+        /// Who was asked.
+        from: Endpoint,
+        /// Why.
+        why: IoFailure,
+    },
+    /// A link could not be opened; whoever needs it tries again.
+    ConnectFailed {
+        /// Where it was to lead.
+        endpoint: Endpoint,
+        /// Why.
+        why: IoFailure,
+    },
     /// A link is up.
     LinkUp(Endpoint),
     /// A link is down.

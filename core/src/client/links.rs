@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::signal::{LinkRequest, Signal};
-use super::{CommandResult, Output};
+use super::{ClientEvent, CommandResult, Output};
 use crate::config::LinkConfig;
 use crate::effects::Effects;
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
@@ -139,6 +139,7 @@ impl Links {
         let Some(link) = self.take(conn) else {
             return Vec::new();
         };
+        fx.event(ClientEvent::ConnectFailed { endpoint: link.endpoint.clone(), why: why.clone() });
         let why = RequestFailure::Connect(why);
         self.back_off(&link.endpoint, why.clone(), fx);
         fx.disarm(&TimerKey::Connect(link.endpoint.clone()));
@@ -157,7 +158,9 @@ impl Links {
         };
         match why {
             // The same peer will do it again: who asks meanwhile is told what it did.
-            CloseReason::Protocol(_) | CloseReason::Unmatched => {
+            CloseReason::Protocol(_)
+            | CloseReason::Unmatched
+            | CloseReason::Io(IoFailure { kind: IoKind::Tls(_), .. }) => {
                 self.back_off(&link.endpoint, RequestFailure::Closed(why.clone()), fx);
                 if mutant!(42) {
                     self.close_all(Duration::ZERO, fx);

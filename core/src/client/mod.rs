@@ -6,6 +6,7 @@
 mod broker_request;
 pub mod consumer;
 mod contract;
+mod discovery;
 mod event;
 mod heartbeat;
 mod leave;
@@ -46,6 +47,7 @@ use crate::time::{Instant, UnixMillis, Wakeup};
 use crate::timers::TimerKey;
 use crate::wire::body::{HeartbeatData, MessageModel, ProducerData};
 use consumer::{Consumer, Siblings};
+use discovery::Discovery;
 use heartbeat::Heartbeat;
 use leave::Leave;
 use links::{Links, Refused};
@@ -61,6 +63,7 @@ pub struct ClientMachine {
     fx: Effects,
     links: Links,
     names: Names,
+    discovery: Discovery,
     routes: Routes,
     heartbeat: Heartbeat,
     leave: Leave,
@@ -102,10 +105,12 @@ impl ClientMachine {
     pub fn new(config: Arc<ClientConfig>, seed: u64, now: Instant, wall: UnixMillis) -> Self {
         let mut fx = Effects::new(seed, now, wall);
         let names = Names::new(&config, &mut fx);
+        let discovery = Discovery::start(config.discovery.clone(), &mut fx);
         let turn = u32::try_from(fx.rng.below(usize::from(u16::MAX))).unwrap_or(0);
         Self {
             links: Links::new(&config.link),
             names,
+            discovery,
             routes: Routes::new(&config),
             heartbeat: Heartbeat::new(&config),
             leave: Leave::new(&config),
@@ -208,6 +213,13 @@ impl ClientMachine {
             Input::Saved { op, result } => {
                 self.with_consumer(&op.group, |consumer, at, fx| consumer.on_saved(&op, result, at, fx));
             }
+            Input::Fetched(result) => {
+                if let Some(servers) = self.discovery.on_fetched(result, &mut self.fx)
+                    && self.stage == Stage::Running
+                {
+                    self.names.on_servers(servers, &mut self.links, &mut self.fx);
+                }
+            }
             Input::WallClock(wall) => self.fx.wall = wall,
             Input::Shutdown { deadline } => self.on_shutdown(deadline),
         }
@@ -219,6 +231,10 @@ impl ClientMachine {
         }
         match command {
             Command::Open => self.names.on_open(op, self.config.open_timeout, &mut self.links, &mut self.fx),
+            Command::NameServers(servers) => {
+                self.names.on_servers(servers, &mut self.links, &mut self.fx);
+                self.fx.complete(op, CommandResult::Done);
+            }
             Command::WantRoute { topic, fresh } => self.routes.on_want(op, &topic, fresh, &mut self.fx),
             Command::WantLink(to) => self.links.on_want(op, &to, &mut self.fx),
             Command::StartProducer(group) => self.on_start_producer(op, group),
@@ -355,9 +371,16 @@ impl ClientMachine {
                 let refused = self.links.on_connect_timeout(&endpoint, &mut self.fx);
                 self.on_refused(refused);
             }
-            TimerKey::NameHedge(call) => self.names.on_hedge(call, &mut self.fx),
+            TimerKey::NameHedge(call) => {
+                if let Some((reply_to, result)) = self.names.on_hedge(call, &mut self.fx) {
+                    self.on_reply(reply_to, result.map(Reply::Frame));
+                }
+            }
             TimerKey::NameOpen => self.names.on_open_next(&mut self.links, &mut self.fx),
-            TimerKey::OpenDeadline => self.names.on_open_deadline(&self.links, &mut self.fx),
+            TimerKey::OpenDeadline => {
+                self.names.on_open_deadline(self.discovery.failure(), &self.links, &mut self.fx);
+            }
+            TimerKey::Discovery => self.discovery.on_timer(&mut self.fx),
             TimerKey::Routes => self.routes.on_timer(&mut self.fx),
             TimerKey::Heartbeat(endpoint) => {
                 let data = self.heartbeat_data();

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::links::Links;
-use super::signal::{NameRequest, ReplyTo};
-use super::{CommandResult, Unavailable};
+use super::signal::{NameRequest, ReplyTo, Signal};
+use super::{ClientEvent, CommandResult, Output, Unavailable};
 use crate::config::ClientConfig;
 use crate::effects::Effects;
-use crate::error::{RequestError, RequestFailure};
+use crate::error::{IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{Endpoint, OpId};
 use crate::timers::TimerKey;
 use crate::wire::Frame;
@@ -48,12 +48,8 @@ pub(crate) type NameAnswer = (ReplyTo, Result<Frame, RequestError>);
 
 impl Names {
     pub(crate) fn new(config: &ClientConfig, fx: &mut Effects) -> Self {
-        let mut servers = config.name_servers.clone();
-        for at in (1..servers.len()).rev() {
-            servers.swap(at, fx.rng.below(at.saturating_add(1)));
-        }
         Self {
-            servers,
+            servers: shuffled(config.name_servers.clone(), fx),
             current: 0,
             hedge: config.name_server_hedge,
             stagger: config.name_server_stagger,
@@ -61,6 +57,34 @@ impl Names {
             next_call: 0,
             opening: None,
         }
+    }
+
+    /// Other name servers take the place of those known. Calls under way go to them too, and so does who waits for the
+    /// first link.
+    pub(crate) fn on_servers(&mut self, servers: Vec<Endpoint>, links: &mut Links, fx: &mut Effects) {
+        let same = servers.len() == self.servers.len() && servers.iter().all(|server| self.servers.contains(server));
+        if same {
+            return;
+        }
+        fx.event(ClientEvent::NameServers(servers.clone()));
+        fx.output(Output::NameServers(servers.clone()));
+        self.servers = shuffled(servers, fx);
+        self.current = self.servers.iter().position(|server| links.is_up(server)).unwrap_or(0);
+        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+            if let Some(state) = self.calls.get_mut(&call) {
+                (state.asked, state.first) = (0, self.current);
+            }
+            self.ask_next(call, fx);
+        }
+        if let Some(opening) = &mut self.opening {
+            opening.tried = 0;
+            match self.servers.get(self.current).filter(|server| links.is_up(server)).cloned() {
+                Some(up) => self.on_link_up(&up, fx),
+                None => self.on_open_next(links, fx),
+            }
+        }
+        // Links to those that are gone are closed.
+        fx.raise(Signal::Endpoints);
     }
 
     /// Waits until one name server is up.
@@ -92,8 +116,13 @@ impl Names {
         }
     }
 
-    /// No name server came up in time.
-    pub(crate) fn on_open_deadline(&mut self, links: &Links, fx: &mut Effects) {
+    /// No name server came up in time. Who was to tell what servers there are counts as one of them.
+    pub(crate) fn on_open_deadline(
+        &mut self,
+        undiscovered: Option<(Endpoint, IoFailure)>,
+        links: &Links,
+        fx: &mut Effects,
+    ) {
         let Some(opening) = self.opening.take() else {
             return;
         };
@@ -101,7 +130,8 @@ impl Names {
         let reason = |server: &Endpoint| {
             (server.clone(), links.last_failure(server).cloned().unwrap_or(RequestFailure::Timeout))
         };
-        let tried = Unavailable { tried: self.servers.iter().map(reason).collect() };
+        let undiscovered = undiscovered.map(|(from, why)| (from, RequestFailure::Connect(why)));
+        let tried = Unavailable { tried: self.servers.iter().map(reason).chain(undiscovered).collect() };
         for op in opening.waiting {
             fx.complete(op, CommandResult::Opened(Err(tried.clone())));
         }
@@ -149,11 +179,21 @@ impl Names {
         self.next_call = call.saturating_add(1);
         self.calls.insert(call, Call { request, asked: 0, first: self.current, open: 0, last: None });
         self.ask_next(call, fx);
+        if self.servers.is_empty() {
+            let patience = self.calls.get(&call).map_or(Duration::ZERO, |state| state.request.deadline.since(fx.now));
+            fx.arm(TimerKey::NameHedge(call), patience);
+        }
     }
 
-    /// The servers asked so far are slow: ask the next one too.
-    pub(crate) fn on_hedge(&mut self, call: u64, fx: &mut Effects) {
+    /// The servers asked so far are slow: ask the next one too. When there is none to ask, the call is over.
+    pub(crate) fn on_hedge(&mut self, call: u64, fx: &mut Effects) -> Option<NameAnswer> {
         self.ask_next(call, fx);
+        let in_vain = self.servers.is_empty() && self.calls.get(&call).is_some_and(|state| state.open == 0);
+        if !in_vain {
+            return None;
+        }
+        let nobody = IoFailure::new(IoKind::Unresolved, "no name server is known yet");
+        self.finish(call, Err(RequestError::never(RequestFailure::Connect(nobody))), fx)
     }
 
     /// One server answered, or will not.
@@ -210,4 +250,12 @@ impl Names {
         fx.disarm(&TimerKey::NameHedge(call));
         self.calls.remove(&call).map(|state| (state.request.reply_to, result))
     }
+}
+
+/// In an order of chance, so that clients do not all ask the same server.
+fn shuffled(mut servers: Vec<Endpoint>, fx: &mut Effects) -> Vec<Endpoint> {
+    for at in (1..servers.len()).rev() {
+        servers.swap(at, fx.rng.below(at.saturating_add(1)));
+    }
+    servers
 }

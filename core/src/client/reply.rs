@@ -13,7 +13,7 @@ impl ClientMachine {
         self.on_reply(reply_to, result);
     }
 
-    fn on_reply(&mut self, reply_to: ReplyTo, result: Result<Reply, RequestError>) {
+    pub(super) fn on_reply(&mut self, reply_to: ReplyTo, result: Result<Reply, RequestError>) {
         let frame = |result: Result<Reply, RequestError>| match result {
             Ok(Reply::Frame(frame)) => Ok(frame),
             Ok(Reply::Pulled(_)) => Err(RequestError::never(RequestFailure::Busy)),

@@ -26,6 +26,7 @@ impl ClientMachine {
             Command::WantRoute { .. } | Command::WantLink(_) => flushes && !self.tracers.is_empty(),
             Command::StopProducer(group) => flushes && self.tracers.contains(group),
             Command::Open
+            | Command::NameServers(_)
             | Command::StartProducer(_)
             | Command::StartTracer(_)
             | Command::StartChecker { .. }

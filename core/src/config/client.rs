@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, LinkConfig, ServerPolicy, TraceConfig};
+use super::{ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig};
 use crate::ids::{ClientId, Endpoint, Topic};
 use crate::wire::Codec;
 
@@ -13,6 +13,8 @@ use crate::wire::Codec;
 pub struct ClientConfig {
     /// The name servers.
     pub name_servers: Vec<Endpoint>,
+    /// Who tells what name servers there are, if somebody does; those given here are asked until then.
+    pub discovery: Option<DiscoveryConfig>,
     /// The id this client goes by at brokers, `ip@instance`.
     pub client_id: ClientId,
     /// The header codec of requests.
@@ -59,6 +61,7 @@ impl ClientConfig {
     pub fn new(name_servers: Vec<Endpoint>, client_id: ClientId) -> Self {
         Self {
             name_servers,
+            discovery: None,
             client_id,
             codec: Codec::Json,
             link: LinkConfig::default(),
@@ -84,14 +87,20 @@ impl ClientConfig {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.name_servers.is_empty() {
-            return Err(ConfigError::NoNameServer);
+        match &self.discovery {
+            Some(discovery) => discovery.check()?,
+            None if self.name_servers.is_empty() => return Err(ConfigError::NoNameServer),
+            None => {}
         }
         for server in &self.name_servers {
             check_endpoint(server)?;
         }
         if self.cache_bytes == 0 {
             return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.link.tls {
+            tls.check()?;
         }
         self.trace.as_ref().map_or(Ok(()), TraceConfig::check)
     }
@@ -104,7 +113,7 @@ pub fn parse_name_servers(text: &str) -> Vec<Endpoint> {
     parts.map(|part| Endpoint::from(part.rsplit('/').next().unwrap_or(part).trim_start())).collect()
 }
 
-fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
+pub(crate) fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
     let text = endpoint.as_str();
     let valid = text.rsplit_once(':').is_some_and(|(host, port)| {
         let bracketed = host.starts_with('[') && host.ends_with(']');

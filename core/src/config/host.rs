@@ -4,6 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr};
 
+use super::DiscoveryConfig;
+
 /// Facts about process and host, read once and passed in as values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostInfo {
@@ -19,7 +21,8 @@ pub struct HostInfo {
 
 impl HostInfo {
     /// The environment variables that are looked at; no other is read.
-    pub const HONOURED: [&'static str; 2] = [NAMESRV_ADDR, LOCAL_OFFSET_STORE_DIR];
+    pub const HONOURED: [&'static str; 4] =
+        [NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP, LOCAL_OFFSET_STORE_DIR];
 
     /// The folder below which broadcasting groups keep their offsets: as the environment says, else `.rocketmq_offsets`
     /// in the home directory, which is Java's.
@@ -27,6 +30,16 @@ impl HostInfo {
     pub fn offset_store_dir(&self) -> Option<String> {
         let in_home = || Some(alloc::format!("{}/.rocketmq_offsets", self.home.as_ref()?));
         self.env(LOCAL_OFFSET_STORE_DIR).map(String::from).or_else(in_home)
+    }
+
+    /// Who tells the name servers, as the environment says; nobody unless it says so.
+    #[must_use]
+    pub fn discovery(&self) -> Option<DiscoveryConfig> {
+        let discovery = DiscoveryConfig::new(self.env(NAMESRV_DOMAIN)?);
+        Some(match self.env(NAMESRV_DOMAIN_SUBGROUP) {
+            Some(subgroup) => discovery.subgroup(subgroup),
+            None => discovery,
+        })
     }
 
     /// The value of an environment variable that is set and not empty.
@@ -44,12 +57,27 @@ impl Default for HostInfo {
 
 /// The variable that lists name servers, separated by `;`, when none are configured.
 pub const NAMESRV_ADDR: &str = "NAMESRV_ADDR";
+/// The variable that names the host that tells the name servers, when none are configured; Java has a system property of
+/// this name.
+pub const NAMESRV_DOMAIN: &str = "rocketmq.namesrv.domain";
+/// The variable for the last part of the path there; Java has a system property of this name.
+pub const NAMESRV_DOMAIN_SUBGROUP: &str = "rocketmq.namesrv.domain.subgroup";
 /// The variable that says where broadcasting groups keep their offsets; Java has a system property of this name.
 pub const LOCAL_OFFSET_STORE_DIR: &str = "rocketmq.client.localOffsetStoreDir";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_are_asked_for_where_the_environment_says_so() {
+        let mut host = HostInfo::default();
+        assert_eq!(host.discovery(), None);
+        host.env.insert(NAMESRV_DOMAIN_SUBGROUP.into(), "sub".into());
+        assert_eq!(host.discovery(), None);
+        host.env.insert(NAMESRV_DOMAIN.into(), "names".into());
+        assert_eq!(host.discovery(), Some(DiscoveryConfig::new("names").subgroup("sub")));
+    }
 
     #[test]
     fn offsets_are_where_java_has_them_unless_the_environment_says_otherwise() {

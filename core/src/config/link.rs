@@ -37,6 +37,9 @@ pub struct LinkConfig {
     /// What requests are signed with, if they are.
     #[cfg(feature = "acl")]
     pub credentials: Option<crate::acl::SharedProvider>,
+    /// How links are encrypted, if they are: all of them or none.
+    #[cfg(feature = "tls")]
+    pub tls: Option<super::TlsConfig>,
 }
 
 impl Default for LinkConfig {
@@ -57,6 +60,8 @@ impl Default for LinkConfig {
             max_unmatched: 1_000,
             #[cfg(feature = "acl")]
             credentials: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod consumer;
+mod discovery;
 mod filter;
 mod host;
 mod link;
@@ -9,21 +10,29 @@ mod pop;
 mod producer;
 mod server;
 mod strategy;
+#[cfg(feature = "tls")]
+mod tls;
 mod trace;
 
 use alloc::string::String;
 
+pub(crate) use client::check_endpoint;
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPolicy};
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
+pub use discovery::DiscoveryConfig;
 pub use filter::Filter;
-pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR};
+pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP};
 pub use link::LinkConfig;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;
 pub use producer::{AutoBatch, LatencyFaults, ProducerConfig};
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
+#[cfg(feature = "tls")]
+pub(crate) use tls::Trust;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsConfigError};
 pub use trace::TraceConfig;
 
 use crate::ids::{Group, Topic};
@@ -38,6 +47,9 @@ pub enum ConfigError {
     /// An address is not `host:port`.
     #[error("'{0}' is not an address of the form host:port or [ipv6]:port")]
     Endpoint(String),
+    /// What is to tell the name servers makes no request.
+    #[error("'{0}' is no URL that could be asked for")]
+    Discovery(String),
     /// A group name breaks the rules.
     #[error("group '{0}' must be 1 to 120 letters, digits, or one of % | - _")]
     Group(String),
@@ -65,6 +77,10 @@ pub enum ConfigError {
     /// This build cannot write the compression that was chosen.
     #[error("this build cannot write {0:?}: switch on the feature")]
     Compression(CompressionKind),
+    /// Links are to be encrypted, and cannot be.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsConfigError),
     /// The steps of latency are not in ascending order.
     #[error("the steps of latency are not in ascending order")]
     LatencySteps,

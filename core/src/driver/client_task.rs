@@ -12,13 +12,13 @@ use std::path::Path;
 use super::cell::Completer;
 use super::conn_task::{self, Submission};
 use super::control::{Order, Orders};
+use super::dial::Dialer;
 use super::inbox::{Inbox, Mail};
 use super::intake::Intake;
 use super::queue::Submitter;
 use super::runtime::Runtime;
 use super::shared::{Shared, View};
 use crate::client::{ClientEvent, ClientMachine, CommandResult, Input, Output};
-use crate::config::LinkConfig;
 use crate::error::{CloseReason, IoFailure, RequestError, RequestFailure};
 use crate::ids::{ConnId, Group, OpId};
 use crate::time::Instant;
@@ -26,17 +26,16 @@ use crate::time::Instant;
 /// Serves the client to its end. The task exists at once: dropped before it is ever polled, by a runtime that is
 /// gone, it still closes the client.
 pub(super) fn run<R: Runtime>(
-    rt: R,
+    dialer: Dialer<R>,
     machine: ClientMachine,
     shared: Arc<Shared>,
-    link: Arc<LinkConfig>,
 ) -> impl Future<Output = ()> + Send {
     let inbox = shared.inbox.clone();
     let mut task = ClientTask {
-        rt,
+        rt: dialer.rt.clone(),
+        dialer,
         machine,
         shared,
-        link,
         inbox,
         mail: VecDeque::new(),
         links: BTreeMap::new(),
@@ -54,7 +53,7 @@ pub(super) struct ClientTask<R: Runtime> {
     pub(super) rt: R,
     pub(super) machine: ClientMachine,
     pub(super) shared: Arc<Shared>,
-    link: Arc<LinkConfig>,
+    dialer: Dialer<R>,
     pub(super) inbox: Inbox,
     mail: VecDeque<Mail>,
     links: BTreeMap<ConnId, Link>,
@@ -183,8 +182,7 @@ impl<R: Runtime> ClientTask<R> {
             Output::Connect { conn, to } => {
                 let orders = Orders::new();
                 self.links.insert(conn, Link { orders: orders.clone(), submitter: None });
-                let (rt, config, inbox) = (self.rt.clone(), self.link.clone(), self.inbox.clone());
-                self.rt.spawn(conn_task::run(rt, conn, to, config, orders, inbox));
+                self.rt.spawn(conn_task::run(self.dialer.clone(), conn, to, orders, self.inbox.clone()));
             }
             Output::Close { conn, grace } => self.order(now, conn, Order::Close(grace)),
             Output::Request(conn, request) => self.order(now, conn, Order::Request(request)),
@@ -241,6 +239,14 @@ impl<R: Runtime> ClientTask<R> {
                 }
                 self.shared.remove_intake(&group);
             }
+            Output::Fetch { from, request, timeout } => {
+                let (dialer, inbox) = (self.dialer.clone(), self.inbox.clone());
+                self.rt.spawn(async move {
+                    let result = dialer.fetch(&from, &request, timeout).await;
+                    inbox.post([Mail::Input(Input::Fetched(result))]);
+                });
+            }
+            Output::NameServers(servers) => self.shared.set_name_servers(servers),
             Output::Load { op, path } => {
                 let (rt, inbox) = (self.rt.clone(), self.inbox.clone());
                 self.rt.spawn(async move {

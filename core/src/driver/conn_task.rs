@@ -7,17 +7,18 @@ use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::io::IoSlice;
 
 use futures_lite::FutureExt;
 
 use super::cell::Completer;
 use super::control::{Order, Orders};
+use super::dial::{Dialer, Wire};
 use super::inbox::{Inbox, Mail};
 use super::queue::{Intake, Load, submit_queue};
 use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
 use crate::client::{Input, PullContext, Reply};
-use crate::config::LinkConfig;
 use crate::conn::{ConnEvent, Connection, Lane, MAX_SLICES, Outgoing, OutgoingKind, Rejected};
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure, Sent};
 use crate::ids::{ConnId, Endpoint, RequestId};
@@ -76,21 +77,12 @@ enum Token {
 }
 
 /// Opens the link, then serves it to its end.
-pub(super) async fn run<R: Runtime>(
-    rt: R,
-    conn: ConnId,
-    to: Endpoint,
-    config: Arc<LinkConfig>,
-    orders: Orders,
-    inbox: Inbox,
-) {
+pub(super) async fn run<R: Runtime>(dialer: Dialer<R>, conn: ConnId, to: Endpoint, orders: Orders, inbox: Inbox) {
+    let Dialer { rt, link: config, .. } = &dialer;
     let deadline = rt.now().after(config.connect_timeout);
     let connect = async {
-        match rt.before(deadline, rt.connect(&to)).await {
-            Some(Ok(stream)) => Ok(stream),
-            Some(Err(error)) => Err(IoFailure::from(error)),
-            None => Err(IoFailure::new(IoKind::TimedOut, "no connection in time")),
-        }
+        let late = || Err(IoFailure::new(IoKind::TimedOut, "no connection in time"));
+        rt.before(deadline, dialer.dial(&to)).await.unwrap_or_else(late)
     };
     let mut early = VecDeque::new();
     let cancelled = poll_fn(|cx| {
@@ -109,7 +101,7 @@ pub(super) async fn run<R: Runtime>(
             inbox.post([Mail::Connected(conn, submitter)]);
             let now = rt.now();
             let mut task = ConnTask {
-                machine: Connection::new(config, now),
+                machine: Connection::new(config.clone(), now),
                 stream,
                 conn,
                 orders,
@@ -123,7 +115,8 @@ pub(super) async fn run<R: Runtime>(
                 over: Load::default(),
                 sleep: None,
                 armed: Instant::FAR,
-                rt,
+                ending: None,
+                rt: rt.clone(),
             };
             poll_fn(|cx| task.poll(cx)).await;
         }
@@ -133,7 +126,7 @@ pub(super) async fn run<R: Runtime>(
 struct ConnTask<R: Runtime> {
     rt: R,
     machine: Connection<Token>,
-    stream: R::Stream,
+    stream: Wire<R::Stream>,
     conn: ConnId,
     orders: Orders,
     inbox: Inbox,
@@ -147,11 +140,22 @@ struct ConnTask<R: Runtime> {
     over: Load,
     sleep: Option<Pin<Box<R::Sleep>>>,
     armed: Instant,
+    ending: Option<Ending<R>>,
+}
+
+/// The end of a link whose last bytes may not be with the socket yet.
+struct Ending<R: Runtime> {
+    reason: CloseReason,
+    /// When they are given up.
+    late: Pin<Box<R::Sleep>>,
 }
 
 impl<R: Runtime> ConnTask<R> {
     /// One turn: orders, submissions, write, read, timers, completions; wakes after all state work.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ending.is_some() {
+            return self.poll_end(cx);
+        }
         let mut submissions = SUBMISSIONS_A_TURN;
         let mut reads = READS_A_TURN;
         loop {
@@ -165,7 +169,7 @@ impl<R: Runtime> ConnTask<R> {
             let closed = self.hand_out();
             self.flush();
             if closed {
-                return Poll::Ready(());
+                return self.poll_end(cx);
             }
             if submissions == 0 || reads == 0 {
                 cx.waker().wake_by_ref();
@@ -327,6 +331,11 @@ impl<R: Runtime> ConnTask<R> {
                 Poll::Ready(Err(error)) => self.machine.handle_closed(now, CloseReason::Io(error.into())),
             }
         }
+        if self.stream.holds_back()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            self.machine.handle_closed(now, CloseReason::Io(error.into()));
+        }
         self.end_written();
         progress
     }
@@ -364,12 +373,32 @@ impl<R: Runtime> ConnTask<R> {
                     self.mail.push(Mail::Input(Input::BrokerRequest(self.conn, frame)));
                 }
                 ConnEvent::Closed(reason) => {
-                    self.on_closed(reason);
+                    let in_order = matches!(reason, CloseReason::Local | CloseReason::Idle);
+                    if in_order && self.stream.holds_back() {
+                        let late = Box::pin(self.rt.sleep_until(self.rt.now().after(LAST_WORDS)));
+                        self.ending = Some(Ending { reason, late });
+                    } else {
+                        self.on_closed(reason);
+                    }
                     return true;
                 }
             }
         }
         false
+    }
+
+    /// Writes what is left, where some can be.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(ending) = &mut self.ending else { return Poll::Ready(()) };
+        let written = Pin::new(&mut self.stream).poll_close(cx).is_ready();
+        if !written && ending.late.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some(Ending { reason, .. }) = self.ending.take() {
+            self.on_closed(reason);
+            self.flush();
+        }
+        Poll::Ready(())
     }
 
     fn resolve(&mut self, token: Token, result: Result<Frame, RequestError>) {
@@ -432,6 +461,9 @@ impl<R: Runtime> ConnTask<R> {
     }
 }
 
+/// How long the last bytes of an encrypted link may take to the socket, which has room for them but for a peer that reads
+/// nothing.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Bytes of one read.
 const READ_SIZE: usize = 64 * 1024;
 /// Reads in one turn of the task, so that others get theirs.

@@ -6,6 +6,7 @@ pub mod cell;
 mod client_task;
 mod conn_task;
 mod control;
+mod dial;
 mod events;
 mod handle;
 mod inbox;
@@ -17,6 +18,8 @@ pub mod queue;
 mod requests;
 pub mod runtime;
 mod shared;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transactions;

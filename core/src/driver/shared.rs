@@ -22,7 +22,7 @@ use super::runtime::Clock;
 use super::transactions::Transactions;
 use crate::client::{Command, CommandResult, Input, RouteView};
 use crate::config::ClientConfig;
-use crate::ids::{ConnId, Group, OpId};
+use crate::ids::{ConnId, Endpoint, Group, OpId};
 use crate::mutants::mutant;
 use crate::wire::message::UniqueKeys;
 
@@ -53,6 +53,7 @@ pub(super) struct Shared {
     pub(super) requests: Requests,
     pub(super) tracers: Tracers,
     view: Mutex<Arc<View>>,
+    name_servers: Mutex<Vec<Endpoint>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     gatherers: Mutex<Vec<Weak<dyn Gather>>>,
     next_op: AtomicU64,
@@ -70,6 +71,7 @@ struct Ended {
 impl Shared {
     pub(super) fn new(config: Arc<ClientConfig>, clock: Arc<dyn Clock>, spawn: Spawn, keys: UniqueKeys) -> Self {
         Self {
+            name_servers: Mutex::new(config.name_servers.clone()),
             config,
             clock,
             inbox: Inbox::new(),
@@ -99,6 +101,16 @@ impl Shared {
     pub(super) fn publish(&self, view: View) {
         let view = Arc::new(view);
         let old = self.view.with(|known| core::mem::replace(known, view));
+        drop(old);
+    }
+
+    /// The name servers, as they are now.
+    pub(super) fn name_servers(&self) -> Vec<Endpoint> {
+        self.name_servers.with(|servers| servers.clone())
+    }
+
+    pub(super) fn set_name_servers(&self, servers: Vec<Endpoint>) {
+        let old = self.name_servers.with(|known| core::mem::replace(known, servers));
         drop(old);
     }
 

@@ -79,6 +79,13 @@ pub(super) fn event(event: &ClientEvent) {
             tracing::warn!(%endpoint, %why, remark = ?clip(remark), "a broker does not let this client in");
         }
         ClientEvent::TopicMissing(topic) => tracing::warn!(%topic, "topic has no route"),
+        ClientEvent::NameServers(servers) => tracing::info!(?servers, "other name servers"),
+        ClientEvent::DiscoveryFailed { from, why } => {
+            tracing::warn!(%from, why = ?clip(&alloc::format!("{why}")), "nobody tells the name servers");
+        }
+        ClientEvent::ConnectFailed { endpoint, why } => {
+            tracing::warn!(%endpoint, why = ?clip(&alloc::format!("{why}")), "a link could not be opened");
+        }
         ClientEvent::LinkUp(endpoint) => tracing::debug!(%endpoint, "link up"),
         ClientEvent::LinkDown(endpoint) => tracing::debug!(%endpoint, "link down"),
     }

@@ -9,6 +9,7 @@ pub mod compress;
 pub mod dialect;
 pub mod frame;
 pub mod header;
+pub mod http;
 pub mod java;
 pub mod message;
 pub mod pop;

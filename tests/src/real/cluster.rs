@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::ports::PortBlock;
+use super::probe::{Encrypt, Probe};
 use super::process::{RunDir, Watched};
 use super::{MqAdmin, RealError, cache, probe, tools};
 
@@ -32,6 +33,10 @@ pub struct Options {
     pub namesrv_conf: Vec<(String, String)>,
     /// JVM options added to the broker's command line, such as `-D…` or `-Xmx1g`.
     pub broker_jvm: Vec<String>,
+    /// JVM options added to the command lines of broker and name server.
+    pub jvm: Vec<String>,
+    /// How the harness talks to servers that take no plain text.
+    pub encrypt: Option<Encrypt>,
     /// Whether the broker has a slave, which [`RealCluster::start_slave`] starts.
     pub slave: bool,
     /// Files below the home of both, with their text.
@@ -49,6 +54,8 @@ impl Options {
             broker_conf: Vec::new(),
             namesrv_conf: Vec::new(),
             broker_jvm: Vec::new(),
+            jvm: Vec::new(),
+            encrypt: None,
             slave: false,
             files: Vec::new(),
             boot_timeout: Duration::from_secs(180),
@@ -192,7 +199,7 @@ impl RealCluster {
 
     /// Changes a setting of the running broker, until its next start.
     pub fn set_broker_config(&self, key: &str, value: &str) -> Result<(), RealError> {
-        probe::configure(self.broker_port(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
+        self.probe().configure(self.broker_port(), key, value).map_err(RealError::io(format!("set {key} to {value}")))
     }
 
     /// Stops the broker: with SIGKILL, or with SIGTERM and waiting for its orderly end.
@@ -247,7 +254,7 @@ impl RealCluster {
         let mut broker = Watched::start(&args, &log)?;
         let addr = format!("127.0.0.1:{port}");
         let (namesrv, name) = (self.ports.namesrv(), self.options.broker_name.clone());
-        let boot_timeout = self.options.boot_timeout;
+        let (boot_timeout, probe) = (self.options.boot_timeout, self.probe());
         let booted = broker.log_watch("boot success");
         ready(&mut broker, who, "\"boot success\" in its log", boot_timeout, booted)?;
         // A 5.4.0 broker registers only if its connection to the name server, which it opens beside, is
@@ -255,10 +262,10 @@ impl RealCluster {
         let permission = self.conf_value("brokerPermission").unwrap_or("6").to_owned();
         let mut asked = Instant::now();
         ready(&mut broker, who, "its registration at the name server", boot_timeout, || {
-            let there = probe::registered(namesrv, &name, &addr).unwrap_or(false);
+            let there = probe.registered(namesrv, &name, &addr).unwrap_or(false);
             if !there && asked.elapsed() > REGISTER_PATIENCE {
                 asked = Instant::now();
-                let _ = probe::ask_to_register(port, &permission);
+                let _ = probe.ask_to_register(port, &permission);
             }
             there
         })?;
@@ -303,6 +310,10 @@ impl RealCluster {
         Ok(())
     }
 
+    fn probe(&self) -> Probe {
+        Probe(self.options.encrypt.clone())
+    }
+
     fn broker_port(&self) -> u16 {
         if self.moved { self.ports.slave() } else { self.ports.broker() }
     }
@@ -321,6 +332,7 @@ impl RealCluster {
             ]
             .map(OsString::from),
         );
+        args.extend(self.options.jvm.iter().map(OsString::from));
         // The Java logs of each process go below its "user home".
         let home = self.dir().join(who);
         let dirs = [("rocketmq.home.dir", self.dir()), ("user.home", &home), ("java.io.tmpdir", self.dir())];

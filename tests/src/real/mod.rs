@@ -47,4 +47,5 @@ pub use java_types::{
     ProducerSpec, QueueOffset, SendSpec, Sent, StartFrom, StoredMessage,
 };
 pub use mqadmin::MqAdmin;
+pub use probe::{Encrypt, Stream};
 pub use tools::available;

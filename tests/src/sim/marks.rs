@@ -26,6 +26,7 @@ pub const ALL: &[&str] = &[
     "a half message is not stored, or nobody knows",
     "a handler takes too long",
     "a heartbeat arrives",
+    "a link cannot be opened",
     "a link is down",
     "a link is up",
     "a lock is lost",

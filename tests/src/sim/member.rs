@@ -298,6 +298,7 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::Subscribed { .. } => "a group subscribes while it runs",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
+        ClientEvent::ConnectFailed { .. } => "a link cannot be opened",
         ClientEvent::LinkUp(_) => "a link is up",
         ClientEvent::LinkDown(_) => "a link is down",
         _ => "a step of a start",

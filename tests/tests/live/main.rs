@@ -30,6 +30,9 @@ mod names;
 mod offsets;
 mod orderly;
 mod owned;
+#[path = "../tls/pki.rs"]
+#[expect(dead_code, reason = "the suite of bad certificates needs more of it")]
+mod pki;
 mod pop;
 mod requests;
 mod restart;
@@ -39,6 +42,7 @@ mod sending;
 mod slaves;
 mod slow;
 mod subscriptions;
+mod tls;
 mod trace;
 mod transactions;
 mod volume;
@@ -84,7 +88,10 @@ fn live(version: &str) -> Result<(), RealError> {
     if wanted("slaves") {
         failures.extend(slaves::both_runtimes(version, &java, &checks)?);
     }
-    if !only().is_some_and(|only| ["acl", "slaves"].contains(&&*only)) {
+    if wanted("tls") {
+        failures.extend(tls::both_runtimes(version, &java, &checks)?);
+    }
+    if !only().is_some_and(|only| ["acl", "slaves", "tls"].contains(&&*only)) {
         failures.extend(on_one_broker(version, &java, &checks)?);
     }
     eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());

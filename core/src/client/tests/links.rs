@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::TlsFailure;
 
 fn want(world: &mut World) -> OpId {
     world.command(Command::WantLink("b:1".into()))
@@ -19,7 +20,22 @@ fn one_attempt_serves_everybody_who_waits() {
     let (conn, _) = world.connecting.remove(0);
     world.input(Input::ConnectFailed(conn, refused()));
     assert!(ops.iter().all(|op| failed(&world, *op)), "all at once, long before the timeout");
-    assert_eq!(world.events, [ClientEvent::LinkDown("b:1".into())]);
+    let failed = ClientEvent::ConnectFailed { endpoint: "b:1".into(), why: refused() };
+    assert_eq!(world.events, [failed, ClientEvent::LinkDown("b:1".into())]);
+}
+
+#[test]
+fn who_breaks_tls_off_is_left_alone_for_a_while_and_others_are_not() {
+    for (kind, at_once) in [(IoKind::Tls(TlsFailure::ClientCertificate), false), (IoKind::Reset, true)] {
+        let mut world = World::new();
+        want(&mut world);
+        let (conn, _) = world.connecting.remove(0);
+        world.input(Input::Connected(conn));
+        world.input(Input::Closed(conn, CloseReason::Io(IoFailure::new(kind, "no"))));
+        let again = want(&mut world);
+        assert_eq!(world.connecting.len(), usize::from(at_once), "{kind:?}");
+        assert_eq!(world.is_done(again), !at_once, "and who asks is told why");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod answers;
 mod broadcasts;
 mod commits;
+mod discovery;
 mod heartbeats;
 mod links;
 mod locks;
@@ -115,6 +116,9 @@ struct World {
     files: BTreeMap<String, Vec<u8>>,
     /// Reads and writes under way.
     disk: Vec<Output>,
+    /// What was asked for by HTTP, and not answered.
+    fetches: Vec<(Endpoint, Vec<u8>)>,
+    name_servers: Vec<Vec<Endpoint>>,
     /// Paths that can be neither read nor written.
     broken: BTreeSet<String>,
     /// Reads and writes are left under way.
@@ -158,6 +162,8 @@ impl World {
             foreign: BTreeSet::new(),
             files: BTreeMap::new(),
             disk: Vec::new(),
+            fetches: Vec::new(),
+            name_servers: Vec::new(),
             broken: BTreeSet::new(),
             slow_disk: false,
         }
@@ -283,6 +289,8 @@ impl World {
                 self.dispatches.remove(&group);
             }
             Output::Load { .. } | Output::Save { .. } => self.disk.push(output),
+            Output::Fetch { from, request, .. } => self.fetches.push((from, request)),
+            Output::NameServers(servers) => self.name_servers.push(servers),
             Output::FlushTraces { deadline } => self.flushes.push(deadline),
             Output::Routes(view) => self.views.push(view),
             Output::Event(event) => self.events.push(event),

@@ -11,9 +11,11 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    ClientConfig, ConfigError, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, parse_name_servers,
+    ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, check_endpoint,
+    parse_name_servers,
 };
 use crate::driver::client_task;
+use crate::driver::dial::Dialer;
 use crate::driver::events::EventStream;
 use crate::driver::inbox::Mail;
 use crate::driver::queue::Load;
@@ -65,6 +67,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Who tells by HTTP what name servers there are, now and later. Those that are given beside are asked until then.
+    /// Default: nobody; where no name servers are given either, neither here nor by `NAMESRV_ADDR`, the environment
+    /// variables `rocketmq.namesrv.domain` and `rocketmq.namesrv.domain.subgroup`.
+    #[must_use]
+    pub fn discovery(mut self, discovery: DiscoveryConfig) -> Self {
+        self.config.discovery = Some(discovery);
+        self
+    }
+
     /// The address this client goes by. Default: that of the host.
     #[must_use]
     pub const fn client_ip(mut self, ip: IpAddr) -> Self {
@@ -92,7 +103,17 @@ impl ClientBuilder {
     pub fn link(mut self, link: LinkConfig) -> Self {
         #[cfg(feature = "acl")]
         let link = LinkConfig { credentials: link.credentials.or(self.config.link.credentials), ..link };
+        #[cfg(feature = "tls")]
+        let link = LinkConfig { tls: link.tls.or(self.config.link.tls), ..link };
         self.config.link = link;
+        self
+    }
+
+    /// Encrypts all links, to name servers and brokers alike. Default: they are not.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::config::TlsConfig) -> Self {
+        self.config.link.tls = Some(tls);
         self
     }
 
@@ -180,6 +201,9 @@ impl ClientBuilder {
         let mut config = self.config;
         let from_env = || host.env(NAMESRV_ADDR).map(parse_name_servers).unwrap_or_default();
         config.name_servers = self.name_servers.unwrap_or_else(from_env);
+        if config.name_servers.is_empty() && config.discovery.is_none() {
+            config.discovery = host.discovery();
+        }
         config.check()?;
         let ip = self.client_ip.unwrap_or(host.ip);
         let seed = rt.entropy();
@@ -197,7 +221,7 @@ impl ClientBuilder {
         let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
         #[cfg(feature = "acl")]
         config.link.credentials.replace(crate::acl::SharedProvider::new(credentials.clone()));
-        let link = Arc::new(config.link.clone());
+        let dialer = Dialer::new(rt, Arc::new(config.link.clone()))?;
         let config = Arc::new(config);
         let clock = Arc::new(ClockOf(rt.clone()));
         let spawn = Box::new({
@@ -207,7 +231,7 @@ impl ClientBuilder {
         let keys = UniqueKeys::new(ip, host.pid, nonce);
         let shared = Arc::new(Shared::new(config.clone(), clock, spawn, keys));
         let machine = ClientMachine::new(config, seed, rt.now(), rt.wall());
-        rt.spawn(client_task::run(rt.clone(), machine, shared.clone(), link));
+        rt.spawn(client_task::run(dialer, machine, shared.clone()));
         let inner = Inner {
             shared,
             #[cfg(feature = "acl")]
@@ -251,6 +275,27 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.clone())
+    }
+
+    /// The name servers that are asked now.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<Endpoint> {
+        self.inner.shared.name_servers()
+    }
+
+    /// Has other name servers asked from now on, as `host:port;host:port`. What is under way goes on with them, and links
+    /// to the others are closed. Where [`ClientBuilder::discovery`] tells of yet others, those are next.
+    ///
+    /// # Errors
+    /// The list is empty or malformed; nothing changes.
+    pub fn update_name_servers(&self, list: impl AsRef<str>) -> Result<(), ConfigError> {
+        let servers = parse_name_servers(list.as_ref());
+        if servers.is_empty() {
+            return Err(ConfigError::NoNameServer);
+        }
+        servers.iter().try_for_each(check_endpoint)?;
+        self.inner.shared.call(Command::NameServers(servers)).detach();
+        Ok(())
     }
 
     /// What the client does and meets, from now on.

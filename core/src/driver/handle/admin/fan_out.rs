@@ -174,8 +174,8 @@ impl Admin {
         body: Bytes,
         read: impl Fn(&Frame) -> Result<T, AdminError>,
     ) -> Partial<Vec<(String, T)>> {
-        let servers = self.client.inner.shared.config.name_servers.iter();
-        let servers = servers.map(|server| (String::from(server.as_str()), server.clone())).collect();
+        let servers = self.client.inner.shared.name_servers().into_iter();
+        let servers = servers.map(|server| (String::from(server.as_str()), server)).collect();
         let servers = Partial { value: servers, failed: BTreeMap::new() };
         self.ask_each(servers, request, body, super::TIMEOUT, |_, answer| read(&answer?)).await
     }
