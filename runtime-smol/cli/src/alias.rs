@@ -33,7 +33,7 @@ const fn alias(
 }
 
 /// All that have a counterpart. Source: Java 5.4.0 `MQAdminStartup.initCommand`, and the options of each command.
-pub(crate) const ALIASES: [Alias; 58] = [
+pub(crate) const ALIASES: [Alias; 57] = [
     alias("clusterList", &["cluster", "list"], &[], &[]),
     alias("topicList", &["topic", "list"], &[], &[]),
     alias("updateTopic", &["topic", "update", "--or-create"], &[TOPIC], &[("-o", "--order="), ("-a", "--attributes=")]),
@@ -148,7 +148,6 @@ pub(crate) const ALIASES: [Alias; 58] = [
         &[("-q", "--queue-id="), ("-i", "--from="), ("-c", "--count="), ("-b", "--broker="), ("-g", "--group=")],
     ),
     alias("getConsumerConfig", &["group", "config"], &[GROUP], &[]),
-    alias("producer", &["broker", "producers"], &[], &[]),
     alias("brokerConsumeStats", &["broker", "groups"], &[], &[("-l", "--behind="), ("-o", ""), ("-t", "--timeout=")]),
     alias("haStatus", &["broker", "slaves"], &[], &[]),
     alias("cleanExpiredCQ", &["broker", "clean-queues"], &[], &[]),

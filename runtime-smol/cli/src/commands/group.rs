@@ -465,7 +465,7 @@ impl Read {
         let told = cx.ask_of(format_args!("topic {}", self.topic.name()), told).await?;
         let mut table = Table::new(["broker", "group", "topic", "readable"]);
         for (broker, readable) in cx.partial(told) {
-            table.push(row![&broker, self.group.name(), self.topic.name(), readable]);
+            table.push(row![&broker, &self.group.name(), &self.topic.name(), readable]);
         }
         Ok(cx.out.table(&table)?)
     }
