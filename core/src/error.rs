@@ -46,6 +46,9 @@ pub enum RequestFailure {
     /// The link could not be opened.
     #[error("cannot connect: {0}")]
     Connect(IoFailure),
+    /// The address may not be connected: see [`AddressRules`](crate::config::AddressRules).
+    #[error("the address is not allowed")]
+    NotAllowed,
     /// The link's bounds are reached.
     #[error("too many requests under way")]
     Busy,
@@ -161,8 +164,25 @@ pub enum IoKind {
     WriteZero,
     /// The link is to be encrypted, and that did not work out.
     Tls(TlsFailure),
+    /// The server is to be reached through a proxy, and cannot be.
+    Proxy(ProxyFailure),
     /// Anything else.
     Other,
+}
+
+/// Why a proxy leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyFailure {
+    /// It does not speak SOCKS 5.
+    NotSocks,
+    /// It wants to know who asks, and is not content.
+    Credentials,
+    /// It does not connect to the server, by the code of RFC 1928; 0 where it was not even asked.
+    Target(u8),
+    /// It closed the connection.
+    CutShort,
+    /// It broke the rules of SOCKS.
+    Protocol,
 }
 
 /// Why a link over TLS is not opened, or is closed. What is certified and what was expected is in the words of the

@@ -118,7 +118,7 @@ impl Runtime for Smol {
             stream.get_ref().set_nodelay(true)?;
             Ok(Stream(stream))
         };
-        os::connect_each(self, smol::net::resolve(to.as_str()).await, connect).await
+        os::connect_each(self, to, smol::net::resolve(to.as_str()).await, connect).await
     }
 
     async fn load(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {

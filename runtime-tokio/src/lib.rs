@@ -116,7 +116,7 @@ impl Runtime for Tokio {
             Ok(Stream(stream))
         };
         let mut connected =
-            pin!(async { os::connect_each(self, tokio::net::lookup_host(to.as_str()).await, connect).await });
+            pin!(async { os::connect_each(self, to, tokio::net::lookup_host(to.as_str()).await, connect).await });
         // Whoever polls this need not be a task of the runtime, but resolver and socket must belong to it.
         poll_fn(|cx| {
             let _entered = self.handle.enter();

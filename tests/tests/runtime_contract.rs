@@ -147,10 +147,15 @@ async fn names_are_resolved_and_each_address_tried(runtime: impl Runtime) {
         let runtime = runtime.clone();
         async move { runtime.connect(&address.to_string().into()).await }
     };
-    assert!(os::connect_each(&runtime, Ok([REFUSING, REFUSING, good]), connect).await.is_ok());
+    assert!(os::connect_each(&runtime, &"host:1".into(), Ok([REFUSING, REFUSING, good]), connect).await.is_ok());
     joined(&runtime, thread).await;
 
-    let error = os::connect_each(&runtime, Ok([]), connect).await.err().unwrap();
+    let metadata: SocketAddr = "169.254.169.254:80".parse().unwrap();
+    let nowhere = |_| async { Ok(()) };
+    let error = os::connect_each(&runtime, &"host:80".into(), Ok([metadata]), nowhere).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "a name that leads where nobody may go: {error}");
+    assert!(os::connect_each(&runtime, &"169.254.169.254:80".into(), Ok([metadata]), nowhere).await.is_ok());
+    let error = os::connect_each(&runtime, &"host:1".into(), Ok([]), connect).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     for bad in ["", "nonsense", "127.0.0.1", "host.invalid:80", "127.0.0.1:65536"] {
         let error = runtime.connect(&bad.into()).await.err().unwrap();
@@ -164,7 +169,10 @@ async fn a_silent_address_does_not_block_the_next(runtime: impl Runtime) {
     };
     let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let began = runtime.now();
-    assert_eq!(os::connect_each(&runtime, Ok([address(1), address(2)]), connect).await.unwrap(), address(2));
+    assert_eq!(
+        os::connect_each(&runtime, &"host:1".into(), Ok([address(1), address(2)]), connect).await.unwrap(),
+        address(2)
+    );
     let took = runtime.now().since(began);
     assert!(took >= os::PATIENCE && took < os::PATIENCE * 2, "{took:?}");
 }

@@ -40,10 +40,15 @@ impl Discovery {
     }
 
     /// The answer, or why there is none; the list, if it makes sense.
-    pub(crate) fn on_fetched(&mut self, result: Result<Vec<u8>, IoFailure>, fx: &mut Effects) -> Option<Vec<Endpoint>> {
+    pub(crate) fn on_fetched(
+        &mut self,
+        result: Result<Vec<u8>, IoFailure>,
+        allow: impl Fn(&Endpoint) -> bool,
+        fx: &mut Effects,
+    ) -> Option<Vec<Endpoint>> {
         self.asking = false;
         let from = self.config.as_ref()?.endpoint();
-        match result.and_then(|body| list(&body)) {
+        match result.and_then(|body| list(&body, allow)) {
             Ok(servers) => {
                 self.failed = None;
                 Some(servers)
@@ -70,7 +75,7 @@ impl Discovery {
 }
 
 /// The servers that a body names.
-fn list(body: &[u8]) -> Result<Vec<Endpoint>, IoFailure> {
+fn list(body: &[u8], allow: impl Fn(&Endpoint) -> bool) -> Result<Vec<Endpoint>, IoFailure> {
     let refuse = |why: &str| Err(IoFailure::new(IoKind::Other, why));
     let mut servers = parse_name_servers(&first_line(body));
     servers.sort();
@@ -83,6 +88,9 @@ fn list(body: &[u8]) -> Result<Vec<Endpoint>, IoFailure> {
     }
     for server in &servers {
         check_endpoint(server).map_err(|error| IoFailure::new(IoKind::Other, error.to_string()))?;
+        if !allow(server) {
+            return refuse("an address that is listed is not allowed");
+        }
     }
     Ok(servers)
 }

@@ -298,6 +298,8 @@ pub enum ClientEvent {
         /// Why.
         why: IoFailure,
     },
+    /// A server told an address that may not be connected. Told once of each.
+    AddressRefused(Endpoint),
     /// A link could not be opened; whoever needs it tries again.
     ConnectFailed {
         /// Where it was to lead.

@@ -1,12 +1,12 @@
 //! The links of this client: one per address, opened when first needed, with back-off.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::signal::{LinkRequest, Signal};
 use super::{ClientEvent, CommandResult, Output};
-use crate::config::LinkConfig;
+use crate::config::{AddressRules, ClientConfig};
 use crate::effects::Effects;
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{ConnId, Endpoint, OpId, RequestId};
@@ -19,6 +19,11 @@ use crate::wire::frame::EncodedFrame;
 #[derive(Debug)]
 pub(crate) struct Links {
     connect_timeout: Duration,
+    rules: AddressRules,
+    /// What is allowed whatever the rules say: name servers that were given by hand.
+    given: BTreeSet<Endpoint>,
+    /// What was refused, as far as it was told.
+    refused: BTreeSet<Endpoint>,
     slots: Vec<Slot>,
     by_endpoint: BTreeMap<Endpoint, u32>,
     backoff: BTreeMap<Endpoint, Backoff>,
@@ -53,13 +58,26 @@ pub(crate) struct Refused {
 }
 
 impl Links {
-    pub(crate) fn new(config: &LinkConfig) -> Self {
+    pub(crate) fn new(config: &ClientConfig) -> Self {
         Self {
-            connect_timeout: config.connect_timeout,
+            connect_timeout: config.link.connect_timeout,
+            rules: config.addresses.clone(),
+            given: config.name_servers.iter().cloned().collect(),
+            refused: BTreeSet::new(),
             slots: Vec::new(),
             by_endpoint: BTreeMap::new(),
             backoff: BTreeMap::new(),
         }
+    }
+
+    /// Allows what was given by hand.
+    pub(crate) fn on_given(&mut self, servers: &[Endpoint]) {
+        self.given.extend(servers.iter().cloned());
+    }
+
+    /// Whether an address may be connected.
+    pub(crate) fn allow(&self, to: &Endpoint) -> bool {
+        self.given.contains(to) || self.rules.allow(to)
     }
 
     /// Sends a request, opening the link if need be; a refused one comes back.
@@ -244,6 +262,12 @@ impl Links {
         if let Some(index) = self.by_endpoint.get(to) {
             return Ok(*index);
         }
+        if !self.allow(to) {
+            if self.refused.len() < MAX_REFUSED && self.refused.insert(to.clone()) {
+                fx.event(ClientEvent::AddressRefused(to.clone()));
+            }
+            return Err(RequestFailure::NotAllowed);
+        }
         if let Some(backoff) = self.backoff.get(to)
             && backoff.until > fx.now
         {
@@ -314,6 +338,8 @@ impl Links {
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause between connects: a restarted broker is found again within this time.
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// Addresses that are told to be refused.
+const MAX_REFUSED: usize = 256;
 /// Requests that may wait for one link to open.
 const MAX_WAITING: usize = 4_096;
 /// How long a link that is no longer wanted may finish what it carries.

@@ -108,7 +108,7 @@ impl ClientMachine {
         let discovery = Discovery::start(config.discovery.clone(), &mut fx);
         let turn = u32::try_from(fx.rng.below(usize::from(u16::MAX))).unwrap_or(0);
         Self {
-            links: Links::new(&config.link),
+            links: Links::new(&config),
             names,
             discovery,
             routes: Routes::new(&config),
@@ -214,7 +214,8 @@ impl ClientMachine {
                 self.with_consumer(&op.group, |consumer, at, fx| consumer.on_saved(&op, result, at, fx));
             }
             Input::Fetched(result) => {
-                if let Some(servers) = self.discovery.on_fetched(result, &mut self.fx)
+                let links = &self.links;
+                if let Some(servers) = self.discovery.on_fetched(result, |to| links.allow(to), &mut self.fx)
                     && self.stage == Stage::Running
                 {
                     self.names.on_servers(servers, &mut self.links, &mut self.fx);
@@ -232,6 +233,7 @@ impl ClientMachine {
         match command {
             Command::Open => self.names.on_open(op, self.config.open_timeout, &mut self.links, &mut self.fx),
             Command::NameServers(servers) => {
+                self.links.on_given(&servers);
                 self.names.on_servers(servers, &mut self.links, &mut self.fx);
                 self.fx.complete(op, CommandResult::Done);
             }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig};
+use super::{AddressRules, ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig};
 use crate::ids::{ClientId, Endpoint, Topic};
 use crate::wire::Codec;
 
@@ -15,6 +15,8 @@ pub struct ClientConfig {
     pub name_servers: Vec<Endpoint>,
     /// Who tells what name servers there are, if somebody does; those given here are asked until then.
     pub discovery: Option<DiscoveryConfig>,
+    /// Which of the addresses that servers tell may be connected.
+    pub addresses: AddressRules,
     /// The id this client goes by at brokers, `ip@instance`.
     pub client_id: ClientId,
     /// The header codec of requests.
@@ -62,6 +64,7 @@ impl ClientConfig {
         Self {
             name_servers,
             discovery: None,
+            addresses: AddressRules::default(),
             client_id,
             codec: Codec::Json,
             link: LinkConfig::default(),
@@ -98,6 +101,7 @@ impl ClientConfig {
         if self.cache_bytes == 0 {
             return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
         }
+        self.link.proxies.check()?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.link.tls {
             tls.check()?;

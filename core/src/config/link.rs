@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::Proxies;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::header::HeaderLimits;
 
@@ -34,6 +35,8 @@ pub struct LinkConfig {
     pub max_broker_requests: usize,
     /// Answers to requests never made on this link, in a minute, before it is closed.
     pub max_unmatched: u32,
+    /// Through which proxies servers are reached.
+    pub proxies: Proxies,
     /// What requests are signed with, if they are.
     #[cfg(feature = "acl")]
     pub credentials: Option<crate::acl::SharedProvider>,
@@ -58,6 +61,7 @@ impl Default for LinkConfig {
             control_queued_bytes: 64 * 1024,
             max_broker_requests: 64,
             max_unmatched: 1_000,
+            proxies: Proxies::none(),
             #[cfg(feature = "acl")]
             credentials: None,
             #[cfg(feature = "tls")]

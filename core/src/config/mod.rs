@@ -1,13 +1,16 @@
 //! Configuration as validated values: every duration a `Duration`, every default with its source.
 
+mod address;
 mod client;
 mod consumer;
 mod discovery;
 mod filter;
 mod host;
 mod link;
+mod network;
 mod pop;
 mod producer;
+mod proxy;
 mod server;
 mod strategy;
 #[cfg(feature = "tls")]
@@ -16,6 +19,7 @@ mod trace;
 
 use alloc::string::String;
 
+pub use address::{AddressRules, is_link_local};
 pub(crate) use client::check_endpoint;
 pub use client::{ClientConfig, parse_name_servers};
 pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPolicy};
@@ -24,9 +28,13 @@ pub use discovery::DiscoveryConfig;
 pub use filter::Filter;
 pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP};
 pub use link::LinkConfig;
+pub use network::Network;
+#[cfg(feature = "driver")]
+pub(crate) use network::parts;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;
 pub use producer::{AutoBatch, LatencyFaults, ProducerConfig};
+pub use proxy::{Proxies, SocksProxy};
 pub use server::{Permission, ServerPolicy};
 pub use strategy::{Allocate, MachineRoomResolver, Strategy};
 #[cfg(feature = "tls")]
@@ -50,6 +58,12 @@ pub enum ConfigError {
     /// What is to tell the name servers makes no request.
     #[error("'{0}' is no URL that could be asked for")]
     Discovery(String),
+    /// What is allowed is no network, address or host.
+    #[error("'{0}' is no network as 10.0.0.0/8, no address and no host, with a port or without")]
+    AddressRule(String),
+    /// Proxies make no sense.
+    #[error("proxies: {0}")]
+    Proxy(String),
     /// A group name breaks the rules.
     #[error("group '{0}' must be 1 to 120 letters, digits, or one of % | - _")]
     Group(String),

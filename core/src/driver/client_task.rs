@@ -9,7 +9,9 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::path::Path;
 
-use super::cell::Completer;
+use futures_lite::FutureExt;
+
+use super::cell::{Completer, cell};
 use super::conn_task::{self, Submission};
 use super::control::{Order, Orders};
 use super::dial::Dialer;
@@ -42,6 +44,7 @@ pub(super) fn run<R: Runtime>(
         ops: BTreeMap::new(),
         intakes: BTreeMap::new(),
         wakers: Vec::new(),
+        fetching: None,
         sleep: None,
         armed: Instant::FAR,
         closed: false,
@@ -60,6 +63,8 @@ pub(super) struct ClientTask<R: Runtime> {
     ops: BTreeMap<OpId, Completer<CommandResult>>,
     intakes: BTreeMap<Group, Arc<Intake>>,
     wakers: Vec<Waker>,
+    /// What is asked by HTTP is given up when this is dropped.
+    fetching: Option<Completer<Result<Vec<u8>, IoFailure>>>,
     sleep: Option<Pin<Box<R::Sleep>>>,
     armed: Instant,
     closed: bool,
@@ -241,9 +246,14 @@ impl<R: Runtime> ClientTask<R> {
             }
             Output::Fetch { from, request, timeout } => {
                 let (dialer, inbox) = (self.dialer.clone(), self.inbox.clone());
+                let (wanted, unwanted) = cell();
+                self.fetching = Some(wanted);
                 self.rt.spawn(async move {
-                    let result = dialer.fetch(&from, &request, timeout).await;
-                    inbox.post([Mail::Input(Input::Fetched(result))]);
+                    let fetch = async { Some(dialer.fetch(&from, &request, timeout).await) };
+                    let gone = async { unwanted.await.ok() };
+                    if let Some(result) = fetch.or(gone).await {
+                        inbox.post([Mail::Input(Input::Fetched(result))]);
+                    }
                 });
             }
             Output::NameServers(servers) => self.shared.set_name_servers(servers),
@@ -293,6 +303,7 @@ impl<R: Runtime> ClientTask<R> {
     /// Everybody who still waits learns that the client is closed.
     fn end(&mut self) {
         self.inbox.close();
+        self.fetching = None;
         for intake in core::mem::take(&mut self.intakes).into_values() {
             intake.close();
         }

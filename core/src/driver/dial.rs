@@ -13,6 +13,7 @@ use std::io::{self, IoSlice};
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::runtime::{AsyncRead, AsyncWrite, Runtime, RuntimeExt};
+use super::socks::tunnel;
 #[cfg(feature = "tls")]
 use super::tls::{TlsConnector, TlsStream, encrypt};
 use crate::config::{ConfigError, LinkConfig};
@@ -44,8 +45,18 @@ impl<R: Runtime> Dialer<R> {
         })
     }
 
+    /// Connects, through a proxy where there is one for it: nothing goes beside it then.
+    async fn reach(&self, to: &Endpoint) -> Result<R::Stream, IoFailure> {
+        let Some(proxy) = self.link.proxies.of(to) else {
+            return Ok(self.rt.connect(to).await?);
+        };
+        let mut stream = self.rt.connect(&proxy.address).await?;
+        tunnel(&mut stream, proxy, to).await?;
+        Ok(stream)
+    }
+
     pub(super) async fn dial(&self, to: &Endpoint) -> Result<Wire<R::Stream>, IoFailure> {
-        let stream = self.rt.connect(to).await?;
+        let stream = self.reach(to).await?;
         #[cfg(feature = "tls")]
         if let Some(connector) = &self.tls {
             return Ok(Wire::Tls(Box::new(encrypt(&self.rt, connector, to, stream).await?)));
@@ -58,7 +69,7 @@ impl<R: Runtime> Dialer<R> {
     /// Asks a server of HTTP, in plain text, over a connection of its own; the body of the answer.
     pub(super) async fn fetch(&self, from: &Endpoint, request: &[u8], timeout: Duration) -> Result<Vec<u8>, IoFailure> {
         let fetch = async {
-            let mut stream = self.rt.connect(from).await?;
+            let mut stream = self.reach(from).await?;
             stream.write_all(request).await?;
             stream.flush().await?;
             let mut response = Response::default();

@@ -18,6 +18,7 @@ pub mod queue;
 mod requests;
 pub mod runtime;
 mod shared;
+mod socks;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tracing")]

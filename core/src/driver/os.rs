@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, process, time};
 
 use super::runtime::{Runtime, RuntimeExt};
-use crate::config::HostInfo;
+use crate::config::{HostInfo, is_link_local, parts};
+use crate::ids::Endpoint;
 use crate::time::{Instant, UnixMillis};
 
 /// Maps the system's monotonic clock to [`Instant`]s since the moment this was made.
@@ -82,12 +83,14 @@ pub fn host() -> HostInfo {
     }
 }
 
-/// Connects to the first of a host's addresses that answers, each but the last having [`PATIENCE`] to do so.
+/// Connects to the first of a host's addresses that answers, each but the last having [`PATIENCE`] to do so. A name that
+/// leads to where only the host itself or its cloud answers ([`is_link_local`]) is not followed there.
 ///
 /// # Errors
 /// [`io::ErrorKind::NotFound`] when the host did not resolve, else the error of the last address.
 pub async fn connect_each<R: Runtime, S: Send, F>(
     runtime: &R,
+    to: &Endpoint,
     resolved: io::Result<impl IntoIterator<Item = SocketAddr>>,
     connect: impl Fn(SocketAddr) -> F,
 ) -> io::Result<S>
@@ -97,7 +100,13 @@ where
     let addresses = resolved.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
     let mut addresses = addresses.into_iter().peekable();
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    let is_name = parts(to).is_none_or(|(host, _)| host.parse::<IpAddr>().is_err());
     while let Some(address) = addresses.next() {
+        if is_name && is_link_local(address.ip()) {
+            let why = format!("{address}: the name leads to an address that is not allowed");
+            failure = io::Error::new(io::ErrorKind::PermissionDenied, why);
+            continue;
+        }
         let is_last = addresses.peek().is_none();
         let deadline = if is_last { Instant::FAR } else { runtime.now().after(PATIENCE) };
         failure = match runtime.before(deadline, connect(address)).await {

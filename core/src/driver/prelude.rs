@@ -11,13 +11,13 @@ pub use crate::client::{
     ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
 };
 pub use crate::config::{
-    Allocate, AutoBatch, DiscoveryConfig, Filter, LatencyFaults, MachineRoomResolver, Permission, ReadFrom,
-    ServerPolicy, StartFrom, Strategy, TimeoutPolicy, TraceConfig,
+    Allocate, AutoBatch, DiscoveryConfig, Filter, LatencyFaults, MachineRoomResolver, Network, Permission, Proxies,
+    ReadFrom, ServerPolicy, SocksProxy, StartFrom, Strategy, TimeoutPolicy, TraceConfig,
 };
 #[cfg(feature = "tls")]
 pub use crate::config::{TlsConfig, TlsConfigError};
 pub use crate::dispatch::PoisonPolicy;
-pub use crate::error::{AccessDenied, TlsFailure};
+pub use crate::error::{AccessDenied, ProxyFailure, TlsFailure};
 pub use crate::message::{BatchRule, Message, MessageError};
 pub use crate::send::{BatchReceipt, Receipt, SendContext, SendError, SendHook, StoreStatus, Target};
 pub use crate::wire::compress::CompressionKind;

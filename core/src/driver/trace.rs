@@ -83,6 +83,9 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::DiscoveryFailed { from, why } => {
             tracing::warn!(%from, why = ?clip(&alloc::format!("{why}")), "nobody tells the name servers");
         }
+        ClientEvent::AddressRefused(endpoint) => {
+            tracing::warn!(endpoint = ?clip(endpoint.as_str()), "an address that may not be connected");
+        }
         ClientEvent::ConnectFailed { endpoint, why } => {
             tracing::warn!(%endpoint, why = ?clip(&alloc::format!("{why}")), "a link could not be opened");
         }
@@ -99,3 +102,17 @@ fn clip(text: &str) -> &str {
 
 /// Bytes of a peer's words in a log.
 const MAX_TEXT: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_say_is_cut_and_escaped() {
+        let said = alloc::format!("no\u{1b}[2J\r\nINFO all is well {}", "ä".repeat(1_000));
+        let shown = alloc::format!("{:?}", clip(&said));
+        assert!(shown.len() < MAX_TEXT + 32, "{} bytes", shown.len());
+        assert!(shown.starts_with(r#""no\u{1b}[2J\r\nINFO"#) && !shown.contains(['\u{1b}', '\r', '\n']), "{shown}");
+        assert_eq!(clip("short"), "short");
+    }
+}

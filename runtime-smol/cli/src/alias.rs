@@ -182,8 +182,20 @@ pub(crate) const ALIASES: [Alias; 57] = [
 ];
 
 /// Options before the command whose value is a word of its own.
-const WITH_VALUE: [&str; 8] =
-    ["-n", "--namesrv", "-o", "--output", "--timeout", "--color", "--access-key", "--secret-key-file"];
+const WITH_VALUE: [&str; 12] = [
+    "-n",
+    "--namesrv",
+    "-o",
+    "--output",
+    "--timeout",
+    "--color",
+    "--access-key",
+    "--secret-key-file",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
+    "--tls-name",
+];
 
 /// The same arguments, with our words in the place of those of `mqadmin`.
 pub(crate) fn expand(args: Vec<OsString>) -> Vec<OsString> {

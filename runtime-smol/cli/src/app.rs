@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use rocketmq_smol::Credentials;
 
+use crate::access::Access;
 use crate::commands::{acl, broker, cluster, group, message, namesrv, offset, producer, stats, topic, user};
 use crate::context::Cx;
 use crate::failure::{Exit, Failure};
@@ -33,6 +32,8 @@ Exit codes: 0 done; 1 refused, or not found; 2 wrong arguments; 3 not reachable;
 struct Cli {
     #[command(flatten)]
     global: Global,
+    #[command(flatten)]
+    access: Access,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,12 +51,6 @@ struct Global {
         value_name = "ADDRESSES"
     )]
     namesrv: String,
-    /// Sign requests as this user, for servers with access control
-    #[arg(long, global = true, env = "RMQ_ACCESS_KEY", value_name = "USER", hide_env_values = true)]
-    access_key: Option<String>,
-    /// A file with the secret of that user in its first line; else the environment variable RMQ_SECRET_KEY
-    #[arg(long, global = true, value_name = "FILE", requires = "access_key")]
-    secret_key_file: Option<PathBuf>,
     /// The form of what is shown
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     output: Form,
@@ -178,21 +173,6 @@ fn asked_color(args: &[OsString]) -> Color {
     asked.and_then(|text| Color::from_str(text, true).ok()).unwrap_or_default()
 }
 
-impl Global {
-    /// With which requests are signed, if they are.
-    fn credentials(&self) -> Result<Option<Credentials>, Failure> {
-        let Some(user) = &self.access_key else { return Ok(None) };
-        let secret = match &self.secret_key_file {
-            Some(file) => user::secret(file)?,
-            None => std::env::var("RMQ_SECRET_KEY").unwrap_or_default(),
-        };
-        if secret.is_empty() {
-            return Err(Failure::usage("a user has a secret: --secret-key-file FILE, or RMQ_SECRET_KEY"));
-        }
-        Ok(Some(Credentials::new(user.as_str(), secret)))
-    }
-}
-
 impl Cli {
     async fn run(self, out: Output<'_>, err: &mut dyn Write) -> Result<u8, Failure> {
         let global = self.global;
@@ -202,8 +182,8 @@ impl Cli {
             out.out.write_all(&script)?;
             return Ok(0);
         }
-        let credentials = global.credentials()?;
-        let mut cx = Cx::connect(&global.namesrv, credentials, global.timeout, out).await?;
+        let builder = self.access.grant(rocketmq_smol::builder().name_servers(&global.namesrv))?;
+        let mut cx = Cx::connect(builder, global.timeout, out).await?;
         let mut events = global.verbose.then(|| cx.client.events());
         let done = match self.command {
             Command::Cluster(command) => command.run(&mut cx).await,

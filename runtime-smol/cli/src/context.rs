@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use rocketmq_core::client::RouteError;
 use rocketmq_core::ids::Group;
-use rocketmq_smol::{Admin, AdminError, Client, Credentials, Partial};
+use rocketmq_smol::{Admin, AdminError, Client, ClientBuilder, Partial};
 use smol::Timer;
 
 use crate::failure::{Failure, one_line};
@@ -26,17 +26,11 @@ pub(crate) struct Cx<'a> {
 impl<'a> Cx<'a> {
     /// Connects to a cluster.
     pub(crate) async fn connect(
-        name_servers: &str,
-        credentials: Option<Credentials>,
+        builder: ClientBuilder,
         timeout: Option<Duration>,
         out: Output<'a>,
     ) -> Result<Self, Failure> {
-        let connect = async {
-            let builder = rocketmq_smol::builder().name_servers(name_servers);
-            let builder = credentials.into_iter().fold(builder, rocketmq_smol::ClientBuilder::credentials);
-            let client = rocketmq_smol::connect_with(builder).await;
-            client.map_err(Failure::from)
-        };
+        let connect = async { rocketmq_smol::connect_with(builder).await.map_err(Failure::from) };
         let client = within(timeout, connect).await?;
         Ok(Self { admin: client.admin(), client, out, timeout, failed: BTreeMap::new() })
     }

@@ -2,6 +2,7 @@
 //!
 //! `rmq <group> <command>`; the commands of `mqadmin` work by their names too. `rmq --help` tells the rest.
 
+mod access;
 mod alias;
 mod app;
 mod args;

@@ -203,6 +203,10 @@ faults! {
     ForeignAddress = "ns.13",
     /// A name server tells an administrator of no broker at all.
     EmptyCluster = "ns.14",
+    /// Whoever tells the name servers is away.
+    DirectoryAway = "ns.15",
+    /// It says what makes no sense, leaves name servers out, or makes one up.
+    DirectoryLies = "ns.16",
 }
 
 impl Fault {
@@ -352,6 +356,7 @@ const fn base_rate(fault: Fault) -> u32 {
         Fault::WeakStore | Fault::DoubleAppend => 2_000,
         Fault::StaleRoute | Fault::EmptyRoute | Fault::SplitViews => 10_000,
         Fault::ForeignAddress | Fault::EmptyCluster => 10_000,
+        Fault::DirectoryAway | Fault::DirectoryLies => 20_000,
         Fault::LateTimers => 5_000,
         Fault::BitFlip | Fault::CorruptRecord | Fault::WrongCrc => 1_500,
         Fault::SlowListener | Fault::FailingListener | Fault::PanickingListener | Fault::DroppedDelivery => 5_000,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rocketmq_core::config::HostInfo;
+use rocketmq_core::config::{HostInfo, NAMESRV_ADDR, NAMESRV_DOMAIN};
 use rocketmq_core::driver::Runtime;
 use rocketmq_core::driver::runtime::{AsyncRead, AsyncWrite};
 use rocketmq_core::ids::Endpoint;
 use rocketmq_core::time::{Instant, UnixMillis};
 
+use super::directory::{self, Conversation, DIRECTORY};
 use super::exec::Shared;
 use super::faults::Fault;
 use super::history::What;
@@ -31,7 +32,15 @@ pub struct Host {
 /// A simulated TCP stream.
 pub struct Stream {
     shared: Arc<Shared>,
-    link: u64,
+    peer: Peer,
+}
+
+/// Who is at the other end.
+enum Peer {
+    /// A server, over a link.
+    Link(u64),
+    /// Whoever tells the name servers.
+    Directory(Conversation),
 }
 
 /// A simulated timer.
@@ -72,6 +81,18 @@ impl Host {
             state.now.after(Duration::from_millis(time))
         };
         self.sleep_until(at).await;
+    }
+
+    async fn connect_directory(&self) -> io::Result<Stream> {
+        let (met, at) = self.shared.state().meet_directory();
+        self.sleep_until(at).await;
+        match met {
+            directory::Met::NoAnswer => std::future::pending().await,
+            directory::Met::Refused => Err(directory::refused()),
+            directory::Met::Served(conversation) => {
+                Ok(Stream { shared: self.shared.clone(), peer: Peer::Directory(conversation) })
+            }
+        }
     }
 
     fn meet(&self, to: &str) -> (Met, Instant) {
@@ -119,6 +140,9 @@ impl Runtime for Host {
     }
 
     async fn connect(&self, to: &Endpoint) -> io::Result<Stream> {
+        if to.as_str() == DIRECTORY {
+            return self.connect_directory().await;
+        }
         let (met, at) = self.meet(to.as_str());
         let node = match met {
             Met::NoAnswer => std::future::pending().await,
@@ -134,7 +158,7 @@ impl Runtime for Host {
                     state.reach("a name server is found at another address");
                 }
                 state.note(What::Opened { host: self.index, link, to: to.as_str().into() });
-                Ok(Stream { shared: self.shared.clone(), link })
+                Ok(Stream { shared: self.shared.clone(), peer: Peer::Link(link) })
             }
             None => {
                 state.note(What::ConnectFailed { host: self.index, to: to.as_str().into() });
@@ -162,21 +186,29 @@ impl Runtime for Host {
         let state = self.shared.state();
         let pid = u32::try_from(self.index).unwrap_or(0) + 1_000;
         let home = Some(String::from("/home/sim"));
-        let names = state.servers.name_servers();
-        let env = [(String::from(rocketmq_core::config::NAMESRV_ADDR), names)].into();
+        let (name, value) = match state.directory {
+            true => (NAMESRV_DOMAIN, DIRECTORY.to_owned()),
+            false => (NAMESRV_ADDR, state.servers.name_servers()),
+        };
+        let env = [(name.to_owned(), value)].into();
         HostInfo { pid, ip: state.hosts[self.index].ip, home, env }
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.shared.state().poll_read(cx, self.link, buf)
+        let this = self.get_mut();
+        let mut state = this.shared.state();
+        match &mut this.peer {
+            Peer::Link(link) => state.poll_read(cx, *link, buf),
+            Peer::Directory(conversation) => conversation.poll_read(&mut state, buf),
+        }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.state().poll_write(cx, self.link, &[buf])
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -185,7 +217,12 @@ impl AsyncWrite for Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let slices: Vec<&[u8]> = bufs.iter().map(|buf| &**buf).collect();
-        self.shared.state().poll_write(cx, self.link, &slices)
+        let this = self.get_mut();
+        let mut state = this.shared.state();
+        match &mut this.peer {
+            Peer::Link(link) => state.poll_write(cx, *link, &slices),
+            Peer::Directory(conversation) => Poll::Ready(Ok(conversation.write(&mut state, &slices.concat()))),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -199,7 +236,9 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.state().close_stream(self.link);
+        if let Peer::Link(link) = self.peer {
+            self.shared.state().close_stream(link);
+        }
     }
 }
 

@@ -298,6 +298,8 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::Subscribed { .. } => "a group subscribes while it runs",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
         ClientEvent::TopicMissing(_) => "a topic has no route",
+        ClientEvent::NameServers(_) => "a client follows whoever tells the name servers",
+        ClientEvent::DiscoveryFailed { .. } => "nobody tells the name servers",
         ClientEvent::ConnectFailed { .. } => "a link cannot be opened",
         ClientEvent::LinkUp(_) => "a link is up",
         ClientEvent::LinkDown(_) => "a link is down",

@@ -91,6 +91,7 @@
 
 mod asking;
 mod chaos;
+mod directory;
 mod disk;
 mod errands;
 mod exec;
@@ -171,6 +172,7 @@ pub struct Sim {
     config: BrokerConfig,
     topics: Vec<(String, i32)>,
     slaves: Option<Duration>,
+    directory: bool,
     swarm: Option<Swarm>,
     excluded: Vec<Fault>,
     script: Option<Vec<Occasion>>,
@@ -267,6 +269,7 @@ impl Sim {
             config: BrokerConfig::default(),
             topics: Vec::new(),
             slaves: None,
+            directory: false,
             swarm: None,
             excluded: Vec::new(),
             script: None,
@@ -292,6 +295,12 @@ impl Sim {
     #[must_use]
     pub fn brokers(self, brokers: usize) -> Self {
         Self { brokers, ..self }
+    }
+
+    /// Has name servers told by HTTP, instead of by the environment of hosts.
+    #[must_use]
+    pub fn directory(self) -> Self {
+        Self { directory: true, ..self }
     }
 
     /// Gives each broker a slave, whose log is so far behind.
@@ -408,6 +417,7 @@ impl Sim {
         let by_name = swarm.has(Fault::NameServerMoved) || swarm.has(Fault::NameServerGone);
         let mut state = State::new(tape, swarm, self.script, Servers::new(cluster, by_name));
         state.trace.keep = self.trace;
+        state.directory = self.directory;
         state.topics = self.topics.into_iter().map(|(topic, queues)| (topic.into(), queues)).collect();
         let shared = Shared::new(state);
         let verdict = Arc::new(Mutex::new(Ok(())));

@@ -49,6 +49,9 @@ pub struct Plan {
     /// Whether an administrator asks servers all the time, and is lied to.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub administrator: bool,
+    /// Whether name servers are told by HTTP.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub directory: bool,
     /// How far the slaves of brokers are behind, milliseconds, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slaves: Option<u64>,
@@ -129,7 +132,7 @@ impl Plan {
         let mut rng = Rng::new(seed ^ SALT);
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
-        Self { traced, administrator: rng.below(5) == 0, ..plan }
+        Self { traced, administrator: rng.below(5) == 0, directory: rng.below(5) == 0, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -188,6 +191,7 @@ impl Plan {
             last_change: [LastChange::Join, LastChange::Leave, LastChange::Death, LastChange::Queues][upto(0, 3)],
             operator: false,
             administrator: false,
+            directory: false,
             slaves: None,
             every_way: false,
             transactions: None,
@@ -306,6 +310,7 @@ impl Default for Plan {
             last_change: LastChange::Join,
             operator: false,
             administrator: false,
+            directory: false,
             slaves: None,
             every_way: false,
             transactions: None,

@@ -37,6 +37,8 @@ pub(crate) struct State {
     script: Option<BTreeSet<Occasion>>,
     /// Whether no fault may happen any more.
     pub(crate) healed: bool,
+    /// Whether name servers are told by HTTP.
+    pub(crate) directory: bool,
     /// Topics of the world, and the queues that each is to have on a broker.
     pub(crate) topics: Vec<(Arc<str>, i32)>,
     pub(crate) targets: BTreeMap<(usize, Arc<str>), i32>,
@@ -117,6 +119,7 @@ impl State {
             happened: Vec::new(),
             script: script.map(|script| script.into_iter().collect()),
             healed: false,
+            directory: false,
             topics: Vec::new(),
             targets: BTreeMap::new(),
             marks: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! Servers over TLS: one cluster that takes plain text too, one that takes none and wants to know its clients.
 
+use std::ffi::OsString;
 use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use rocketmq_core::config::{StartFrom, TlsConfig};
 use rocketmq_core::driver::{Client, ClientBuilder, ConnectError};
 use rocketmq_core::error::{IoFailure, IoKind, RequestFailure, TlsFailure};
 use rocketmq_core::message::Message;
+use rocketmq_rmq::Streams;
 use rocketmq_testkit::real::{
     ConsumerSpec, Encrypt, JavaPeer, Options, ProducerSpec, RealCluster, RealError, SendSpec,
 };
@@ -44,7 +46,14 @@ impl Pki {
         };
         fs::create_dir_all(&pki.folder).expect("a folder");
         let (root, chain, key) = (pki.root.pem(), pki.server.chain_pem(), pki.server.key_pem());
-        for (name, text) in [("root.pem", root.as_str()), ("server.pem", chain.as_str()), ("server.key", key)] {
+        let (mine, my_key) = (pki.client.chain_pem(), pki.client.key_pem());
+        for (name, text) in [
+            ("root.pem", root.as_str()),
+            ("server.pem", chain.as_str()),
+            ("server.key", key),
+            ("client.pem", mine.as_str()),
+            ("client.key", my_key),
+        ] {
             fs::write(pki.folder.join(name), text).expect("a file");
         }
         pki
@@ -202,6 +211,7 @@ async fn enforcing<L: Live>(world: &World, pki: &Pki) {
     works(&check, &client, &topic).await;
     client.shutdown().await;
 
+    rmq(world, pki, &check.step("rmq"));
     let why = TlsFailure::ClientCertificate;
     refused::<L>(&check.step("no-certificate"), world.builder(), pki.trusting(), why).await;
     let stranger = Authority::root("another").client("stranger");
@@ -218,6 +228,24 @@ async fn enforcing<L: Live>(world: &World, pki: &Pki) {
         Err(_) => false,
     };
     check.that("plain-text-is-not-answered", !answered, ());
+}
+
+/// The command line, shown a certificate and not.
+fn rmq(world: &World, pki: &Pki, check: &Scope) {
+    let path = |name: &str| pki.folder.join(name).display().to_string();
+    let run = |more: &[&str]| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let words = [&["rmq", "cluster", "list", "-n", &world.namesrv], more].concat();
+        let streams = Streams { out: &mut out, err: &mut err, out_is_terminal: false, err_is_terminal: false };
+        let code = rocketmq_rmq::run(words.iter().map(OsString::from), streams);
+        out.extend(err);
+        (code, String::from_utf8_lossy(&out).into_owned())
+    };
+    let (root, chain, key) = (path("root.pem"), path("client.pem"), path("client.key"));
+    let (code, said) = run(&["--tls-ca", &root, "--tls-cert", &chain, "--tls-key", &key]);
+    check.that("known", code == 0 && said.contains(&world.broker_name), &said);
+    let (code, said) = run(&["--tls-ca", &root]);
+    check.that("unknown", code == 3 && said.contains("TLS"), (code, said));
 }
 
 /// Links are encrypted again after the broker was away.

@@ -148,3 +148,54 @@ fn links_that_no_route_leads_over_are_closed() {
     world.advance(31_000);
     assert_eq!(links(&world), [NS, "b:1"]);
 }
+
+#[test]
+fn what_may_not_be_connected_is_refused_at_once_and_told_once() {
+    let mut world = World::with("169.254.0.1:9876", |_| ());
+    for _ in 0..3 {
+        let op = world.command(Command::WantLink("169.254.169.254:80".into()));
+        assert!(matches!(world.result(op), CommandResult::Link(Err(RequestFailure::NotAllowed))));
+    }
+    assert!(world.connecting.is_empty());
+    assert_eq!(world.events, [ClientEvent::AddressRefused("169.254.169.254:80".into())]);
+    world.command(Command::WantLink("169.254.0.1:9876".into()));
+    assert_eq!(world.connecting.len(), 1, "what is given by hand is meant");
+    world.command(Command::NameServers(alloc::vec!["[fe80::1]:9876".into()]));
+    world.command(Command::WantLink("[fe80::1]:9876".into()));
+    assert!(world.connecting.iter().any(|(_, to)| to.as_str() == "[fe80::1]:9876"));
+    for at in 0..1_000 {
+        world.command(Command::WantLink(alloc::format!("169.254.{}.{}:1", at / 250, at % 250).into()));
+    }
+    let told = world.count(|event| matches!(event, ClientEvent::AddressRefused(_)));
+    assert_eq!(told, 256, "and no more than can be kept in mind");
+}
+
+/// Each tries the server again within 2 s, but not all at the same moment.
+#[test]
+fn a_thousand_clients_of_a_server_that_was_away_do_not_come_back_together() {
+    let mut tries: BTreeMap<u64, usize> = BTreeMap::new();
+    for seed in 0..1_000 {
+        let config = ClientConfig::new(crate::config::parse_name_servers("n:1"), ME.into());
+        let mut machine = ClientMachine::new(Arc::new(config), seed, Instant::ZERO, UnixMillis(0));
+        let mut now = Instant::ZERO;
+        let mut op = 0;
+        // They lose it together, and want it all the time.
+        while now < Instant::from_millis(10_000) {
+            op += 1;
+            machine.handle(now, Input::Command { op: OpId(op), command: Command::WantLink("n:1".into()) });
+            machine.handle_timeout(now);
+            while let Some(output) = machine.poll_output() {
+                if let Output::Connect { conn, .. } = output {
+                    *tries.entry(now.as_micros() / 10_000).or_default() += 1;
+                    machine.handle(now, Input::ConnectFailed(conn, refused()));
+                }
+            }
+            now = now.after(Duration::from_millis(10));
+        }
+    }
+    let late: Vec<_> = tries.range(500..).collect();
+    let all: usize = late.iter().map(|(_, tries)| **tries).sum();
+    let most = late.iter().map(|(_, tries)| **tries).max().unwrap_or(0);
+    assert!((2_000..4_000).contains(&all), "every client tries every 2 s: {all} in 5 s");
+    assert!(most < 100, "at most a tenth of them within 10 ms: {most}");
+}

@@ -11,8 +11,8 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, ServerPolicy, TraceConfig, check_endpoint,
-    parse_name_servers,
+    AddressRules, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies, ServerPolicy,
+    TraceConfig, check_endpoint, parse_name_servers,
 };
 use crate::driver::client_task;
 use crate::driver::dial::Dialer;
@@ -45,6 +45,7 @@ pub(super) struct Inner {
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
     name_servers: Option<Vec<Endpoint>>,
+    allowed: Option<Vec<String>>,
     client_ip: Option<IpAddr>,
     instance_name: Option<String>,
     offset_dir: Option<String>,
@@ -57,7 +58,15 @@ impl ClientBuilder {
     #[must_use]
     pub fn new() -> Self {
         let config = ClientConfig::new(Vec::new(), ClientId::from(""));
-        Self { name_servers: None, client_ip: None, instance_name: None, offset_dir: None, lazy: false, config }
+        Self {
+            name_servers: None,
+            allowed: None,
+            client_ip: None,
+            instance_name: None,
+            offset_dir: None,
+            lazy: false,
+            config,
+        }
     }
 
     /// The name servers, as `host:port;host:port`.
@@ -73,6 +82,22 @@ impl ClientBuilder {
     #[must_use]
     pub fn discovery(mut self, discovery: DiscoveryConfig) -> Self {
         self.config.discovery = Some(discovery);
+        self
+    }
+
+    /// Which of the addresses that name servers and discovery tell may be connected, as networks (`10.0.0.0/8`), addresses
+    /// and host names, with a port or without. Default: all but link-local ones and those of metadata services. See
+    /// [`AddressRules`].
+    #[must_use]
+    pub fn allow_addresses<T: AsRef<str>>(mut self, list: impl IntoIterator<Item = T>) -> Self {
+        self.allowed = Some(list.into_iter().map(|text| String::from(text.as_ref())).collect());
+        self
+    }
+
+    /// The proxies through which servers are reached. Default: none.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.config.link.proxies = proxies;
         self
     }
 
@@ -203,6 +228,9 @@ impl ClientBuilder {
         config.name_servers = self.name_servers.unwrap_or_else(from_env);
         if config.name_servers.is_empty() && config.discovery.is_none() {
             config.discovery = host.discovery();
+        }
+        if let Some(allowed) = self.allowed {
+            config.addresses = AddressRules::only(allowed)?;
         }
         config.check()?;
         let ip = self.client_ip.unwrap_or(host.ip);

@@ -131,3 +131,33 @@ fn shells_have_scripts_that_know_the_commands() {
     }
     assert_eq!(run(&mut program(&["completions", "sh"])).code, 2);
 }
+
+#[test]
+fn access_is_said_in_full_or_not_at_all() {
+    let lab = Lab::new();
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = |name: &str, text: &str| {
+        let path = folder.join(format!("access-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (secret, empty, no_pem) = (file("secret", " s3cret\n"), file("empty", "\n"), file("pem", "nothing"));
+    let usage = |words: &[&str], part: &str| {
+        let (code, line) = lab.failure(&[&["cluster", "list"], words].concat());
+        assert!(code == 2 && line.contains(part), "{words:?}: {code} {line}");
+    };
+    usage(&["--tls-cert", "c.pem"], "--tls-ca");
+    usage(&["--tls-name", "n"], "--tls-ca");
+    usage(&["--tls-ca", "/nowhere/ca.pem"], "/nowhere/ca.pem");
+    usage(&["--tls-ca", &no_pem], "no certificate");
+    usage(&["--secret-key-file", &secret], "--access-key");
+    usage(&["--access-key", "me"], "the secret is missing");
+    usage(&["--access-key", "me", "--secret-key-file", &empty], "the secret is missing");
+    // A cluster without ACL does not mind.
+    lab.shown(&["cluster", "list", "--access-key", "me", "--secret-key-file", &secret]);
+    let mut with_env = lab.command(&["cluster", "list", "--access-key", "me"]);
+    assert_eq!(run(with_env.env("RMQ_SECRET_KEY", "s3cret")).code, 0);
+    for name in [secret, empty, no_pem] {
+        std::fs::remove_file(name).unwrap();
+    }
+}
