@@ -287,7 +287,9 @@ impl<'w> Beside<'w> {
             check.that("bound-is-gone", !left.contains("cli_cold"), left);
             let javas = self.java(&["haStatus", "-b", &broker]);
             let ours = self.json(&["haStatus", "-b", &broker]);
-            check.that("no-slaves", javas.contains("MASTER") && ours[0]["slave"].is_null(), (&javas, &ours));
+            let slaves = after(&javas, "#SlaveNum").map(|rest| first_word(&rest));
+            check.eq("slaves-of-java", slaves.as_deref(), Some("0"));
+            check.that("no-slaves", ours[0]["slave"].is_null(), &ours);
         }
     }
 
