@@ -16,7 +16,6 @@ use sha1::Sha1;
 use zeroize::Zeroizing;
 
 use crate::wire::frame::EncodedFrame;
-use crate::wire::header::{FLAG_RESPONSE, Header, HeaderLimits, Preamble};
 
 /// The name and the secret of a user, as servers know them. The secret is wiped from memory when the last copy goes, and
 /// shows in no text.
@@ -62,16 +61,12 @@ impl Credentials {
 
     /// The same request with these credentials; `None` for what is no request.
     pub(crate) fn signed(&self, frame: &EncodedFrame) -> Option<EncodedFrame> {
-        let Header { code, language, version, flags, ext, codec, .. } = frame.header(&OURS).ok()?;
-        if flags & FLAG_RESPONSE != 0 {
-            return None;
-        }
+        let (preamble, ext) = frame.request_parts()?;
         let token = self.security_token.as_ref().map(|token| (SECURITY_TOKEN, token.as_str()));
         let ours = [Some((ACCESS_KEY, self.access_key.as_str())), token];
         let others = ext.iter().filter(|(key, _)| ![ACCESS_KEY, SECURITY_TOKEN, SIGNATURE].contains(key));
         let fields = others.chain(ours.into_iter().flatten());
         let signature = self.sign(fields.clone(), frame.body());
-        let preamble = Preamble { code, flags, language, version, remark: None, codec };
         let write = |out: &mut crate::wire::ExtWriter<'_>| {
             fields.for_each(|(key, value)| out.text(key, value));
             out.text(SIGNATURE, &signature);
@@ -130,15 +125,13 @@ impl fmt::Debug for SharedProvider {
 const ACCESS_KEY: &str = "AccessKey";
 const SECURITY_TOKEN: &str = "SecurityToken";
 const SIGNATURE: &str = "Signature";
-/// What this client wrote itself is within any bounds.
-const OURS: HeaderLimits =
-    HeaderLimits { max_len: usize::MAX, max_fields: usize::MAX, max_key: usize::MAX, max_depth: 8 };
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ids::Opaque;
     use crate::wire::codes::request;
+    use crate::wire::header::{HeaderLimits, Preamble};
     use crate::wire::{Codec, ExtFields, Frame, frame};
     use alloc::format;
     use bytes::Bytes;

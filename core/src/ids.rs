@@ -77,6 +77,17 @@ name_type! {
     Endpoint
 }
 
+impl Endpoint {
+    /// The address of the same host two ports below, where brokers take messages apart from pulls; `None` when there is no
+    /// such port. Source: Java `MixAll.brokerVIPChannel`.
+    #[must_use]
+    pub fn vip_channel(&self) -> Option<Self> {
+        let (host, port) = self.as_str().rsplit_once(':')?;
+        let port = port.parse::<u16>().ok()?.checked_sub(2).filter(|port| *port > 0)?;
+        Some(Self::from(alloc::format!("{host}:{port}")))
+    }
+}
+
 /// A position in one queue: the offset of the next message to read, or of a message.
 ///
 /// It counts messages from 0 and is never negative ("no offset stored" is an `Option`).

@@ -75,6 +75,7 @@ pub mod message;
 pub mod mutants;
 #[cfg(not(sim_mutants))]
 mod mutants;
+pub mod namespace;
 pub mod request;
 pub mod rng;
 pub mod send;

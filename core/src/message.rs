@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::config::check_topic;
 use crate::ids::Topic;
 use crate::mutants::mutant;
+use crate::namespace::Namespace;
 use crate::time::UnixMillis;
 use crate::wire::message::properties::{PropertiesBuilder, PropertyError, name};
 
@@ -227,6 +228,20 @@ impl Message {
     fn delayed_by(mut self, key: &str, value: String) -> Self {
         self.properties.retain(|(known, _)| !DELAYS.contains(&known.as_str()));
         self.set(key, value)
+    }
+
+    /// The message in a namespace, unless it is a reply: its topic is the cluster's.
+    ///
+    /// # Errors
+    /// The topic is too long in it.
+    pub(crate) fn in_namespace(mut self, space: &Namespace) -> Result<Self, MessageError> {
+        if self.is_reply() {
+            return Ok(self);
+        }
+        let topic = space.topic(&self.topic);
+        check_topic(&topic).map_err(|_| MessageError::Topic(topic.clone()))?;
+        self.topic = topic;
+        Ok(self.set(name::INSTANCE_ID, String::from(space.as_str())))
     }
 
     pub(crate) fn set(mut self, key: &str, value: String) -> Self {

@@ -26,14 +26,22 @@ pub(crate) struct Heartbeat {
     codec: Codec,
     timeout: Duration,
     interval: Duration,
+    /// Whether subscriptions are left out where they are known.
+    light: bool,
     brokers: BTreeMap<Endpoint, Broker>,
 }
 
 #[derive(Debug, Default)]
 struct Broker {
     under_way: bool,
-    /// What the last heartbeat said.
+    /// What the last heartbeat said, subscriptions and all.
     said: Bytes,
+    /// By what its subscriptions are known once it is answered; 0 when they are not to be.
+    telling: i32,
+    /// The subscriptions were left out.
+    is_light: bool,
+    /// By what the broker knows the subscriptions.
+    knows: Option<i32>,
     again: bool,
     version: i32,
 }
@@ -44,13 +52,17 @@ impl Heartbeat {
             codec: config.codec,
             timeout: config.request_timeout,
             interval: config.heartbeat_interval,
+            light: config.light_heartbeats,
             brokers: BTreeMap::new(),
         }
     }
 
-    /// Heartbeats to every broker now.
+    /// Heartbeats to every broker now, whatever they knew: something changed, or one says that it does not know us.
     pub(crate) fn on_all(&mut self, data: &HeartbeatData, routes: &Routes, fx: &mut Effects) {
         for endpoint in routes.broker_endpoints(!data.consumers.is_empty()) {
+            if let Some(broker) = self.brokers.get_mut(&endpoint) {
+                broker.knows = None;
+            }
             self.on_due(&endpoint, data, fx);
         }
     }
@@ -62,6 +74,8 @@ impl Heartbeat {
             return;
         }
         let broker = self.brokers.entry(endpoint.clone()).or_default();
+        let print = if self.light && !data.consumers.is_empty() { data.fingerprint() } else { 0 };
+        let data = HeartbeatData { heartbeat_fingerprint: print, ..data.clone() };
         let body = Bytes::from(data.encode());
         if core::mem::replace(&mut broker.under_way, true) {
             // What is under way says the same already, or has to be said anew.
@@ -74,6 +88,9 @@ impl Heartbeat {
             return;
         }
         broker.said = body.clone();
+        broker.telling = print;
+        broker.is_light = broker.knows.is_some_and(|known| known == print || mutant!(190)) && print != 0;
+        let body = if broker.is_light { Bytes::from(data.light().encode()) } else { body };
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
         let frame = HeartBeat {}.encode(self.codec, body);
         fx.request(endpoint.clone(), frame, self.timeout, ReplyTo::Heartbeat(endpoint.clone()));
@@ -90,6 +107,10 @@ impl Heartbeat {
 
     /// A broker's link is gone: it is looked for again as soon as back-off allows.
     pub(crate) fn on_link_down(&mut self, endpoint: &Endpoint, links: &Links, fx: &mut Effects) {
+        if let Some(broker) = self.brokers.get_mut(endpoint) {
+            // Who knows what is on its other end now.
+            broker.knows = None;
+        }
         if self.brokers.get(endpoint).is_some_and(|broker| !broker.under_way) {
             let at = links.retry_at(endpoint).max(fx.now.after(RETRY_PAUSE));
             fx.timers.arm_no_later(TimerKey::Heartbeat(endpoint.clone()), at);
@@ -107,7 +128,10 @@ impl Heartbeat {
             return;
         };
         broker.under_way = false;
-        let again = core::mem::take(&mut broker.again);
+        let known = result.as_ref().ok().and_then(|frame| broker.learnt(frame));
+        let forgotten = core::mem::take(&mut broker.is_light) && known.is_none();
+        broker.knows = known;
+        let again = core::mem::take(&mut broker.again) || forgotten;
         match result {
             Ok(frame) if frame.header.code == response::SUCCESS => {
                 let version = frame.header.version;
@@ -150,6 +174,20 @@ impl Heartbeat {
     }
 }
 
+impl Broker {
+    /// By what a broker knows our subscriptions, after it has answered. To what told it all, brokers say that something
+    /// changed; to what left it out, only if they do not know it.
+    fn learnt(&self, answer: &Frame) -> Option<i32> {
+        let says = |name| answer.header.ext.get(name) == Some("true");
+        let knows = says(SUPPORTS_LIGHT) && !(self.is_light && says(SUBSCRIPTIONS_CHANGED));
+        (answer.header.code == response::SUCCESS && knows && self.telling != 0).then_some(self.telling)
+    }
+}
+
+/// A broker that takes heartbeats without subscriptions. Java `MixAll.IS_SUPPORT_HEART_BEAT_V2`.
+const SUPPORTS_LIGHT: &str = "IS_SUPPORT_HEART_BEAT_V2";
+/// It knows other subscriptions, or none. Java `MixAll.IS_SUB_CHANGE`.
+const SUBSCRIPTIONS_CHANGED: &str = "IS_SUB_CHANGE";
 /// After a failed heartbeat.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// After one of a client that is not let in: somebody has to give it other credentials, or more of a say.

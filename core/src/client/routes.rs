@@ -31,6 +31,7 @@ pub(crate) struct Routes {
     interval: Duration,
     template_topic: Topic,
     template_queues: i32,
+    vip_channel: bool,
     topics: BTreeMap<Topic, State>,
     brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
     endpoints: BTreeSet<Endpoint>,
@@ -59,6 +60,7 @@ impl Routes {
             interval: config.route_interval,
             template_topic: config.template_topic.clone(),
             template_queues: config.template_queues,
+            vip_channel: config.vip_channel,
             topics: BTreeMap::new(),
             brokers: BTreeMap::new(),
             endpoints: BTreeSet::new(),
@@ -127,7 +129,7 @@ impl Routes {
         }
         let leads_there = |route: &TopicRoute| {
             let mut addrs = route.broker_datas.iter().flat_map(|broker| broker.broker_addrs.values());
-            addrs.any(|addr| addr == endpoint)
+            addrs.any(|addr| addr == endpoint || self.sends_to(addr) == *endpoint)
         };
         let affected = self.topics.iter().filter(|(_, state)| state.route.as_ref().is_some_and(leads_there));
         let affected: Vec<_> = affected.map(|(topic, _)| topic.clone()).collect();
@@ -203,7 +205,7 @@ impl Routes {
         let links = links.up();
         let topics = self.topics.iter().filter_map(|(topic, state)| {
             let route = state.route.as_ref()?;
-            let view = topic_view(topic, route, !state.template, &links);
+            let view = topic_view(topic, route, !state.template, &links, |master| self.sends_to(master));
             let known = self.view.topics.get(topic).filter(|known| ***known == view);
             Some((topic.clone(), known.cloned().unwrap_or_else(|| Arc::new(view))))
         });
@@ -235,6 +237,12 @@ impl Routes {
 
     pub(crate) fn is_broker(&self, endpoint: &Endpoint) -> bool {
         self.endpoints.contains(endpoint)
+    }
+
+    /// Where messages for this master are sent.
+    fn sends_to(&self, master: &Endpoint) -> Endpoint {
+        let vip = self.vip_channel.then(|| master.vip_channel()).flatten();
+        vip.unwrap_or_else(|| master.clone())
     }
 
     /// Whether the route of a topic is known, or known to be missing.
@@ -315,7 +323,9 @@ impl Routes {
                 }
             }
         }
-        let endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
+        let mut endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
+        let masters = brokers.values().filter_map(|broker| broker.master());
+        endpoints.extend(masters.map(|master| self.sends_to(master)).collect::<Vec<_>>());
         self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
         self.versions.retain(|endpoint, _| endpoints.contains(endpoint));
         if endpoints != self.endpoints {
@@ -331,10 +341,11 @@ fn topic_view(
     route: &TopicRoute,
     exists: bool,
     links: &BTreeMap<Endpoint, crate::ids::ConnId>,
+    sends_to: impl Fn(&Endpoint) -> Endpoint,
 ) -> TopicView {
     let master = |broker: &BrokerName| {
         let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
-        data.broker_addrs.get(&MASTER_ID).cloned()
+        data.broker_addrs.get(&MASTER_ID).map(&sends_to)
     };
     let to = |queue: MessageQueue| {
         let endpoint = master(&queue.broker)?;

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::{AddressRules, ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig};
 use crate::ids::{ClientId, Endpoint, Topic};
+use crate::namespace::Namespace;
 use crate::wire::Codec;
 
 /// Configuration shared by every producer and consumer of a client.
@@ -27,6 +28,11 @@ pub struct ClientConfig {
     pub route_interval: Duration,
     /// How often brokers hear from us. Java `heartbeatBrokerInterval`: 30 s; brokers forget a client after 120 s.
     pub heartbeat_interval: Duration,
+    /// Whether heartbeats leave subscriptions out where the broker says that it knows them. Java `useHeartbeatV2`: no.
+    pub light_heartbeats: bool,
+    /// Whether messages are sent to the port two below that of the broker, which brokers keep free of pulls. Java
+    /// `vipChannelEnabled`: no.
+    pub vip_channel: bool,
     /// How often groups are rebalanced without a reason. Java `rocketmq.client.rebalance.waitInterval`: 20 s.
     pub rebalance_interval: Duration,
     /// How often offsets are committed. Java `persistConsumerOffsetInterval`: 5 s.
@@ -53,6 +59,8 @@ pub struct ClientConfig {
     pub offset_dir: Option<String>,
     /// What servers may ask of this client.
     pub server_policy: ServerPolicy,
+    /// The namespace that the names of topics and groups are in, if any.
+    pub namespace: Option<Namespace>,
     /// How producers and consumers trace that do not say so themselves.
     pub trace: Option<TraceConfig>,
 }
@@ -70,6 +78,8 @@ impl ClientConfig {
             link: LinkConfig::default(),
             route_interval: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(30),
+            light_heartbeats: false,
+            vip_channel: false,
             rebalance_interval: Duration::from_secs(20),
             commit_interval: Duration::from_secs(5),
             request_timeout: Duration::from_secs(3),
@@ -81,6 +91,7 @@ impl ClientConfig {
             cache_bytes: 512 * 1024 * 1024,
             offset_dir: None,
             server_policy: ServerPolicy::default(),
+            namespace: None,
             trace: None,
         }
     }

@@ -40,6 +40,12 @@ impl DiscoveryConfig {
         self
     }
 
+    /// The same for a client of this unit, unless it says itself which.
+    pub(crate) fn or_unit(mut self, unit: Option<&String>) -> Self {
+        self.unit = self.unit.or_else(|| unit.cloned());
+        self
+    }
+
     /// Who is asked.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {

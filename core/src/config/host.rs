@@ -21,8 +21,14 @@ pub struct HostInfo {
 
 impl HostInfo {
     /// The environment variables that are looked at; no other is read.
-    pub const HONOURED: [&'static str; 4] =
-        [NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP, LOCAL_OFFSET_STORE_DIR];
+    pub const HONOURED: [&'static str; 6] = [
+        NAMESRV_ADDR,
+        NAMESRV_DOMAIN,
+        NAMESRV_DOMAIN_SUBGROUP,
+        LOCAL_OFFSET_STORE_DIR,
+        ROCKETMQ_ZONE,
+        ROCKETMQ_ZONE_MODE,
+    ];
 
     /// The folder below which broadcasting groups keep their offsets: as the environment says, else `.rocketmq_offsets`
     /// in the home directory, which is Java's.
@@ -64,6 +70,10 @@ pub const NAMESRV_DOMAIN: &str = "rocketmq.namesrv.domain";
 pub const NAMESRV_DOMAIN_SUBGROUP: &str = "rocketmq.namesrv.domain.subgroup";
 /// The variable that says where broadcasting groups keep their offsets; Java has a system property of this name.
 pub const LOCAL_OFFSET_STORE_DIR: &str = "rocketmq.client.localOffsetStoreDir";
+/// The variables that say which zone this host is in, and how strictly.
+pub const ROCKETMQ_ZONE: &str = "ROCKETMQ_ZONE";
+/// See [`ROCKETMQ_ZONE`].
+pub const ROCKETMQ_ZONE_MODE: &str = "ROCKETMQ_ZONE_MODE";
 
 #[cfg(test)]
 mod tests {

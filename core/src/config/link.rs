@@ -1,5 +1,7 @@
 //! One TCP link.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Proxies;
@@ -35,6 +37,8 @@ pub struct LinkConfig {
     pub max_broker_requests: usize,
     /// Answers to requests never made on this link, in a minute, before it is closed.
     pub max_unmatched: u32,
+    /// Fields that every request carries beside its own: what servers or their proxies route and account by.
+    pub request_fields: Vec<(String, String)>,
     /// Through which proxies servers are reached.
     pub proxies: Proxies,
     /// What requests are signed with, if they are.
@@ -61,6 +65,7 @@ impl Default for LinkConfig {
             control_queued_bytes: 64 * 1024,
             max_broker_requests: 64,
             max_unmatched: 1_000,
+            request_fields: Vec::new(),
             proxies: Proxies::none(),
             #[cfg(feature = "acl")]
             credentials: None,

@@ -26,7 +26,10 @@ pub use consumer::{ConsumeMode, ConsumerConfig, ReadFrom, StartFrom, TimeoutPoli
 pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use discovery::DiscoveryConfig;
 pub use filter::Filter;
-pub use host::{HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP};
+pub use host::{
+    HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP, ROCKETMQ_ZONE,
+    ROCKETMQ_ZONE_MODE,
+};
 pub use link::LinkConfig;
 pub use network::Network;
 #[cfg(feature = "driver")]

@@ -231,8 +231,8 @@ impl<T> Connection<T> {
     /// The lane is full, the link closing or closed, or the frame too long: it comes back.
     pub fn submit(&mut self, now: Instant, outgoing: Outgoing<T>) -> Result<(), Rejected<T>> {
         let Outgoing { frame, lane, kind } = outgoing;
-        let signed = self.signed(&frame);
-        let to_send = signed.as_ref().unwrap_or(&frame);
+        let completed = self.completed(&frame);
+        let to_send = completed.as_ref().unwrap_or(&frame);
         if let Err(why) = self.admit(to_send, lane, matches!(kind, OutgoingKind::Request { .. })) {
             return Err(Rejected { why, outgoing: Outgoing { frame, lane, kind } });
         }
@@ -438,16 +438,18 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// The request as it leaves, if it is to be signed: by what is true now, also when it was refused before.
-    #[cfg(feature = "acl")]
-    fn signed(&self, frame: &EncodedFrame) -> Option<EncodedFrame> {
-        self.cfg.credentials.as_ref()?.signed(frame)
-    }
-
-    #[cfg(not(feature = "acl"))]
-    #[expect(clippy::unused_self, clippy::missing_const_for_fn, reason = "as where requests are signed")]
-    fn signed(&self, _: &EncodedFrame) -> Option<EncodedFrame> {
-        None
+    /// The request as it leaves, if more is to be in it: the fields that every request carries, and then what it is signed
+    /// with by what is true now, also when it was refused before.
+    fn completed(&self, frame: &EncodedFrame) -> Option<EncodedFrame> {
+        let fields = &self.cfg.request_fields;
+        let with_fields = if fields.is_empty() { None } else { frame.with_fields(fields) };
+        #[cfg(feature = "acl")]
+        if let Some(credentials) = &self.cfg.credentials
+            && let Some(signed) = credentials.signed(with_fields.as_ref().unwrap_or(frame))
+        {
+            return Some(signed);
+        }
+        with_fields
     }
 
     fn enqueue(&mut self, now: Instant, lane: Lane, opaque: Opaque, frame: &EncodedFrame) {

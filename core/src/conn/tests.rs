@@ -107,6 +107,27 @@ fn opaques(link: &mut Link, now: Instant) -> Vec<Opaque> {
 }
 
 #[test]
+fn every_request_carries_what_the_link_is_told_and_no_answer_does() {
+    let mut link =
+        link(|cfg| cfg.request_fields = vec![("ns".into(), "space".into()), ("token".into(), "ours".into())]);
+    submit(&mut link, 1);
+    submit(&mut link, 2);
+    let oneway = Preamble::oneway(10, Codec::Json).encode(|out| out.text("k", "v"), Bytes::new());
+    let outgoing = Outgoing { frame: oneway, lane: Lane::Control, kind: OutgoingKind::Oneway };
+    link.submit(Instant::ZERO, outgoing).unwrap();
+    receive(&mut link, Instant::ZERO, &peer_request(77, false));
+    let answer = Preamble::response(0, Codec::Json).encode(|out| out.text("k", "v"), Bytes::new());
+    link.answer(Instant::ZERO, Opaque(77), &answer);
+    let mut sent = frames(&written(&mut link, Instant::ZERO, usize::MAX));
+    sent.sort_by_key(|frame| {
+        (frame.header.is_response(), frame.header.is_oneway(), frame.body.len(), frame.header.opaque)
+    });
+    let said: Vec<Vec<_>> = sent.iter().map(|frame| frame.header.ext.iter().collect()).collect();
+    let own = vec![("ns", "space"), ("token", "ours")];
+    assert_eq!(said, [own.clone(), own, vec![("k", "v"), ("ns", "space"), ("token", "ours")], vec![("k", "v")]]);
+}
+
+#[test]
 fn every_split_of_a_stream_gives_the_same_events() {
     let prepared = || {
         let mut link = link(|_| {});

@@ -96,7 +96,8 @@ impl<R: Runtime> ClientTask<R> {
     pub(super) fn check(&mut self, now: Instant, check: Check) {
         let id = check.id;
         let answerer = self.shared.transactions.answerer(&check);
-        let message = ReceivedMessage::open(check.message);
+        let namespace = self.shared.config.namespace.as_ref();
+        let message = ReceivedMessage::open(check.message).map(|message| message.within(namespace));
         let (Some(Answerer { checker, tracer }), Ok(message)) = (answerer, message) else {
             let resolution = Resolution::Unknown;
             return self.machine.handle(now, Input::Transaction { check: id, resolution });

@@ -1,12 +1,14 @@
 //! Whole frames: `length i32 | codec u8, header length u24 | header | body`.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use nom::Parser;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u24};
 
-use super::header::{self, Codec, Header, HeaderError};
+use super::ExtFields;
+use super::header::{self, Codec, Header, HeaderError, HeaderLimits, Preamble};
 use crate::ids::Opaque;
 use crate::mutants::{self, mutant};
 
@@ -93,16 +95,23 @@ impl EncodedFrame {
         &self.body
     }
 
-    /// The header as who receives it reads it, but for the opaque.
-    ///
-    /// # Errors
-    /// It is over these limits.
-    #[cfg(feature = "acl")]
-    pub(crate) fn header(&self, limits: &header::HeaderLimits) -> Result<Header, HeaderError> {
-        match self.codec {
-            Codec::Json => header::decode(self.codec, &[&self.header[..], b"0}"].concat(), limits),
-            Codec::Rocketmq => header::decode(self.codec, &self.header, limits),
-        }
+    /// What a request is made of, to be written anew with more fields; `None` for what is no request.
+    pub(crate) fn request_parts(&self) -> Option<(Preamble<'static>, ExtFields)> {
+        let header = match self.codec {
+            Codec::Json => header::decode(self.codec, &[&self.header[..], b"0}"].concat(), &OURS),
+            Codec::Rocketmq => header::decode(self.codec, &self.header, &OURS),
+        };
+        let Header { code, language, version, flags, ext, codec, .. } = header.ok()?;
+        let preamble = Preamble { code, flags, language, version, remark: None, codec };
+        (flags & header::FLAG_RESPONSE == 0).then_some((preamble, ext))
+    }
+
+    /// The same request with these fields, which take the place of those of the same names; `None` for what is no request.
+    pub(crate) fn with_fields(&self, fields: &[(String, String)]) -> Option<Self> {
+        let (preamble, ext) = self.request_parts()?;
+        let kept = ext.iter().filter(|(key, _)| !fields.iter().any(|(name, _)| name == key));
+        let all = kept.chain(fields.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        Some(preamble.encode(|out| all.for_each(|(key, value)| out.text(key, value)), self.body.clone()))
     }
 
     /// Appends everything before the body.
@@ -235,6 +244,9 @@ pub const LENGTH_WORD: usize = 4;
 const PREFIX: usize = 4;
 /// Length word, codec word, the longest opaque and the closing brace.
 const OVERHEAD: usize = 8 + 11 + 1;
+/// What this client wrote itself is within any bounds.
+const OURS: HeaderLimits =
+    HeaderLimits { max_len: usize::MAX, max_fields: usize::MAX, max_key: usize::MAX, max_depth: 8 };
 
 fn to_u32(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)

@@ -18,6 +18,7 @@ pub const ALL: &[&str] = &[
     "a consumer is suspended",
     "a dead letter",
     "a delivery is traced",
+    "a heartbeat leaves out what the broker knows",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
     "a file of offsets cannot be used",

@@ -34,6 +34,7 @@ async fn consume(run: Run, member: Member) {
         let before = run.world.with(|state| state.left_on(member.host.index));
         let policy = if run.plan.operator { open() } else { ServerPolicy::default() };
         let builder = Client::builder().codec(plan.codec).server_policy(policy).trace(traces::config(&run.plan));
+        let builder = builder.light_heartbeats(run.plan.light);
         let builder = run.plan.cache_bytes.into_iter().fold(builder, ClientBuilder::cache_bytes);
         match builder.connect_on(&member.host).await {
             Ok(client) => break client,

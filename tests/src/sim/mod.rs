@@ -413,8 +413,8 @@ impl Sim {
         }
         let mut cluster = Cluster::new(self.name_servers, brokers, Instant::ZERO);
         self.topics.iter().for_each(|(topic, queues)| cluster.put_topic(topic, *queues));
-        // Name servers that move are found by their names.
-        let by_name = swarm.has(Fault::NameServerMoved) || swarm.has(Fault::NameServerGone);
+        // Name servers that move are found by their names, or by whoever tells where they are.
+        let by_name = !self.directory && (swarm.has(Fault::NameServerMoved) || swarm.has(Fault::NameServerGone));
         let mut state = State::new(tape, swarm, self.script, Servers::new(cluster, by_name));
         state.trace.keep = self.trace;
         state.directory = self.directory;

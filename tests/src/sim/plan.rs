@@ -63,6 +63,9 @@ pub struct Plan {
     pub requests: Option<Requests>,
     /// Whether clients trace, and then whether brokers want that.
     pub traced: Option<bool>,
+    /// Whether members leave out of heartbeats what brokers know.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub light: bool,
 }
 
 /// The requests of a run.
@@ -132,7 +135,8 @@ impl Plan {
         let mut rng = Rng::new(seed ^ SALT);
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
-        Self { traced, administrator: rng.below(5) == 0, directory: rng.below(5) == 0, ..plan }
+        let (administrator, directory) = (rng.below(5) == 0, rng.below(5) == 0);
+        Self { traced, administrator, directory, light: rng.below(4) == 0, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -196,6 +200,7 @@ impl Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            light: false,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -315,6 +320,7 @@ impl Default for Plan {
             every_way: false,
             transactions: None,
             traced: None,
+            light: false,
             requests: None,
         }
     }

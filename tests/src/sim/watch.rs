@@ -25,6 +25,9 @@ impl State {
         match frame.header.code {
             request::HEART_BEAT => {
                 let data = HeartbeatData::decode(&frame.body).unwrap_or_default();
+                if data.without_sub {
+                    self.reach("a heartbeat leaves out what the broker knows");
+                }
                 let groups = data.consumers.iter().map(|consumer| consumer.group.as_str().into()).collect();
                 self.note(What::Heartbeat { host, broker, groups });
             }

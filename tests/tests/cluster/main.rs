@@ -5,6 +5,7 @@ mod captured;
 mod client;
 mod embedded;
 mod groups;
+mod identity;
 mod messages;
 mod retries;
 mod talk;

@@ -23,6 +23,7 @@ mod exchange;
 mod filters;
 mod flow;
 mod hooks;
+mod identity;
 mod kit;
 mod ladder;
 mod member;
@@ -183,6 +184,7 @@ fn jobs_of<L: Live>() -> Vec<(String, Job)> {
         job("pop", |world| L::block_on(pop::scenario::<L>(world))),
         job("sending", |world| L::block_on(sending::scenario::<L>(world))),
         job("exchange", |world| L::block_on(exchange::scenario::<L>(world))),
+        job("identity", |world| L::block_on(identity::scenario::<L>(world))),
         job("flow", |world| L::block_on(flow::scenario::<L>(world))),
         job("hooks", |world| L::block_on(hooks::scenario::<L>(world))),
         job("volume", |world| {

@@ -193,6 +193,13 @@ impl Consumer {
         true
     }
 
+    /// Commits what an operator says of a queue that is ours, whoever consumes it now.
+    pub(super) fn commit_for(&mut self, queue: &MessageQueue, offset: QueueOffset, at: Siblings<'_>, fx: &mut Effects) {
+        if let Some(epoch) = self.queues.get(queue).map(Assigned::epoch) {
+            self.submit(Commit { queue: queue.clone(), epoch, offset }, at, fx);
+        }
+    }
+
     /// A queue goes on elsewhere: what waits to be committed of it is no longer so.
     pub(super) fn withdraw_commit(&mut self, queue: &MessageQueue) {
         if let Some(lane) = self.lanes.get_mut(&lane_of(queue)) {

@@ -305,7 +305,7 @@ impl Consumer {
                     if let Some(offset) = stored.filter(|_| ours.is_some() && stored > ours) {
                         let (group, reason) = (self.config.group.clone(), StartReason::Stored);
                         fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-                        self.restart_at(queue, offset, fx);
+                        self.restart_at(queue, Some(offset), fx);
                     }
                 }
                 None => lock.fail(fx.now),

@@ -462,13 +462,14 @@ impl Consumer {
         let (asked, group) = (assigned.next, self.config.group.clone());
         let (min, max) = bounds;
         fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
-        self.restart_at(queue, next, fx);
+        self.restart_at(queue, Some(next), fx);
         self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
     }
 
-    /// Goes on elsewhere in a queue, as a new assignment: what was pulled under the old one counts no more.
-    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: QueueOffset, fx: &mut Effects) {
+    /// Goes on elsewhere in a queue, or from what is stored, as a new assignment: what was pulled under the old one counts
+    /// no more.
+    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: Option<QueueOffset>, fx: &mut Effects) {
         let Some(mut assigned) = self.queues.remove(queue) else {
             return;
         };
@@ -482,7 +483,10 @@ impl Consumer {
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);
         let phase = if running { Phase::Locking } else { Phase::Stopped };
-        let fresh = Assigned { phase, next, settled_to: Some(next), ..Assigned::new(queue, epoch, assigned.room) };
+        let mut fresh = Assigned { phase, settled_to: next, ..Assigned::new(queue, epoch, assigned.room) };
+        if let Some(next) = next {
+            fresh.next = next;
+        }
         self.queues.insert(queue.clone(), fresh);
         self.lend_for_good(epoch, fx);
     }

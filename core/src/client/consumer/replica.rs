@@ -110,7 +110,7 @@ impl Consumer {
         if let Some(offset) = stored.filter(|_| stored > assigned.settled_to()) {
             let (group, reason) = (self.config.group.clone(), StartReason::Stored);
             fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-            self.restart_at(queue, offset, fx);
+            self.restart_at(queue, Some(offset), fx);
             if matches!(self.state, State::Running) {
                 self.pull_on(queue, at, fx);
             }

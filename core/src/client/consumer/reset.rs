@@ -14,6 +14,9 @@ impl Consumer {
     ///
     /// Java stops pulling for 10 s, so that what is in handlers then does not commit its own offsets afterwards. Here a
     /// queue that goes on elsewhere is a new assignment: what was handed out under the old one counts no more.
+    ///
+    /// A queue in order whose lock is not ours is perhaps consumed by somebody else, and what we are told now may be long
+    /// past when we get it: so the broker is told, and we start from what it has then.
     pub(crate) fn on_reset(
         &mut self,
         topic: &Topic,
@@ -32,11 +35,16 @@ impl Consumer {
         };
         let moved: Vec<_> = offsets.0.iter().filter_map(moves).collect();
         for (queue, offset) in &moved {
+            if !self.holds(queue, fx.now) {
+                self.restart_at(queue, None, fx);
+                self.commit_for(queue, *offset, at, fx);
+                continue;
+            }
             let (group, queue, reason) = (self.config.group.clone(), queue.clone(), StartReason::Reset);
             fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset: *offset, reason });
             match self.queues.get_mut(&queue) {
                 Some(assigned) if mutant!(111) => assigned.rewind(*offset),
-                Some(_) | None => self.restart_at(&queue, *offset, fx),
+                Some(_) | None => self.restart_at(&queue, Some(*offset), fx),
             }
         }
         self.commit(false, at, fx);

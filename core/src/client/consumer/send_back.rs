@@ -171,7 +171,7 @@ impl Consumer {
         let pause = failure.pause.unwrap_or(self.config.suspend).clamp(MIN_SUSPEND, MAX_SUSPEND);
         if mutant!(9) && pause.saturating_mul(u32::try_from(failure.taken.local_retries).unwrap_or(0)) > PULL_EXPIRED {
             let start = failure.taken.batch.from;
-            return self.restart_at(&queue, start, fx);
+            return self.restart_at(&queue, Some(start), fx);
         }
         let (id, epoch) = (fx.fresh_id(), failure.taken.batch.epoch);
         self.send_backs.insert(id, SendBack { failure, republish: None, buries: dead });

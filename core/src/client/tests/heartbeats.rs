@@ -153,3 +153,86 @@ fn slaves_hear_from_consumers_only() {
     world.run();
     assert_eq!(world.open(request::HEART_BEAT, |asked| asked.to.as_str() == "slave:1"), 1);
 }
+
+/// An answer of a broker that knows light heartbeats.
+fn knowing(changed: bool) -> Frame {
+    answer(
+        0,
+        |out| {
+            out.text("IS_SUPPORT_HEART_BEAT_V2", "true");
+            out.text("IS_SUB_CHANGE", if changed { "true" } else { "false" });
+        },
+        [],
+    )
+}
+
+/// The next heartbeat, answered so: whether it has subscriptions, and by what they are known.
+fn beat(world: &mut World, reply: Frame) -> (bool, i32) {
+    let asked = world.take(request::HEART_BEAT);
+    let data = HeartbeatData::decode(&asked.frame.body).unwrap();
+    world.reply(asked, reply);
+    world.run();
+    assert_eq!(data.without_sub, data.consumers.iter().all(|group| group.subscriptions.is_empty()));
+    (!data.without_sub, data.heartbeat_fingerprint)
+}
+
+fn light() -> World {
+    let mut world = World::with(NS, |config| config.light_heartbeats = true);
+    world.topic("T", 1, &["b"]);
+    world.topic("%RETRY%g", 1, &["b"]);
+    world.start(|_| ());
+    world.held.insert(request::HEART_BEAT);
+    world.run();
+    world
+}
+
+#[test]
+fn a_broker_that_knows_our_subscriptions_is_not_told_them_again() {
+    let mut world = light();
+    let (told, print) = beat(&mut world, knowing(true));
+    assert!(told && print != 0);
+    for _ in 0..3 {
+        world.advance(30_000);
+        assert_eq!(beat(&mut world, knowing(false)), (false, print));
+    }
+    world.advance(30_000);
+    assert_eq!(beat(&mut world, knowing(true)), (false, print));
+    assert_eq!(beat(&mut world, knowing(true)), (true, print), "it had forgotten them: told at once");
+    world.advance(30_000);
+    assert_eq!(beat(&mut world, knowing(false)), (false, print));
+    world.hang_up("b:1");
+    world.advance(600);
+    assert_eq!(beat(&mut world, knowing(false)), (true, print), "over a new link");
+}
+
+#[test]
+fn what_changed_is_told_whole() {
+    let mut world = light();
+    let (_, before) = beat(&mut world, knowing(true));
+    world.topic("U", 1, &["b"]);
+    let start = world.started;
+    let (group, filter) = ("g".into(), "*".into());
+    world.command(Command::Subscribe { group, start, topic: "U".into(), filter });
+    world.advance(100);
+    let (told, after) = beat(&mut world, knowing(true));
+    assert!(told && after != before);
+    world.advance(30_000);
+    assert_eq!(beat(&mut world, knowing(false)), (false, after));
+}
+
+#[test]
+fn brokers_that_do_not_say_that_they_know_are_told_it_all() {
+    for (unknowing, next) in [(answer(0, |_| (), []), 30_000), (refusal(response::SYSTEM_BUSY), 500)] {
+        let mut world = light();
+        for _ in 0..3 {
+            assert!(beat(&mut world, unknowing.clone()).0);
+            world.advance(next);
+        }
+    }
+    let mut world = World::consuming(1, |_| ());
+    world.held.insert(request::HEART_BEAT);
+    for _ in 0..3 {
+        world.advance(30_000);
+        assert_eq!(beat(&mut world, knowing(false)), (true, 0), "unless it is switched on");
+    }
+}

@@ -140,3 +140,23 @@ fn a_fresh_route_is_asked_for_at_most_once_a_second() {
     }
     assert_eq!(asks(&world) - before, 1, "one in the second after the first");
 }
+
+#[test]
+fn messages_go_two_ports_below_when_that_is_wanted() {
+    let mut world = World::with(NS, |config| config.vip_channel = true);
+    world.topic("T", 1, &["b"]);
+    world.routes.values_mut().flat_map(|route| &mut route.broker_datas).for_each(|broker| {
+        broker.broker_addrs.insert(0, "b:10911".into());
+    });
+    want(&mut world, false);
+    let view = world.machine.routes.view().clone();
+    assert_eq!(view.topics[&Topic::from("T")].publish[0].endpoint, "b:10909".into());
+    assert_eq!(view.master(&"b".into()), Some(&"b:10911".into()), "all else goes where it went");
+    world.command(Command::WantLink("b:10909".into()));
+    world.run();
+    world.advance(60_000);
+    assert!(world.machine.routes.view().links.contains_key(&Endpoint::from("b:10909")), "it is no stranger's");
+    for (from, to) in [("b:3", Some("b:1")), ("[::1]:10911", Some("[::1]:10909")), ("b:2", None), ("b", None)] {
+        assert_eq!(Endpoint::from(from).vip_channel(), to.map(Endpoint::from));
+    }
+}

@@ -171,6 +171,26 @@ fn in_order_the_next_message_waits_for_the_handler_of_the_last() {
 }
 
 #[test]
+fn in_order_a_queue_that_another_member_has_is_moved_at_the_broker_and_starts_from_what_is_stored_later() {
+    let mut world = World::new();
+    world.topic("T", 1, &["b"]);
+    world.foreign.insert(0);
+    world.start(|config| config.mode = ConsumeMode::Orderly);
+    world.run();
+    world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+    world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 0), 10)]));
+    assert_eq!((commits(&world), world.pulls("T")), (alloc::vec!["10"], 0));
+    let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+    world.reply(commit, answer(0, |_| (), []));
+    world.advance(60_000);
+    // The other member goes on from there, and leaves.
+    world.stored.insert(("T".into(), 0), 12);
+    world.foreign.clear();
+    world.advance(10_000);
+    assert_eq!(world.pull("T").field("queueOffset"), "12");
+}
+
+#[test]
 fn only_the_master_of_a_queue_that_is_ours_may_move_it() {
     let mut world = World::new();
     world.topic("T", 1, &["b", "c"]);

@@ -11,8 +11,8 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    AddressRules, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies, ServerPolicy,
-    TraceConfig, check_endpoint, parse_name_servers,
+    AddressRules, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies, ROCKETMQ_ZONE,
+    ROCKETMQ_ZONE_MODE, ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
 };
 use crate::driver::client_task;
 use crate::driver::dial::Dialer;
@@ -21,8 +21,9 @@ use crate::driver::inbox::Mail;
 use crate::driver::queue::Load;
 use crate::driver::runtime::{ClockOf, Runtime};
 use crate::driver::shared::Shared;
-use crate::ids::{ClientId, ConnId, Endpoint, Group};
+use crate::ids::{ClientId, ConnId, Endpoint, Group, Topic};
 use crate::mutants::mutant;
+use crate::namespace::Namespace;
 use crate::time::Instant;
 use crate::wire::Codec;
 use crate::wire::message::UniqueKeys;
@@ -48,6 +49,10 @@ pub struct ClientBuilder {
     allowed: Option<Vec<String>>,
     client_ip: Option<IpAddr>,
     instance_name: Option<String>,
+    namespace: Option<Option<Namespace>>,
+    unit_name: Option<String>,
+    stream: bool,
+    zone: Option<(String, String)>,
     offset_dir: Option<String>,
     lazy: bool,
     pub(super) config: ClientConfig,
@@ -63,6 +68,10 @@ impl ClientBuilder {
             allowed: None,
             client_ip: None,
             instance_name: None,
+            namespace: None,
+            unit_name: None,
+            stream: false,
+            zone: None,
             offset_dir: None,
             lazy: false,
             config,
@@ -116,6 +125,57 @@ impl ClientBuilder {
         self
     }
 
+    /// The unit this client belongs to, where a company runs several of the same: a part of the client id, and of what is
+    /// asked for by [`ClientBuilder::discovery`]. Java `unitName`.
+    #[must_use]
+    pub fn unit_name(mut self, name: impl Into<String>) -> Self {
+        self.unit_name = Some(name.into());
+        self
+    }
+
+    /// Tells servers that this client reads streams, as Java's lite pull consumers do: the client id ends with `@STREAM`,
+    /// and requests carry `ReqT`. Java `enableStreamRequestType`.
+    #[must_use]
+    pub const fn stream_requests(mut self) -> Self {
+        self.stream = true;
+        self
+    }
+
+    /// The namespace that the names of topics and groups are in, as brokers know them: `N%t` is topic `t` of namespace `N`.
+    /// Producers and consumers of this client know them without it, but for queues, events and [`Admin`], which say what
+    /// brokers say. Java `namespace`. Default: that of the first name server's address, as cloud instances have it
+    /// (`MQ_INST_x_y.host`), else none; an empty name is none.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
+        self.namespace = Some(Namespace::new(namespace.as_ref()));
+        self
+    }
+
+    /// The namespace that brokers, or proxies before them, put the names of all requests in: names stay as they are, and
+    /// requests say where they belong. Java `namespaceV2`.
+    #[must_use]
+    pub fn namespace_v2(self, namespace: impl Into<String>) -> Self {
+        self.request_field("nsd", "true").request_field("ns", namespace)
+    }
+
+    /// The zone this client is in, and its mode: name servers that know zones give the brokers of that zone. Default: the
+    /// environment variables `ROCKETMQ_ZONE` and `ROCKETMQ_ZONE_MODE`, else none.
+    #[must_use]
+    pub fn zone(mut self, name: impl Into<String>, mode: impl Into<String>) -> Self {
+        self.zone = Some((name.into(), mode.into()));
+        self
+    }
+
+    /// A field that every request carries beside its own, signed like them. Of one name the last counts, and it takes the
+    /// place of what the request itself would say.
+    #[must_use]
+    pub fn request_field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        self.config.link.request_fields.retain(|(known, _)| *known != name);
+        self.config.link.request_fields.push((name, value.into()));
+        self
+    }
+
     /// The header codec of requests. Default: JSON.
     #[must_use]
     pub const fn codec(mut self, codec: Codec) -> Self {
@@ -125,11 +185,16 @@ impl ClientBuilder {
 
     /// Bounds and times of links.
     #[must_use]
-    pub fn link(mut self, link: LinkConfig) -> Self {
+    pub fn link(mut self, mut link: LinkConfig) -> Self {
+        link.request_fields.splice(0..0, self.config.link.request_fields);
         #[cfg(feature = "acl")]
-        let link = LinkConfig { credentials: link.credentials.or(self.config.link.credentials), ..link };
+        {
+            link.credentials = link.credentials.or(self.config.link.credentials);
+        }
         #[cfg(feature = "tls")]
-        let link = LinkConfig { tls: link.tls.or(self.config.link.tls), ..link };
+        {
+            link.tls = link.tls.or(self.config.link.tls);
+        }
         self.config.link = link;
         self
     }
@@ -146,6 +211,22 @@ impl ClientBuilder {
     #[must_use]
     pub const fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.config.heartbeat_interval = interval;
+        self
+    }
+
+    /// Leaves subscriptions out of heartbeats where the broker says that it knows them: less to read for brokers of many
+    /// large groups. Brokers from 5.1 do. Java `useHeartbeatV2`. Default: no.
+    #[must_use]
+    pub const fn light_heartbeats(mut self, light: bool) -> Self {
+        self.config.light_heartbeats = light;
+        self
+    }
+
+    /// Sends messages to the port two below that of each broker, which brokers keep free of pulls. Java
+    /// `vipChannelEnabled`. Default: no.
+    #[must_use]
+    pub const fn vip_channel(mut self, vip: bool) -> Self {
+        self.config.vip_channel = vip;
         self
     }
 
@@ -229,10 +310,13 @@ impl ClientBuilder {
         if config.name_servers.is_empty() && config.discovery.is_none() {
             config.discovery = host.discovery();
         }
+        config.discovery = config.discovery.map(|found| found.or_unit(self.unit_name.as_ref()));
         if let Some(allowed) = self.allowed {
             config.addresses = AddressRules::only(allowed)?;
         }
         config.check()?;
+        let of_server = || config.name_servers.first().and_then(Namespace::of_name_server);
+        config.namespace = self.namespace.unwrap_or_else(of_server);
         let ip = self.client_ip.unwrap_or(host.ip);
         let seed = rt.entropy();
         let nonce = u32::try_from(seed >> 32).unwrap_or_default();
@@ -243,8 +327,16 @@ impl ClientBuilder {
             IpAddr::V6(ip) => alloc::format!("[{ip}]"),
         };
         let offset_dir = self.offset_dir.or_else(|| host.offset_store_dir());
-        config.offset_dir = offset_dir.map(|folder| alloc::format!("{folder}/{ip_text}@{stable}"));
-        config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}"));
+        let unit = self.unit_name.map(|unit| alloc::format!("@{unit}")).unwrap_or_default();
+        config.offset_dir = offset_dir.map(|folder| alloc::format!("{folder}/{ip_text}@{stable}{unit}"));
+        let stream = if self.stream { "@STREAM" } else { "" };
+        config.client_id = ClientId::from(alloc::format!("{ip_text}@{instance}{unit}{stream}"));
+        let of_env = |name| host.env(name).map(String::from).unwrap_or_default();
+        let (zone, mode) = self.zone.unwrap_or_else(|| (of_env(ROCKETMQ_ZONE), of_env(ROCKETMQ_ZONE_MODE)));
+        let stream = self.stream.then(|| (String::from(STREAM_FIELD), String::from("0")));
+        let zones = [(ZONE_FIELD, zone), (ZONE_MODE_FIELD, mode)].map(|(name, value)| (String::from(name), value));
+        let said = zones.into_iter().filter(|(_, value)| !value.is_empty()).chain(stream);
+        config.link.request_fields.extend(said);
         #[cfg(feature = "acl")]
         let credentials = super::credentials::CredentialCell::new(config.link.credentials.take());
         #[cfg(feature = "acl")]
@@ -285,7 +377,7 @@ impl Client {
     /// Configures a producer of this group.
     #[must_use]
     pub fn producer(&self, group: impl Into<Group>) -> ProducerBuilder {
-        ProducerBuilder::new(self.clone(), group.into())
+        ProducerBuilder::new(self.clone(), self.outer_group(group.into()))
     }
 
     /// Configures a producer of transactions of this group.
@@ -296,13 +388,28 @@ impl Client {
     /// Configures a push consumer of this group.
     #[must_use]
     pub fn push_consumer(&self, group: impl Into<Group>) -> PushConsumerBuilder {
-        PushConsumerBuilder::new(self.clone(), group.into())
+        PushConsumerBuilder::new(self.clone(), self.outer_group(group.into()))
     }
 
     /// Administration: topics and offsets.
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.clone())
+    }
+
+    /// The namespace that its names are in.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.inner.shared.config.namespace.as_ref()
+    }
+
+    /// A topic as brokers know it.
+    pub(super) fn outer_topic(&self, topic: Topic) -> Topic {
+        self.namespace().map_or_else(|| topic.clone(), |space| space.topic(&topic))
+    }
+
+    fn outer_group(&self, group: Group) -> Group {
+        self.namespace().map_or_else(|| group.clone(), |space| space.group(&group))
     }
 
     /// The name servers that are asked now.
@@ -413,6 +520,11 @@ pub enum ConnectError {
     Closed,
 }
 
+/// What requests of stream readers carry. Java `MixAll.REQ_T`, of which 0 is the stream.
+const STREAM_FIELD: &str = "ReqT";
+/// What requests from a zone carry. Java `MixAll.ZONE_NAME`, `ZONE_MODE`.
+const ZONE_FIELD: &str = "__ZONE_NAME";
+const ZONE_MODE_FIELD: &str = "__ZONE_MODE";
 /// The instance of offsets in broadcasting when none is named. Java keeps `rocketmq.client.name`'s default there.
 const STABLE_INSTANCE: &str = "DEFAULT";
 /// How long shutdown takes at most.

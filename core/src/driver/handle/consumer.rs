@@ -58,7 +58,7 @@ impl PushConsumerBuilder {
     /// Subscribes to a topic, of which it wants all (`*`), some tags (`a || b`), or what [`Filter::sql`] selects.
     #[must_use]
     pub fn subscribe(mut self, topic: impl Into<Topic>, filter: impl Into<Filter>) -> Self {
-        let topic = topic.into();
+        let topic = self.client.outer_topic(topic.into());
         self.config.subscriptions.retain(|(known, _)| *known != topic);
         self.config.subscriptions.push((topic, filter.into()));
         self
@@ -101,7 +101,8 @@ impl PushConsumerBuilder {
     /// when the queue is assigned once more, its stored offset counts.
     #[must_use]
     pub fn start_at(mut self, queue: MessageQueue, offset: QueueOffset) -> Self {
-        self.config.start_at.insert(queue, offset);
+        let topic = self.client.outer_topic(queue.topic);
+        self.config.start_at.insert(MessageQueue { topic, ..queue }, offset);
         self
     }
 
@@ -305,7 +306,7 @@ impl PushConsumerBuilder {
         let start_tracer = |trace| Tracer::start(&self.client, Side::Consume, &group, trace);
         let tracer = config.trace.clone().map(start_tracer);
         let trace = tracer.map(|tracer| ConsumeTrace::new(tracer, config.consume_timeout));
-        let hooks = Hooks::new(group.clone(), self.hooks, trace);
+        let hooks = Hooks::new(group.clone(), self.client.namespace().cloned(), self.hooks, trace);
         Ok(PushConsumer { inner: Arc::new(Inner { client: self.client, group, start, intake, hooks }), turn })
     }
 }
@@ -374,7 +375,8 @@ impl PushConsumer {
     /// The filter breaks a rule, a broker cannot filter so, none says whether it can, or the consumer is stopped.
     pub async fn subscribe(&self, topic: impl Into<Topic>, filter: impl Into<Filter>) -> Result<(), SubscribeError> {
         let (group, start) = (self.inner.group.clone(), self.inner.start);
-        self.change(Command::Subscribe { group, start, topic: topic.into(), filter: filter.into() }).await
+        let topic = self.inner.client.outer_topic(topic.into());
+        self.change(Command::Subscribe { group, start, topic, filter: filter.into() }).await
     }
 
     /// Gives a topic up while the group runs: of its queues nothing is handed out any more once this has returned, and
@@ -385,7 +387,8 @@ impl PushConsumer {
     /// The topic is the group's own retry topic, or the consumer is stopped.
     pub async fn unsubscribe(&self, topic: impl Into<Topic>) -> Result<(), SubscribeError> {
         let (group, start) = (self.inner.group.clone(), self.inner.start);
-        self.change(Command::Unsubscribe { group, start, topic: topic.into() }).await
+        let topic = self.inner.client.outer_topic(topic.into());
+        self.change(Command::Unsubscribe { group, start, topic }).await
     }
 
     /// Stops: every `next` gives `None` at once, messages handed out may still be settled for up to 30 s, offsets are
@@ -419,7 +422,7 @@ impl PushConsumer {
         stats
     }
 
-    /// The group.
+    /// The group, as brokers know it.
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.inner.group

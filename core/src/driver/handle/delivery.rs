@@ -14,6 +14,7 @@ use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
 use crate::ids::{MessageQueue, QueueOffset, Topic};
 use crate::message::Message;
+use crate::namespace::Namespace;
 use crate::request::NoRequest;
 use crate::time::UnixMillis;
 use crate::wire::message::Record;
@@ -40,6 +41,7 @@ impl Delivery {
                 ReceivedMessage::poison(taken, cause)
             }
         };
+        let message = message.within(hooks.namespace());
         if !hooks.admit(&message) {
             intake.settle(&message.taken, Outcome::Done);
             return None;
@@ -197,6 +199,7 @@ pub struct ReceivedMessage {
     taken: Taken,
     body: Bytes,
     poison: Option<PoisonCause>,
+    namespace: Option<Namespace>,
 }
 
 impl ReceivedMessage {
@@ -206,7 +209,7 @@ impl ReceivedMessage {
             Some(Content::Record(_)) | None => None,
         };
         match taken.body() {
-            Ok(body) => Ok(Self { taken, body, poison }),
+            Ok(body) => Ok(Self { taken, body, poison, namespace: None }),
             Err(cause) => Err((taken, cause)),
         }
     }
@@ -222,7 +225,12 @@ impl ReceivedMessage {
             Some(Content::Record(record)) => taken.batch.frame.slice_ref(record.body(&taken.batch.frame)),
             Some(Content::Poison(_)) | None => Bytes::new(),
         };
-        Self { taken, body, poison: Some(cause) }
+        Self { taken, body, poison: Some(cause), namespace: None }
+    }
+
+    /// The message as it is seen from a namespace.
+    pub(in crate::driver) fn within(self, namespace: Option<&Namespace>) -> Self {
+        Self { namespace: namespace.cloned(), ..self }
     }
 
     pub(super) const fn is_poison(&self) -> bool {
@@ -233,13 +241,14 @@ impl ReceivedMessage {
         &self.taken
     }
 
-    /// The topic it was sent to, also when it comes again by way of the retry topic.
+    /// The topic it was sent to, also when it comes again by way of the retry topic; without the namespace of the client.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        match self.property(name::RETRY_TOPIC) {
+        let topic = match self.property(name::RETRY_TOPIC) {
             Some(topic) if self.taken.batch.queue.topic.as_str().starts_with(RETRY_PREFIX) => Topic::from(topic),
             _ => self.taken.batch.queue.topic.clone(),
-        }
+        };
+        self.namespace.as_ref().map_or_else(|| topic.clone(), |space| space.topic_within(&topic))
     }
 
     /// The body, inflated. It pins the pulled frame unless it was compressed: see [`ReceivedMessage::detach`].

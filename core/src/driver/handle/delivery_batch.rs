@@ -35,7 +35,7 @@ impl DeliveryBatch {
         let mut many = many.into_iter();
         for taken in many.by_ref() {
             match ReceivedMessage::open(taken) {
-                Ok(message) => messages.push(message),
+                Ok(message) => messages.push(message.within(hooks.namespace())),
                 Err((taken, _)) if intake.is_orderly() && !messages.is_empty() => {
                     // What comes before it may still fail: its turn is when that is settled.
                     let rest: Vec<Taken> = core::iter::once(taken).chain(many).collect();
@@ -43,7 +43,9 @@ impl DeliveryBatch {
                     break;
                 }
                 Err((taken, cause)) => match intake.poisoned(taken, cause.clone()) {
-                    Some(taken) => messages.push(ReceivedMessage::poison(taken, cause)),
+                    Some(taken) => {
+                        messages.push(ReceivedMessage::poison(taken, cause).within(hooks.namespace()));
+                    }
                     None if intake.is_orderly() => {
                         // It bars those after it.
                         let rest: Vec<Taken> = many.collect();

@@ -9,6 +9,7 @@ use super::ReceivedMessage;
 use super::tracer::{ConsumeTrace, Handed, Tracer};
 use crate::dispatch::Outcome;
 use crate::ids::Group;
+use crate::namespace::Namespace;
 
 /// Hears of each message that a push consumer hands out and of how it is settled, and may keep messages from being
 /// handed out. Batches are told message by message.
@@ -61,13 +62,24 @@ pub enum ConsumeOutcome {
 /// The hooks of a consumer, in the order in which they were added, and its trace.
 pub(super) struct Hooks {
     group: Group,
+    namespace: Option<Namespace>,
     all: Vec<Arc<dyn ConsumeHook>>,
     trace: Option<ConsumeTrace>,
 }
 
 impl Hooks {
-    pub(super) fn new(group: Group, all: Vec<Arc<dyn ConsumeHook>>, trace: Option<ConsumeTrace>) -> Arc<Self> {
-        Arc::new(Self { group, all, trace })
+    pub(super) fn new(
+        group: Group,
+        namespace: Option<Namespace>,
+        all: Vec<Arc<dyn ConsumeHook>>,
+        trace: Option<ConsumeTrace>,
+    ) -> Arc<Self> {
+        Arc::new(Self { group, namespace, all, trace })
+    }
+
+    /// The namespace that messages are seen from.
+    pub(super) const fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
     }
 
     pub(super) fn tracer(&self) -> Option<&Tracer> {
@@ -189,7 +201,7 @@ mod tests {
         let notes = |panics| Notes { rows: rows.clone(), unwanted: unwanted.to_vec(), panics };
         let all: [Arc<dyn ConsumeHook>; 2] = [Arc::new(notes(panics)), Arc::new(notes(false))];
         let all = if panics { all.to_vec() } else { all[1..].to_vec() };
-        World { hooks: Hooks::new("g".into(), all, None), intake, rows }
+        World { hooks: Hooks::new("g".into(), None, all, None), intake, rows }
     }
 
     impl World {

@@ -26,9 +26,10 @@ use crate::config::ProducerConfig;
 use crate::driver::queue::{Intake, Load, Permit, Submitter, submit_queue};
 use crate::driver::shared::Shared;
 use crate::error::{RequestError, RequestFailure};
-use crate::ids::{Group, MessageQueue};
+use crate::ids::{Group, MessageQueue, Topic};
 use crate::message::Message;
 use crate::mutants::mutant;
+use crate::namespace::Namespace;
 use crate::send::{BatchReceipt, Parcel, Receipt, SendContext, SendError, SendHook, SendOp, SendPolicy, Target};
 use crate::time::Instant;
 
@@ -52,6 +53,8 @@ pub(super) struct Inner {
     budget: Budget,
     faults: Option<Faults>,
     batching: Option<Batching>,
+    /// What the names of topics are in.
+    namespace: Option<Namespace>,
     hooks: Vec<Arc<dyn SendHook>>,
     pub(super) tracer: Option<Tracer>,
 }
@@ -74,6 +77,7 @@ impl Inner {
     pub(super) fn new(
         client: Client,
         config: ProducerConfig,
+        namespace: Option<Namespace>,
         hooks: Vec<Arc<dyn SendHook>>,
         tracer: Option<Tracer>,
     ) -> Self {
@@ -88,6 +92,7 @@ impl Inner {
             budget: Budget { slots, _intake: intake },
             faults: config.latency_faults.clone().map(Faults::new),
             batching: config.auto_batch.map(Batching::new),
+            namespace,
             hooks,
             tracer,
             config,
@@ -138,6 +143,7 @@ impl Producer {
     pub async fn send_with(&self, message: Message, target: Target) -> Result<Receipt, SendError> {
         let deadline = self.deadline();
         let told = self.announce(&message, &target)?;
+        let message = self.placed(message)?;
         let permit = self.admit(message.body().len(), deadline).await?;
         self.send_admitted(message, target, deadline, permit, told).await
     }
@@ -157,6 +163,7 @@ impl Producer {
                 let (producer, deadline) = (self.clone(), self.deadline());
                 Ok(async move {
                     let told = producer.announce(&message, &Target::Any)?;
+                    let message = producer.placed(message)?;
                     producer.send_admitted(message, Target::Any, deadline, permit, told).await
                 })
             }
@@ -178,6 +185,7 @@ impl Producer {
     pub async fn send_oneway_with(&self, message: Message, target: Target) -> Result<(), SendError> {
         let deadline = self.deadline();
         let told = self.announce(&message, &target)?;
+        let (message, target) = (self.placed(message)?, self.aimed(target));
         let _permit = self.admit(message.body().len(), deadline).await?;
         let result = match self.parcel(&message) {
             Ok(parcel) => {
@@ -208,6 +216,8 @@ impl Producer {
         let deadline = self.deadline();
         let told = messages.iter().map(|message| self.announce(message, &target));
         let told: Vec<_> = told.collect::<Result<_, _>>()?;
+        let messages: Vec<_> = messages.into_iter().map(|message| self.placed(message)).collect::<Result<_, _>>()?;
+        let target = self.aimed(target);
         let bytes = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
         let _permit = self.admit(bytes, deadline).await?;
         let result = self.deliver_batch(&messages, target, deadline).await;
@@ -218,7 +228,7 @@ impl Producer {
         result
     }
 
-    /// The group.
+    /// The group, as brokers know it.
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.inner.config.group
@@ -248,6 +258,36 @@ impl Producer {
         Ok(parcel?)
     }
 
+    /// The message as brokers are to see it: in the namespace, if there is one.
+    pub(super) fn placed(&self, message: Message) -> Result<Message, SendError> {
+        match &self.inner.namespace {
+            Some(space) => Ok(message.in_namespace(space)?),
+            None => Ok(message),
+        }
+    }
+
+    /// The same of where it is to go.
+    pub(super) fn aimed(&self, target: Target) -> Target {
+        match (target, &self.inner.namespace) {
+            (Target::Queue(queue), Some(space)) => {
+                Target::Queue(MessageQueue { topic: space.topic(&queue.topic), ..queue })
+            }
+            (target @ (Target::Any | Target::Queue(_) | Target::Chosen(_)), _) => target,
+        }
+    }
+
+    /// A receipt as its sender knows the topic.
+    pub(super) fn seen_within(&self, mut receipt: Receipt) -> Receipt {
+        if let Some(space) = &self.inner.namespace {
+            receipt.queue.topic = space.topic_within(&receipt.queue.topic);
+        }
+        receipt
+    }
+
+    pub(super) fn outer_topic(&self, topic: Topic) -> Topic {
+        self.inner.namespace.as_ref().map_or_else(|| topic.clone(), |space| space.topic(&topic))
+    }
+
     /// Waits for room among what is under way.
     pub(super) async fn admit(&self, bytes: usize, deadline: Instant) -> Result<Permit<()>, SendError> {
         let slots = &self.inner.budget.slots;
@@ -270,6 +310,7 @@ impl Producer {
         permit: Permit<()>,
         told: Option<Told>,
     ) -> Result<Receipt, SendError> {
+        let target = self.aimed(target);
         let result = match self.put_together(message, target, deadline, permit) {
             Ok(batched) => batched.await,
             Err((message, target, permit)) => {
@@ -283,9 +324,11 @@ impl Producer {
     }
 
     async fn deliver(&self, message: &Message, target: Target, deadline: Instant) -> Result<Receipt, SendError> {
-        self.deliver_parcel(self.parcel(message)?, target, deadline).await
+        let receipt = self.deliver_parcel(self.parcel(message)?, target, deadline).await?;
+        Ok(self.seen_within(receipt))
     }
 
+    /// The receipt is as brokers know the topic.
     pub(super) async fn deliver_parcel(
         &self,
         parcel: Parcel,
@@ -310,7 +353,8 @@ impl Producer {
         let policy = self.policy(&target);
         let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
         let (result, ids) = self.drive(op).await;
-        result?.map(|whole| BatchReceipt::new(whole, ids)).ok_or(SendError::Closed)
+        let whole = result?.ok_or(SendError::Closed)?;
+        Ok(BatchReceipt::new(self.seen_within(whole), ids))
     }
 
     fn policy(&self, target: &Target) -> SendPolicy {

@@ -45,7 +45,7 @@ impl Producer {
         let deadline = shared.clock.now().after(timeout);
         let correlation = shared.keys.next(shared.clock.wall());
         let told = self.announce(&message, &target)?;
-        let message = message.asking(&correlation, &shared.config.client_id, timeout);
+        let message = self.placed(message)?.asking(&correlation, &shared.config.client_id, timeout);
         introduce(shared, message.topic(), deadline).await;
         let completion = shared.requests.wait(&correlation).map_err(|why| match why {
             NoWait::Full => ReplyError::TooMany,
@@ -55,7 +55,7 @@ impl Producer {
         let permit = self.admit(message.body().len(), deadline).await?;
         let sent = async {
             let parcel = Parcel::new(&shared.config, &self.inner.config, &message, &shared.keys, shared.clock.wall())?;
-            self.deliver_parcel(parcel, target, deadline).await
+            self.deliver_parcel(parcel, self.aimed(target), deadline).await
         };
         let sent = sent.await;
         drop(permit);

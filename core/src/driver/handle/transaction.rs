@@ -72,7 +72,7 @@ impl TransactionProducerBuilder {
     /// A topic whose brokers are to know of this producer from the start. Else, where topics are not created by sending to
     /// them, they ask it only once it has sent something to them.
     pub fn topic(mut self, topic: impl Into<Topic>) -> Self {
-        self.topics.push(topic.into());
+        self.topics.push(self.producer.outer_topic(topic.into()));
         self
     }
 
@@ -113,6 +113,7 @@ impl TransactionProducer {
         let (shared, deadline) = (producer.shared(), producer.deadline());
         let config = &producer.inner.config;
         let told = producer.announce(&message, &Target::Any)?.map(Told::half);
+        let message = producer.placed(message)?;
         let permit = producer.admit(message.body().len(), deadline).await?;
         let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall());
         let result = match parcel {
@@ -125,6 +126,7 @@ impl TransactionProducer {
         if let Some(place) = HalfPlace::of(&receipt) {
             shared.transactions.take_in_hand(place);
         }
+        let receipt = producer.seen_within(receipt);
         let traced = producer.inner.tracer.as_ref().and_then(|tracer| tracer.end_of(&told?.message, &receipt));
         Ok(HalfMessage { inner: self.inner.clone(), receipt, traced })
     }
@@ -243,7 +245,8 @@ impl HalfMessage {
     async fn link(&self) -> Result<Result<Endpoint, EndError>, EndError> {
         let (shared, queue) = (self.inner.producer.shared(), &self.receipt.queue);
         let Some(to) = shared.view().routes.master(&queue.broker).cloned() else {
-            let wanted = Command::WantRoute { topic: queue.topic.clone(), fresh: true };
+            let topic = self.inner.producer.outer_topic(queue.topic.clone());
+            let wanted = Command::WantRoute { topic, fresh: true };
             let CommandResult::Route(_) = shared.call(wanted).await else { return Err(EndError::Closed) };
             return Ok(Err(EndError::Unreachable(queue.broker.clone())));
         };

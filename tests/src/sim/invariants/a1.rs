@@ -52,6 +52,11 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 moved.remove(&(*member, group.clone(), queue.clone()));
             }
             What::Member { member, .. } => moved.retain(|(known, _, _), _| known != member),
+            // Of a queue of which it has not the lock, a member passes on what it is told, whatever it was told before.
+            What::Act(Act::Told { host, group, offsets }) => {
+                let Some(member) = members.get(host) else { continue };
+                offsets.iter().for_each(|(queue, _)| drop(moved.remove(&(*member, group.clone(), queue.clone()))));
+            }
             What::Act(Act::Reset { member, group, queue, offset }) => {
                 let key = (*member, group.clone(), queue.clone());
                 moved.insert(key, Moved { since: row.at, from: *offset, done: BTreeSet::new() });
@@ -160,6 +165,8 @@ mod tests {
         // What was in a handler when the queue was moved counts no more.
         assert!(check(&moved(vec![(7, settled(2, Settled::Ack)), (9, committed(2))])).is_err());
         assert_eq!(check(&moved(vec![(7, start(1)), (9, committed(2))])), Ok(()), "a new assignment");
+        let told = What::Act(Act::Told { host: 0, group: "g0".into(), offsets: vec![(queue(0), 2)] });
+        assert_eq!(check(&moved(vec![(7, told), (9, committed(2))])), Ok(()), "passed on");
     }
 
     #[test]

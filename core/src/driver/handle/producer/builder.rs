@@ -11,7 +11,7 @@ use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig, Trace
 use crate::driver::handle::Client;
 use crate::driver::handle::tracer::{Side, Tracer};
 use crate::driver::shared::Gather;
-use crate::ids::Group;
+use crate::ids::{Group, Topic};
 use crate::send::SendHook;
 use crate::wire::compress::CompressionKind;
 
@@ -27,6 +27,11 @@ impl ProducerBuilder {
     pub(in crate::driver::handle) fn new(client: Client, group: Group) -> Self {
         let trace = client.inner.shared.config.trace.clone();
         Self { client, config: ProducerConfig { trace, ..ProducerConfig::new(group) }, hooks: Vec::new() }
+    }
+
+    /// A topic as brokers know it.
+    pub(in crate::driver::handle) fn outer_topic(&self, topic: Topic) -> Topic {
+        self.client.outer_topic(topic)
     }
 
     /// The whole time a send may take. Default: 3 s.
@@ -147,7 +152,9 @@ impl ProducerBuilder {
         let (client, group, trace) = (&self.client, &self.config.group, self.config.trace.clone());
         let tracer = trace.map(|trace| Tracer::start(client, Side::Produce, group, trace));
         // It exists before the wait: dropped while it waits, it takes the group back.
-        let producer = Producer { inner: Arc::new(Inner::new(self.client, self.config, self.hooks, tracer)) };
+        let namespace = self.client.namespace().cloned();
+        let inner = Inner::new(self.client, self.config, namespace, self.hooks, tracer);
+        let producer = Producer { inner: Arc::new(inner) };
         if producer.inner.batching.is_some() {
             let inner: Arc<dyn Gather> = producer.inner.clone();
             shared.add_gatherer(Arc::downgrade(&inner));

@@ -16,7 +16,8 @@ impl Producer {
     /// # Errors
     /// The handle is none, or is of another topic; the broker refuses: for example as the message is due.
     pub async fn recall(&self, topic: impl Into<Topic>, handle: &str) -> Result<String, RecallError> {
-        let topic = topic.into();
+        let inner = topic.into();
+        let topic = self.outer_topic(inner.clone());
         if RETRY_OR_DEAD.iter().any(|prefix| topic.as_str().starts_with(prefix)) {
             return Err(RecallError::Topic(topic));
         }
@@ -35,7 +36,7 @@ impl Producer {
         }
         let answer = self.inner.client.admin().ask_master(&topic, &read.broker, &request).await;
         if let Some(tracer) = &self.inner.tracer {
-            tracer.recalled(&topic, &read.unique_key, &answer);
+            tracer.recalled(&inner, &read.unique_key, &answer);
         }
         let frame = answer?;
         Ok(RecallMessageResponse::read(&frame.header.ext).map_err(AdminError::Malformed)?.msg_id)

@@ -86,7 +86,7 @@ impl Tracer {
         let sender = Group::from(alloc::format!("{GROUP_PREFIX}-{group}-{}-{number}", side.name()));
         shared.call(Command::StartTracer(sender.clone())).detach();
         let sender = ProducerConfig { send_timeout: SEND_TIMEOUT, ..ProducerConfig::new(sender) };
-        let producer = Producer { inner: Arc::new(ProducerInner::new(client.clone(), sender, Vec::new(), None)) };
+        let producer = Producer { inner: Arc::new(ProducerInner::new(client.clone(), sender, None, Vec::new(), None)) };
         let topic = config.topic.clone();
         let state = State {
             queue: TraceQueue::new(config),
@@ -99,7 +99,9 @@ impl Tracer {
             lost: 0,
             told: 0,
         };
-        let inner = Inner { shared: shared.clone(), group: group.clone(), topic, state: Mutex::new(state) };
+        // Traces are read by those who know no namespace.
+        let group = client.namespace().map_or_else(|| group.clone(), |space| space.group_within(group));
+        let inner = Inner { shared: shared.clone(), group, topic, state: Mutex::new(state) };
         let tracer = Self { inner: Arc::new(inner) };
         shared.tracers.add(&tracer);
         tracer

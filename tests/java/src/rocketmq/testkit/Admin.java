@@ -13,6 +13,7 @@ import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.remoting.protocol.ResponseCode;
 import org.apache.rocketmq.remoting.protocol.admin.ConsumeStats;
 import org.apache.rocketmq.remoting.protocol.body.ClusterInfo;
@@ -28,7 +29,7 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** What an operator would do or look at, by the official admin client. */
 final class Admin {
-    private static final long TIMEOUT_MS = 5000;
+    private static final long TIMEOUT_MS = 30_000;
 
     private final Map<String, DefaultMQAdminExt> admins = new ConcurrentHashMap<>();
 
@@ -122,13 +123,14 @@ final class Admin {
         while (true) {
             // A name server drops what it is told of a topic when two topics change at once and it has their common
             // version already. Changing the topic again makes another version.
-            if (System.currentTimeMillis() > again) {
-                for (String broker : brokers) {
-                    admin.createAndUpdateTopicConfig(broker, config);
-                }
-                again = System.currentTimeMillis() + 5_000;
-            }
+            boolean make = System.currentTimeMillis() > again;
             try {
+                if (make) {
+                    for (String broker : brokers) {
+                        admin.createAndUpdateTopicConfig(broker, config);
+                    }
+                    again = System.currentTimeMillis() + 5_000;
+                }
                 TopicRouteData route = admin.examineTopicRouteInfo(topic);
                 long ready = route.getQueueDatas().stream().filter(q -> q.getWriteQueueNums() == queues).count();
                 if (ready >= brokers.size()) {
@@ -136,6 +138,11 @@ final class Admin {
                 }
             } catch (MQClientException e) {
                 if (e.getResponseCode() != ResponseCode.TOPIC_NOT_EXIST) {
+                    throw e;
+                }
+            } catch (RemotingException e) {
+                // A machine that is busy: once more.
+                if (System.currentTimeMillis() > deadline) {
                     throw e;
                 }
             }
