@@ -19,6 +19,8 @@ type Letters = [&'static str; 2];
 const TOPIC: Letters = ["-t", "--topic"];
 const GROUP: Letters = ["-g", "--groupName"];
 const ID: Letters = ["-i", "--msgId"];
+const USER: Letters = ["-u", "--username"];
+const SUBJECT: Letters = ["-s", "--subject"];
 const BROKER: Letters = ["-b", "--brokerName"];
 
 const fn alias(
@@ -31,7 +33,7 @@ const fn alias(
 }
 
 /// All that have a counterpart. Source: Java 5.4.0 `MQAdminStartup.initCommand`, and the options of each command.
-pub(crate) const ALIASES: [Alias; 33] = [
+pub(crate) const ALIASES: [Alias; 57] = [
     alias("clusterList", &["cluster", "list"], &[], &[]),
     alias("topicList", &["topic", "list"], &[], &[]),
     alias("updateTopic", &["topic", "update", "--or-create"], &[TOPIC], &[("-o", "--order="), ("-a", "--attributes=")]),
@@ -138,10 +140,62 @@ pub(crate) const ALIASES: [Alias; 33] = [
     alias("wipeWritePerm", &["namesrv", "wipe-perm"], &[BROKER], &[]),
     alias("addWritePerm", &["namesrv", "add-perm"], &[BROKER], &[]),
     alias("statsAll", &["stats"], &[TOPIC], &[]),
+    alias("updateOrderConf", &["topic", "order"], &[TOPIC], &[("-m", "--do="), ("-v", "--queues=")]),
+    alias(
+        "queryCq",
+        &["topic", "entries"],
+        &[TOPIC],
+        &[("-q", "--queue-id="), ("-i", "--from="), ("-c", "--count="), ("-b", "--broker="), ("-g", "--group=")],
+    ),
+    alias("getConsumerConfig", &["group", "config"], &[GROUP], &[]),
+    alias("brokerConsumeStats", &["broker", "groups"], &[], &[("-l", "--behind="), ("-o", ""), ("-t", "--timeout=")]),
+    alias("haStatus", &["broker", "slaves"], &[], &[]),
+    alias("cleanExpiredCQ", &["broker", "clean-queues"], &[], &[]),
+    alias("cleanUnusedTopic", &["broker", "clean-topics"], &[], &[]),
+    alias("deleteExpiredCommitLog", &["broker", "clean-logs"], &[], &[]),
+    alias("getColdDataFlowCtrInfo", &["broker", "cold-reads"], &[], &[]),
+    alias(
+        "updateColdDataFlowCtrGroupConfig",
+        &["broker", "bound-cold-reads"],
+        &[["-g", "--consumerGroup"], ["-v", "--threshold"]],
+        &[],
+    ),
+    alias("removeColdDataFlowCtrGroupConfig", &["broker", "free-cold-reads"], &[["-g", "--consumerGroup"]], &[]),
+    alias("getNamesrvConfig", &["namesrv", "config"], &[], &[]),
+    alias("updateNamesrvConfig", &["namesrv", "update-config"], &[["-k", "--key"], ["-v", "--value"]], &[]),
+    alias("updateKvConfig", &["namesrv", "set-kv"], &[["-s", "--namespace"], ["-k", "--key"], ["-v", "--value"]], &[]),
+    alias("deleteKvConfig", &["namesrv", "delete-kv"], &[["-s", "--namespace"], ["-k", "--key"]], &[]),
+    alias("listUser", &["user", "list"], &[], &[("-f", "--like=")]),
+    alias("getUser", &["user", "get"], &[USER], &[]),
+    alias("createUser", &["user", "create"], &[USER], &[("-p", "--password="), ("-t", "--type=")]),
+    alias("updateUser", &["user", "update"], &[USER], &[("-p", "--password="), ("-t", "--type="), ("-s", "--status=")]),
+    alias("deleteUser", &["user", "delete"], &[USER], &[]),
+    alias("listAcl", &["acl", "list"], &[], &[("-s", "--subject="), ("-r", "--resource=")]),
+    alias("getAcl", &["acl", "get"], &[SUBJECT], &[]),
+    alias(
+        "createAcl",
+        &["acl", "create"],
+        &[SUBJECT],
+        &[("-r", "--resource="), ("-a", "--actions="), ("-d", "--decision="), ("-i", "--from=")],
+    ),
+    alias("deleteAcl", &["acl", "delete"], &[SUBJECT], &[("-r", "--resource=")]),
 ];
 
 /// Options before the command whose value is a word of its own.
-const WITH_VALUE: [&str; 6] = ["-n", "--namesrv", "-o", "--output", "--timeout", "--color"];
+const WITH_VALUE: [&str; 12] = [
+    "-n",
+    "--namesrv",
+    "-o",
+    "--output",
+    "--timeout",
+    "--color",
+    "--access-key",
+    "--secret-key-file",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
+    "--tls-name",
+];
 
 /// The same arguments, with our words in the place of those of `mqadmin`.
 pub(crate) fn expand(args: Vec<OsString>) -> Vec<OsString> {

@@ -8,7 +8,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, Valu
 use clap_complete::Shell;
 
 use crate::access::Access;
-use crate::commands::{broker, cluster, group, message, namesrv, offset, producer, stats, topic};
+use crate::commands::{acl, broker, cluster, group, message, namesrv, offset, producer, stats, topic, user};
 use crate::context::Cx;
 use crate::failure::{Exit, Failure};
 use crate::output::{Form, Output};
@@ -93,12 +93,18 @@ enum Command {
     /// Producers
     #[command(subcommand)]
     Producer(producer::Producer),
-    /// Brokers: figures and settings
+    /// Brokers: figures, settings, and work to be done
     #[command(subcommand)]
     Broker(broker::Broker),
-    /// What name servers tell of brokers
+    /// Name servers: what they tell of brokers and keep, and their settings
     #[command(subcommand)]
     Namesrv(namesrv::Namesrv),
+    /// Users of brokers, from 5.3 on
+    #[command(subcommand)]
+    User(user::User),
+    /// What users may do, from 5.3 on
+    #[command(subcommand)]
+    Acl(acl::Acl),
     /// Backlog and rates of topics and their groups
     #[command(after_help = "Examples:\n  rmq stats\n  rmq stats orders -o json")]
     Stats(stats::Stats),
@@ -188,6 +194,8 @@ impl Cli {
             Command::Producer(command) => command.run(&mut cx).await,
             Command::Broker(command) => command.run(&mut cx).await,
             Command::Namesrv(command) => command.run(&mut cx).await,
+            Command::User(command) => command.run(&mut cx).await,
+            Command::Acl(command) => command.run(&mut cx).await,
             Command::Stats(command) => command.run(&mut cx).await,
             Command::Completions { .. } => Ok(()),
         };

@@ -72,6 +72,10 @@ pub(crate) fn both_runtimes(
         OnSmol::block_on(prepare::<OnSmol>(&world, &cluster));
         OnSmol::block_on(scenario::<OnSmol>(&world));
         OnTokio::block_on(scenario::<OnTokio>(&world));
+        if version != V4 {
+            OnSmol::block_on(users::<OnSmol>(&world, &cluster));
+            OnTokio::block_on(users::<OnTokio>(&world, &cluster));
+        }
     }));
     eprintln!("{version}: acl took {:.1?}", begun.elapsed());
     let failure = seen.err().map(|panic| format!("acl: {}\n{}", super::kit::panic_text(&*panic), cluster.log_tail()));
@@ -99,6 +103,16 @@ async fn prepare<L: Live>(world: &World, cluster: &RealCluster) {
     let groups = GROUPS.map(|group| format!("Group:{group}")).join(",");
     let (subject, resources) = (format!("User:{}", USER.0), format!("{topics},{groups}"));
     run(&["createAcl", "-s", &subject, "-r", &resources, "-a", "Pub,Sub", "-d", "Allow"]);
+}
+
+/// Users and what they may do, changed while they are there.
+async fn users<L: Live>(world: &World, cluster: &RealCluster) {
+    let admin = client::<L>(world, Some(credentials(ADMIN)), Codec::Json).await;
+    let user = async |name: String, secret: &'static str| {
+        client::<L>(world, Some(Credentials::new(name, secret)), Codec::Json).await
+    };
+    super::admin_users::scenario::<L>(world, &admin, &cluster.broker_addr(), user).await;
+    admin.shutdown().await;
 }
 
 async fn scenario<L: Live>(world: &World) {

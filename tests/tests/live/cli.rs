@@ -24,6 +24,7 @@ pub(crate) fn scenario(world: &World) {
     it.servers();
     it.messages();
     it.groups();
+    it.tools();
     it.moves(&peers);
     smol::block_on(peers.client.shutdown());
     it.deletes();
@@ -216,6 +217,80 @@ impl<'w> Beside<'w> {
         check.that("producers", seen.iter().all(|word| javas.contains(word.as_str())), (&seen, &javas));
         let ran = self.try_rmq(&["producerConnection", "-g", "cli_nobody", "-t", &self.topic]);
         check.eq("no-producers", ran.0, 1);
+    }
+
+    /// What name servers and brokers keep and do, by the names of `mqadmin`.
+    fn tools(&self) {
+        let check = self.check.step("tools");
+        let broker = self.broker();
+        let shown = self.java(&["getNamesrvConfig"]);
+        let config = self.json(&["getNamesrvConfig"]);
+        let rows = config.as_array().expect("rows");
+        check.that("as-many-settings", rows.len() > 10, rows.len());
+        for key in ["orderMessageEnable", "listenPort", "kvConfigPath", "clusterTest"] {
+            let ours = rows.iter().find(|row| row["name"] == key).map(|row| text(&row["value"]));
+            let javas = shown.lines().find(|line| line.split_whitespace().next() == Some(key));
+            let javas = javas.and_then(|line| line.split_whitespace().last()).map(str::to_owned);
+            check.eq(format!("setting-{key}"), ours, javas);
+        }
+        self.rmq(&["updateNamesrvConfig", "-k", "clusterTest", "-v", "false"]);
+        let (code, _, err) = self.try_rmq(&["updateNamesrvConfig", "-k", "kvConfigPath", "-v", "/tmp/x"]);
+        check.that("paths-stay", code == 1 && err.contains("Can not update config"), err);
+
+        self.java(&["updateKvConfig", "-s", "CLI", "-k", "javas", "-v", "1"]);
+        self.rmq(&["updateKvConfig", "-s", "CLI", "-k", "ours", "-v", "2"]);
+        let kept = json!([{ "key": "javas", "value": "1" }, { "key": "ours", "value": "2" }]);
+        check.eq("kept", self.json(&["namesrv", "kv", "CLI"]), kept);
+        self.rmq(&["deleteKvConfig", "-s", "CLI", "-k", "javas"]);
+        self.java(&["deleteKvConfig", "-s", "CLI", "-k", "ours"]);
+        check.eq("forgotten", self.json(&["namesrv", "kv", "CLI"]), json!([]));
+        self.java(&["updateOrderConf", "-t", &self.topic, "-m", "put", "-v", "broker-x:3"]);
+        let order = json!([{ "broker": "broker-x", "queues": 3 }]);
+        check.eq("order-of-java", self.json(&["updateOrderConf", "-t", &self.topic, "-m", "get"]), order);
+        self.rmq(&["updateOrderConf", "-t", &self.topic, "-m", "put", "-v", "broker-y:4"]);
+        let shown = self.java(&["updateOrderConf", "-t", &self.topic, "-m", "get"]);
+        check.that("java-sees-the-order", shown.contains("broker-y:4"), &shown);
+        self.rmq(&["updateOrderConf", "-t", &self.topic, "-m", "delete"]);
+        check.eq("no-order", self.try_rmq(&["topic", "order", &self.topic]).0, 1);
+
+        for (name, command) in
+            [("queues", "cleanExpiredCQ"), ("topics", "cleanUnusedTopic"), ("logs", "deleteExpiredCommitLog")]
+        {
+            let ours = self.rmq(&[command, "-b", &broker]);
+            check.that(format!("cleans-{name}"), ours.contains(&self.world.broker_name), &ours);
+            let javas = self.java(&[command, "-b", &broker]);
+            check.that(format!("java-cleans-{name}"), javas.to_lowercase().contains("success"), &javas);
+        }
+        let entries = self.json(&["queryCq", "-t", &self.topic, "-b", &broker, "-q", "0", "-i", "0", "-c", "3"]);
+        let javas = self.java(&["queryCq", "-t", &self.topic, "-b", &broker, "-q", "0", "-i", "0", "-c", "3"]);
+        let first = entries["entries"][0]["physicalOffset"].as_i64().expect("an entry");
+        check.that("entries", javas.contains(&first.to_string()), (&entries, &javas));
+        let config = self.json(&["getConsumerConfig", "-g", &self.group]);
+        let javas = self.java(&["getConsumerConfig", "-g", &self.group]);
+        let ours = config.as_array().expect("rows").iter().find(|row| row["name"] == "retry-max");
+        let max = ours.map(|row| text(&row["value"])).expect("a row");
+        let said = javas.lines().find(|line| line.contains("retryMaxTimes")).unwrap_or_default().to_owned();
+        check.that("group-config", said.split_whitespace().last() == Some(max.as_str()), (&said, &max));
+        let producers = self.json(&["broker", "producers"]);
+        let javas = self.java(&["producer", "-b", &broker]);
+        let of = producers.as_array().expect("rows").iter().find(|row| text(&row["group"]).starts_with("cli"));
+        let id = of.map(|row| text(&row["clientId"])).expect("a producer");
+        check.that("producers", javas.contains(&id), (&javas, &id));
+        if !self.v4 {
+            let (code, out, err) =
+                self.try_rmq(&["updateColdDataFlowCtrGroupConfig", "-b", &broker, "-g", "cli_cold", "-v", "4096"]);
+            check.that("cold-bound", code == 0, (out, err));
+            let javas = self.java(&["getColdDataFlowCtrInfo", "-b", &broker]);
+            check.that("java-sees-the-bound", javas.contains("cli_cold"), &javas);
+            self.rmq(&["removeColdDataFlowCtrGroupConfig", "-b", &broker, "-g", "cli_cold"]);
+            let left = self.rmq(&["getColdDataFlowCtrInfo", "-b", &broker]);
+            check.that("bound-is-gone", !left.contains("cli_cold"), left);
+            let javas = self.java(&["haStatus", "-b", &broker]);
+            let ours = self.json(&["haStatus", "-b", &broker]);
+            let slaves = after(&javas, "#SlaveNum").map(|rest| first_word(&rest));
+            check.eq("slaves-of-java", slaves.as_deref(), Some("0"));
+            check.that("no-slaves", ours[0]["slave"].is_null(), &ours);
+        }
     }
 
     fn messages(&self) {

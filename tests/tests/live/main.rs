@@ -13,6 +13,7 @@
 mod acl;
 mod admin;
 mod admin_tools;
+mod admin_users;
 mod admin_view;
 mod broadcast;
 mod checks;

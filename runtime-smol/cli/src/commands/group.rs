@@ -43,6 +43,36 @@ pub(crate) enum Group {
     /// Set how a group gets the messages of a topic: by pulling or by popping, from 5.0 on
     #[command(after_help = "Example:\n  rmq group mode billing orders --mode pop")]
     Mode(SetMode),
+    /// The settings of a group on each broker
+    #[command(after_help = "Example:\n  rmq group config billing")]
+    Config(GroupArg),
+    /// Whether a group may read a topic, from 5.0 on
+    #[command(after_help = "Examples:\n  rmq group read billing orders\n  rmq group read billing orders --allow false")]
+    Read(Read),
+    /// The times between which a group has its messages, queue by queue
+    #[command(after_help = "Example:\n  rmq group times billing orders")]
+    Times(Times),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    #[command(flatten)]
+    group: GroupArg,
+    #[command(flatten)]
+    topic: TopicArg,
+    /// Set it first
+    #[arg(long, value_name = "YES")]
+    allow: Option<bool>,
+    #[command(flatten)]
+    brokers: BrokersArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Times {
+    #[command(flatten)]
+    group: GroupArg,
+    #[command(flatten)]
+    topic: TopicArg,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +184,9 @@ impl Group {
                 Ok(cx.out.table(&table)?)
             }
             Self::Mode(mode) => mode.run(cx).await,
+            Self::Config(group) => config(cx, &group.name()).await,
+            Self::Read(read) => read.run(cx).await,
+            Self::Times(times) => times.run(cx).await,
         }
     }
 }
@@ -403,6 +436,52 @@ impl SetMode {
         let record = Record::default().with("group", &group).with("topic", &topic).with("mode", name);
         let record = record.with("brokers", brokers(&done));
         Ok(cx.out.done(&format!("group {group} gets topic {topic} by {name}"), &record)?)
+    }
+}
+
+async fn config(cx: &mut Cx<'_>, group: &ids::Group) -> Result<(), Failure> {
+    let about = format!("group {group}");
+    let found = cx.ask_of(about, cx.admin.group_config(group.clone(), &Brokers::All)).await?;
+    let mut table = Table::new(["broker", "name", "value"]);
+    for (broker, config) in cx.partial(found) {
+        let row = |name: &'static str, value: Cell| row![&broker, name, value];
+        table.push(row("consume", config.consume_enable.into()));
+        table.push(row("from-first", config.consume_from_min_enable.into()));
+        table.push(row("broadcast", config.consume_broadcast_enable.into()));
+        table.push(row("orderly", config.consume_message_orderly.into()));
+        table.push(row("retry-queues", config.retry_queue_nums.into()));
+        table.push(row("retry-max", config.retry_max_times.into()));
+        table.push(row("read-from", config.broker_id.into()));
+        table.push(row("read-from-when-slow", config.which_broker_when_consume_slowly.into()));
+        table.push(row("notify", config.notify_consumer_ids_changed_enable.into()));
+    }
+    Ok(cx.out.table(&table)?)
+}
+
+impl Read {
+    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
+        let brokers = self.brokers.resolve(cx, Brokers::OfTopic(self.topic.name())).await?;
+        let told = cx.admin.group_may_read(self.group.name(), self.topic.name(), self.allow, &brokers);
+        let told = cx.ask_of(format_args!("topic {}", self.topic.name()), told).await?;
+        let mut table = Table::new(["broker", "group", "topic", "readable"]);
+        for (broker, readable) in cx.partial(told) {
+            table.push(row![&broker, &self.group.name(), &self.topic.name(), readable]);
+        }
+        Ok(cx.out.table(&table)?)
+    }
+}
+
+impl Times {
+    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
+        let spans = cx.admin.time_spans(self.group.name(), self.topic.name());
+        let spans = cx.ask_of(format_args!("topic {}", self.topic.name()), spans).await?;
+        let mut table = Table::new(["broker", "queueId", "first", "last", "consumed", "delayMs"]);
+        for span in cx.partial(spans) {
+            let [first, last, consumed] =
+                [span.min_time_stamp, span.max_time_stamp, span.consume_time_stamp].map(Cell::time);
+            table.push(row![&span.message_queue.broker, span.message_queue.id, first, last, consumed, span.delay_time]);
+        }
+        Ok(cx.out.table(&table)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands, by group.
 
+pub(crate) mod acl;
 pub(crate) mod broker;
 pub(crate) mod cluster;
 pub(crate) mod group;
@@ -9,6 +10,7 @@ pub(crate) mod offset;
 pub(crate) mod producer;
 pub(crate) mod stats;
 pub(crate) mod topic;
+pub(crate) mod user;
 
 use rocketmq_core::ids::{BrokerName, Group};
 

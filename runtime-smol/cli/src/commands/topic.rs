@@ -8,11 +8,12 @@ use rocketmq_core::wire::body::{Perm, TopicConfig};
 use rocketmq_core::{ids, wire::body::TopicRoute};
 use rocketmq_smol::{AdminError, Brokers};
 
+use super::namesrv::said;
 use super::{RETRY_PREFIX, done_on};
-use crate::args::{BrokersArg, TopicArg, pair, perm};
+use crate::args::{BrokersArg, QueueArg, TopicArg, pair, perm};
 use crate::context::Cx;
 use crate::failure::Failure;
-use crate::output::{Cell, Table, row};
+use crate::output::{Cell, Record, Table, row};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
@@ -45,6 +46,94 @@ pub(crate) enum Topic {
     /// The groups that consume a topic, or did
     #[command(after_help = "Example:\n  rmq topic groups orders")]
     Groups(TopicArg),
+    /// The queues of an ordered topic on each broker, as producers are told of them
+    #[command(
+        after_help = "Examples:\n  rmq topic order orders\n  rmq topic order orders --do put --queues 'broker-a:4;broker-b:4'\n  rmq topic order orders --do delete"
+    )]
+    Order(Order),
+    /// Where the messages of a queue are in the log, and for a group whether it wants them
+    #[command(after_help = "Example:\n  rmq topic entries orders --queue broker-a#0 --from 100 --count 10")]
+    Entries(Entries),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Order {
+    #[command(flatten)]
+    topic: TopicArg,
+    /// What to do
+    #[arg(long = "do", value_name = "WHAT", value_parser = ["get", "put", "delete"], default_value = "get")]
+    what: String,
+    /// The queues to put, as broker-a:4;broker-b:4
+    #[arg(long, value_name = "QUEUES", required_if_eq("what", "put"))]
+    queues: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Entries {
+    #[command(flatten)]
+    topic: TopicArg,
+    #[command(flatten)]
+    queue: QueueArg,
+    /// From this offset on
+    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+    from: u64,
+    /// So many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    count: u32,
+    /// Tell what this group wants, too
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+impl Order {
+    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
+        let topic = self.topic.name();
+        let record = Record::default().with("topic", &topic);
+        match (self.what.as_str(), self.queues) {
+            ("delete", _) => {
+                let done = cx.ask(cx.admin.delete_order_config(topic.clone())).await?;
+                said(cx, done, &format!("forgot the order of topic {topic}"), record)
+            }
+            ("put", Some(text)) => {
+                let row = |row: &str| {
+                    let (broker, queues) = row.split_once(':')?;
+                    Some((ids::BrokerName::from(broker), queues.parse::<u32>().ok()?))
+                };
+                let queues = text.split(';').filter(|row| !row.is_empty()).map(row).collect::<Option<_>>();
+                let queues = queues.ok_or_else(|| Failure::usage("queues are BROKER:COUNT;BROKER:COUNT"))?;
+                let done = cx.ask(cx.admin.set_order_config(topic.clone(), &queues)).await?;
+                said(cx, done, &format!("set the order of topic {topic} to {text}"), record.with("queues", &text))
+            }
+            _ => {
+                let found = cx.ask(cx.admin.order_config(topic.clone())).await?;
+                let none = || Failure::refused(format!("topic {topic} has no order; --do put sets it"));
+                let mut table = Table::new(["broker", "queues"]);
+                found
+                    .ok_or_else(none)?
+                    .iter()
+                    .for_each(|(broker, queues)| table.push(row![broker, u64::from(*queues)]));
+                Ok(cx.out.table(&table)?)
+            }
+        }
+    }
+}
+
+impl Entries {
+    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
+        let topic = self.topic.name();
+        let queue = self.queue.queue(cx, &topic).await?;
+        let queue = queue.ok_or_else(|| Failure::usage("name the queue: --queue BROKER#ID"))?;
+        let from = ids::QueueOffset::new(self.from);
+        let found = cx.admin.queue_entries(&queue, from, self.count, self.group.map(ids::Group::from));
+        let found = cx.ask_of(format_args!("topic {topic}"), found).await?;
+        let mut table = Table::new(["offset", "physicalOffset", "size", "tagsCode"]);
+        for (offset, entry) in (self.from..).zip(&found.queue_data) {
+            table.push(row![offset, entry.physic_offset, entry.physic_size, entry.tags_code]);
+        }
+        let record = Record::default().with("min", found.min_queue_index).with("max", found.max_queue_index);
+        let wants = found.subscription_data.map(|data| data.sub_string);
+        Ok(cx.out.record(&record.with("wants", wants).with("filter", found.filter_data).table("entries", table))?)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +220,8 @@ impl Topic {
             Self::Clusters(topic) => clusters(cx, topic.name()).await,
             Self::Config(topic) => config(cx, topic.name()).await,
             Self::Groups(topic) => groups(cx, topic.name()).await,
+            Self::Order(order) => order.run(cx).await,
+            Self::Entries(entries) => entries.run(cx).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod groups;
 mod kit;
+mod manage;
 mod messages;
 mod program;
 mod servers;

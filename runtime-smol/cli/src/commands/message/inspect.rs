@@ -2,9 +2,9 @@
 
 use clap::Args;
 use rocketmq_core::ids::{self, ClientId, MessageQueue};
-use rocketmq_core::wire::body::{ConsumeResult, ConsumeType, MessageModel};
+use rocketmq_core::wire::body::ConsumeResult;
 use rocketmq_core::wire::message::OffsetMsgId;
-use rocketmq_smol::{AdminError, Partial, ReceivedMessage};
+use rocketmq_smol::ReceivedMessage;
 
 use super::IdArg;
 use crate::context::Cx;
@@ -20,53 +20,13 @@ pub(crate) struct Track {
 impl Track {
     pub(crate) async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
         let (topic, message) = self.message.find(cx).await?;
-        let queue = queue_of(cx, &topic, &message).await?;
-        let groups = cx.ask_of(format_args!("topic {topic}"), cx.admin.groups_of(topic.clone())).await?;
-        let groups = cx.partial(groups);
-        let bar = cx.out.bar(u64::try_from(groups.len()).unwrap_or(u64::MAX), "groups");
+        let tracks = cx.ask_of(format_args!("topic {topic}"), cx.admin.track(&message)).await?;
         let mut table = Table::new(["group", "track"]);
-        for group in groups {
-            let track = match cx.attempt(track(cx, &group, &queue, &message)).await? {
-                Ok(track) => track,
-                Err(error) => {
-                    cx.missed(format!("group {group}"), &error);
-                    "UNKNOWN"
-                }
-            };
-            table.push(row![&group, track]);
-            bar.inc(1);
+        for (group, track) in cx.partial(tracks) {
+            table.push(row![&group, track.to_string()]);
         }
-        bar.finish_and_clear();
         Ok(cx.out.table(&table)?)
     }
-}
-
-/// What a group has to do with a message, in the words of Java's `TrackType`.
-async fn track(
-    cx: &Cx<'_>,
-    group: &ids::Group,
-    queue: &MessageQueue,
-    message: &ReceivedMessage,
-) -> Result<&'static str, AdminError> {
-    let members = match cx.admin.consumers(group.clone()).await {
-        Ok(Partial { value: Some(members), .. }) => members,
-        // Offsets without members, now or ever.
-        Ok(none) => return none.complete().map(|_| "NOT_ONLINE"),
-        Err(AdminError::Route(_)) => return Ok("NOT_ONLINE"),
-        Err(error) => return Err(error),
-    };
-    match (members.consume_type, members.message_model) {
-        (ConsumeType::Actively, _) => return Ok("PULL"),
-        (ConsumeType::Passively | ConsumeType::Pop, MessageModel::Broadcasting) => return Ok("CONSUME_BROADCASTING"),
-        (ConsumeType::Passively | ConsumeType::Pop, MessageModel::Clustering) => {}
-    }
-    let stats = cx.admin.consume_stats(group.clone(), Some(queue.topic.clone())).await?.value;
-    let Some(progress) = stats.offset_table.0.get(queue) else { return Ok("UNKNOWN") };
-    if progress.consumer_offset <= message.queue_offset().to_wire() {
-        return Ok("NOT_CONSUME_YET");
-    }
-    let wanted = members.subscription_table.get(&queue.topic).is_none_or(|data| data.matches(message.tag()));
-    Ok(if wanted { "CONSUMED" } else { "CONSUMED_BUT_FILTERED" })
 }
 
 #[derive(Debug, Args)]
