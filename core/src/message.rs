@@ -234,7 +234,7 @@ impl Message {
     ///
     /// # Errors
     /// The topic is too long in it.
-    pub(crate) fn in_namespace(mut self, space: &Namespace) -> Result<Self, MessageError> {
+    pub fn in_namespace(mut self, space: &Namespace) -> Result<Self, MessageError> {
         if self.is_reply() {
             return Ok(self);
         }

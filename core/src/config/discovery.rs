@@ -41,7 +41,8 @@ impl DiscoveryConfig {
     }
 
     /// The same for a client of this unit, unless it says itself which.
-    pub(crate) fn or_unit(mut self, unit: Option<&String>) -> Self {
+    #[must_use]
+    pub fn or_unit(mut self, unit: Option<&String>) -> Self {
         self.unit = self.unit.or_else(|| unit.cloned());
         self
     }
