@@ -179,12 +179,8 @@ async fn permissive<L: Live>(world: &World, pki: &Pki) {
     let wanted = sorted(["java", "us"].iter().flat_map(|who| (0..5).map(move |n| format!("from {who} {n}"))));
     let got = collect(&consumer, 10).await;
     check.eq("java-in-plain-text-to-us-encrypted", sorted(got.iter().map(Got::text)), wanted.clone());
-    let java = eventually(|| {
-        let got = world.java.consumed(&name).expect("consumed");
-        let got = sorted(got.into_iter().map(|got| got.body));
-        (got.len() >= 10).then_some(got)
-    });
-    check.eq("us-encrypted-to-java-in-plain-text", java.await, Some(wanted));
+    let java = world.java.wait_consumed(&name, 10, PATIENCE).expect("consumed");
+    check.eq("us-encrypted-to-java-in-plain-text", sorted(java.into_iter().map(|got| got.body)), wanted);
     world.java.stop_consumer(&name).expect("stopped");
     world.java.stop_producer(&sender).expect("stopped");
     client.shutdown().await;
