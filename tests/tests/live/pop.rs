@@ -242,7 +242,8 @@ async fn deaths<L: Live>(world: &World, client: &Client) {
     let producer = producer(client, "pop_producer").await;
     receipts(send_all(&producer, 1, numbered(&topic, "left", 4)).await);
     let mut out = Vec::new();
-    while let Some(Some(delivery)) = before(Instant::now() + Duration::from_secs(5), victim.next()).await {
+    let end = Instant::now() + PATIENCE;
+    while let Some(Some(delivery)) = before(end, victim.next()).await {
         out.push(delivery);
         if out.len() == 4 {
             break;
