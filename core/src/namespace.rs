@@ -99,8 +99,8 @@ fn is_system_group(group: &str) -> bool {
 }
 
 const SEPARATOR: &str = "%";
-/// Java `TopicValidator.SYSTEM_TOPIC_SET`.
-const SYSTEM_TOPICS: [&str; 10] = [
+/// Topics of servers' own. Source: Java `TopicValidator.SYSTEM_TOPIC_SET`.
+pub const SYSTEM_TOPICS: [&str; 10] = [
     "TBW102",
     "SCHEDULE_TOPIC_XXXX",
     "BenchmarkTest",

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::wildcard_enum_match_arm)]
 
+#[path = "common/runtimes.rs"]
+mod runtimes;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,24 +15,12 @@ use std::time::{Duration, Instant};
 
 use rocketmq_core::error::{IoKind, ProxyFailure, RequestFailure};
 use rocketmq_smol::{
-    Client, ClientBuilder, ClientEvent, ConnectError, Credentials, DiscoveryConfig, Message, Proxies, SocksProxy,
-    StartFrom, TlsConfig,
+    ClientBuilder, ClientEvent, ConnectError, Credentials, DiscoveryConfig, Message, Proxies, SocksProxy, StartFrom,
+    TlsConfig,
 };
 use rocketmq_testkit::cluster::EmbeddedCluster;
 
-type OnRuntime = (&'static str, fn(ClientBuilder) -> Result<Client, ConnectError>);
-
-const RUNTIMES: [OnRuntime; 2] = [("smol", on_smol), ("tokio", on_tokio)];
-
-fn on_smol(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    smol::block_on(rocketmq_smol::connect_with(builder))
-}
-
-fn on_tokio(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    let make = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    RUNTIME.get_or_init(make).block_on(rocketmq_tokio::connect_with(builder))
-}
+use runtimes::RUNTIMES;
 
 /// A server of which every connection is served by a thread.
 struct Server {

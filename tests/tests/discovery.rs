@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![allow(clippy::wildcard_enum_match_arm)]
 
+#[path = "common/runtimes.rs"]
+mod runtimes;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +16,7 @@ use rocketmq_core::config::ConfigError;
 use rocketmq_smol::{Client, ClientBuilder, ClientEvent, ConnectError, DiscoveryConfig, Message};
 use rocketmq_testkit::cluster::EmbeddedCluster;
 
-type OnRuntime = (&'static str, fn(ClientBuilder) -> Result<Client, ConnectError>);
-
-const RUNTIMES: [OnRuntime; 2] = [("smol", on_smol), ("tokio", on_tokio)];
-
-fn on_smol(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    smol::block_on(rocketmq_smol::connect_with(builder))
-}
-
-fn on_tokio(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    let make = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    RUNTIME.get_or_init(make).block_on(rocketmq_tokio::connect_with(builder))
-}
+use runtimes::{OnRuntime, RUNTIMES};
 
 /// A server of HTTP that says the same to everybody until it is told to say something else.
 struct Http {

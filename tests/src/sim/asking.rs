@@ -12,7 +12,7 @@ use rocketmq_core::time::Instant;
 use rocketmq_core::wire::Codec;
 
 use super::history::{Ask, AskEnd, Outcome, What};
-use super::member::unstarted;
+use super::member::connected;
 use super::payload;
 use super::producer::failed;
 use super::tape::Stream;
@@ -100,13 +100,7 @@ async fn serve(run: Run, number: usize, count: u64) {
 async fn open(run: &Run, host: Host) -> Asker {
     let world = &run.world;
     let codec = if draw(world, 0, 1) == 0 { Codec::Json } else { Codec::Rocketmq };
-    let client = loop {
-        let before = world.with(|state| state.left_on(host.index));
-        match Client::builder().codec(codec).connect_on(&host).await {
-            Ok(client) => break client,
-            Err(_) => unstarted(world, &host, before).await,
-        }
-    };
+    let client = connected(world, &host, &Client::builder().codec(codec)).await;
     let (mut events, listener) = (client.events(), world.clone());
     let listen = async move {
         while let Some(event) = events.next().await {

@@ -22,7 +22,7 @@ use rocketmq_core::wire::message::OffsetMsgId;
 use rocketmq_core::wire::message::properties::name;
 
 use super::history::{Addresses, Answer, Errand, ErrandEnd, ErrandOf, What, Whom, Why};
-use super::member::unstarted;
+use super::member::connected;
 use super::state::State;
 use super::tape::Stream;
 use super::workload::Run;
@@ -49,13 +49,7 @@ pub(crate) fn start(run: &Run) -> Option<Task<()>> {
 
 async fn live(run: Run, host: Host) {
     let world = run.world.clone();
-    let client = loop {
-        let before = world.with(|state| state.left_on(host.index));
-        match Client::builder().connect_on(&host).await {
-            Ok(client) => break client,
-            Err(_) => unstarted(&world, &host, before).await,
-        }
-    };
+    let client = connected(&world, &host, &Client::builder()).await;
     let mut at_work = AtWork { admin: client.admin(), run, host: host.index, next: 0 };
     while !world.is_healed() {
         let pause = draw(&world, 500, 20_000);

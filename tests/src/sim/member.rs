@@ -188,8 +188,19 @@ async fn handle(run: Run, member: Member, answering: Option<Producer>, delivery:
     }
 }
 
+/// The client of a host, made anew until it starts.
+pub(crate) async fn connected(world: &World, host: &Host, builder: &ClientBuilder) -> Client {
+    loop {
+        let before = world.with(|state| state.left_on(host.index));
+        match builder.clone().connect_on(host).await {
+            Ok(client) => return client,
+            Err(_) => unstarted(world, host, before).await,
+        }
+    }
+}
+
 /// A client did not start: looks some time later whether anything is left of it.
-pub(crate) async fn unstarted(world: &World, host: &Host, before: Leftover) {
+async fn unstarted(world: &World, host: &Host, before: Leftover) {
     world.reach("no name server in time");
     let host = host.index;
     world.note(What::Leaving { host });

@@ -14,7 +14,7 @@ use rocketmq_core::wire::header::HeaderLimits;
 use rocketmq_core::wire::message::OffsetMsgId;
 
 use super::history::{Act, Queue, What};
-use super::member::{queue_of, unstarted};
+use super::member::{connected, queue_of};
 use super::plan::Group;
 use super::state::State;
 use super::tape::Stream;
@@ -32,13 +32,7 @@ pub(crate) fn start(run: &Run) -> Option<Task<()>> {
 
 async fn live(run: Run, host: Host) {
     let world = run.world.clone();
-    let client = loop {
-        let before = world.with(|state| state.left_on(host.index));
-        match Client::builder().connect_on(&host).await {
-            Ok(client) => break client,
-            Err(_) => unstarted(&world, &host, before).await,
-        }
-    };
+    let client = connected(&world, &host, &Client::builder()).await;
     while !world.is_healed() {
         let pause = draw(&world, 3, 40);
         world.sleep(Duration::from_secs(pause)).await;

@@ -10,7 +10,7 @@ use rocketmq_core::wire::Codec;
 
 use super::faults::Fault;
 use super::history::{Outcome, Queue, What};
-use super::member::{draw, unstarted};
+use super::member::{connected, draw};
 use super::payload;
 use super::ways::{self, Sender};
 use super::workload::Run;
@@ -85,18 +85,12 @@ pub(crate) fn say_goodbye(run: &Run) -> Task<()> {
 }
 
 async fn connect(run: &Run, host: &Host, codec: Codec) -> Client {
-    loop {
-        let before = run.world.with(|state| state.left_on(host.index));
-        let mut link = LinkConfig::default();
-        if let Some((requests, bytes)) = run.plan.narrow {
-            (link.max_sends, link.max_queued_bytes) = (requests, bytes);
-        }
-        let builder = Client::builder().codec(codec).link(link).trace(traces::config(&run.plan));
-        match builder.connect_on(host).await {
-            Ok(client) => return client,
-            Err(_) => unstarted(&run.world, host, before).await,
-        }
+    let mut link = LinkConfig::default();
+    if let Some((requests, bytes)) = run.plan.narrow {
+        (link.max_sends, link.max_queued_bytes) = (requests, bytes);
     }
+    let builder = Client::builder().codec(codec).link(link).trace(traces::config(&run.plan));
+    connected(&run.world, host, &builder).await
 }
 
 async fn send(sender: Sender) {

@@ -11,7 +11,7 @@ use rocketmq_core::transaction::Resolution;
 use rocketmq_core::wire::Codec;
 
 use super::history::{Tx, What};
-use super::member::unstarted;
+use super::member::connected;
 use super::tape::Stream;
 use super::workload::{Run, lock};
 use super::{Host, Task, World, traces};
@@ -106,14 +106,8 @@ async fn serve(run: Run, number: usize, count: u64, books: Books) {
 
 async fn open(run: &Run, host: &Host, codec: Codec, books: &Books) -> (Client, TransactionProducer) {
     let world = &run.world;
-    let client = loop {
-        let before = world.with(|state| state.left_on(host.index));
-        let builder = Client::builder().codec(codec).trace(traces::config(&run.plan));
-        match builder.connect_on(host).await {
-            Ok(client) => break client,
-            Err(_) => unstarted(world, host, before).await,
-        }
-    };
+    let builder = Client::builder().codec(codec).trace(traces::config(&run.plan));
+    let client = connected(world, host, &builder).await;
     let (world, books) = (world.clone(), books.clone());
     let checker = move |message: ReceivedMessage| check(world.clone(), books.clone(), message);
     let producer = client.transaction_producer(GROUP).checker(checker).topic(TOPIC).start().await;

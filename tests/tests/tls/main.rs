@@ -6,31 +6,19 @@
 mod front;
 mod pki;
 mod refused;
+#[path = "../common/runtimes.rs"]
+mod runtimes;
 mod trusted;
 
 use std::sync::Arc;
 
-use rocketmq_smol::{Client, ClientBuilder, ConnectError, TlsConfig};
+use rocketmq_smol::TlsConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use pki::{Authority, Identity};
-
-/// A runtime by its name, and how a client is connected on it.
-type OnRuntime = (&'static str, fn(ClientBuilder) -> Result<Client, ConnectError>);
-
-const RUNTIMES: [OnRuntime; 2] = [("smol", on_smol), ("tokio", on_tokio)];
-
-fn on_smol(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    smol::block_on(rocketmq_smol::connect_with(builder))
-}
-
-fn on_tokio(builder: ClientBuilder) -> Result<Client, ConnectError> {
-    static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
-    let make = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    RUNTIME.get_or_init(make).block_on(rocketmq_tokio::connect_with(builder))
-}
+use runtimes::{OnRuntime, RUNTIMES};
 
 /// A client that trusts an authority.
 fn trusting(authority: &Authority) -> TlsConfig {

@@ -285,7 +285,7 @@ impl Producer {
     }
 
     pub(super) fn outer_topic(&self, topic: Topic) -> Topic {
-        self.inner.namespace.as_ref().map_or_else(|| topic.clone(), |space| space.topic(&topic))
+        self.inner.client.outer_topic(topic)
     }
 
     /// Waits for room among what is under way.

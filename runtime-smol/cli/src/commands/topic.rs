@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::{ArgAction, Args, Subcommand};
 use rocketmq_core::client::RouteError;
+use rocketmq_core::namespace::SYSTEM_TOPICS;
 use rocketmq_core::wire::body::{Perm, TopicConfig};
 use rocketmq_core::{ids, wire::body::TopicRoute};
 use rocketmq_smol::{AdminError, Brokers};
@@ -437,7 +438,8 @@ impl Kinds {
 
     pub(crate) fn kind(&self, topic: &str) -> &'static str {
         let system = self.0.contains(topic)
-            || SYSTEM.contains(&topic)
+            || SYSTEM_TOPICS.contains(&topic)
+            || topic == HEARTBEATS
             || SYSTEM_PREFIXES.iter().any(|prefix| topic.starts_with(prefix))
             || topic.strip_suffix("_REPLY_TOPIC").is_some_and(|cluster| self.0.contains(cluster));
         match topic {
@@ -468,20 +470,8 @@ fn attribute(text: &str) -> Result<(String, String), String> {
 }
 
 const USER: &str = "user";
-/// Topics of brokers. Source: Java 5.4.0 `TopicValidator.SYSTEM_TOPIC_SET`, and what brokers create at their start.
-const SYSTEM: [&str; 11] = [
-    "TBW102",
-    "SCHEDULE_TOPIC_XXXX",
-    "BenchmarkTest",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRACE_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-    "CHECKPOINT_TOPIC",
-    "DefaultHeartBeatSyncerTopic",
-];
+/// What brokers create at their start beside [`SYSTEM_TOPICS`].
+const HEARTBEATS: &str = "DefaultHeartBeatSyncerTopic";
 const SYSTEM_PREFIXES: [&str; 2] = ["rmq_sys_", "RMQ_SYS_"];
 /// `mqadmin`'s number of queues.
 const DEFAULT_QUEUES: u32 = 8;
