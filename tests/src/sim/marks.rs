@@ -18,7 +18,6 @@ pub const ALL: &[&str] = &[
     "a consumer is suspended",
     "a dead letter",
     "a delivery is traced",
-    "a heartbeat leaves out what the broker knows",
     "a failed message is republished",
     "a failed message of a broadcasting group is dropped",
     "a file of offsets cannot be used",
@@ -28,6 +27,7 @@ pub const ALL: &[&str] = &[
     "a half message is not stored, or nobody knows",
     "a handler takes too long",
     "a heartbeat arrives",
+    "a heartbeat leaves out what the broker knows",
     "a link cannot be opened",
     "a link is down",
     "a link is up",
@@ -123,8 +123,8 @@ pub const ALL: &[&str] = &[
     "queues are given up",
     "the end of a transaction is traced",
     "the members of a group are asked for",
-    "the name servers are told by HTTP",
     "the message of a slow handler goes back",
+    "the name servers are told by HTTP",
     "what a producer does is traced",
 ];
 
