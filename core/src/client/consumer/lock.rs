@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
+use crate::client::snapshot::{LockPhase, LockSnapshot, millis};
 use crate::client::{ClientEvent, Output, StartReason};
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -305,7 +306,7 @@ impl Consumer {
                     if let Some(offset) = stored.filter(|_| ours.is_some() && stored > ours) {
                         let (group, reason) = (self.config.group.clone(), StartReason::Stored);
                         fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-                        self.restart_at(queue, Some(offset), fx);
+                        self.restart_at(queue, Some((offset, StartReason::Stored)), fx);
                     }
                 }
                 None => lock.fail(fx.now),
@@ -358,6 +359,20 @@ impl Consumer {
             Some(Lock { state: LockState::Unlocking, failures, .. }) => (false, None, *failures),
             Some(Lock { state: LockState::Wanted { .. }, .. }) | None => (false, None, 0),
         }
+    }
+
+    /// The lock of a queue at this moment; `None` when the group needs none.
+    pub(super) fn lock_snapshot(&self, queue: &MessageQueue, now: Instant) -> Option<LockSnapshot> {
+        let lock = self.locks.0.get(queue)?;
+        let (phase, until) = match lock.state {
+            LockState::Wanted { lost: false } => (LockPhase::Wanted, None),
+            LockState::Wanted { lost: true } => (LockPhase::Lost, None),
+            LockState::Held { until } | LockState::Checking { until } if until <= now => (LockPhase::Lost, None),
+            LockState::Checking { until } => (LockPhase::Checking, Some(until)),
+            LockState::Held { until } => (LockPhase::Held, Some(until)),
+            LockState::Unlocking => (LockPhase::Unlocking, None),
+        };
+        Some(LockSnapshot { phase, lease_in_ms: until.map(|at| millis(now.until(at))), failures: lock.failures })
     }
 
     fn wants_lock(&self, queue: &MessageQueue) -> bool {

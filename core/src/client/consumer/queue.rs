@@ -3,6 +3,7 @@
 //! There is no pull token that could be lost: the phase of a queue says what will happen to it next, and every
 //! phase but a throttled or stopped one has exactly one request or timer under way.
 
+mod snapshot;
 mod start;
 
 use alloc::string::String;
@@ -19,7 +20,7 @@ use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
 use crate::client::stats::QueueStats;
 use crate::client::view::MASTER_ID;
-use crate::client::{ClientEvent, Output};
+use crate::client::{ClientEvent, Output, StartReason};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -56,6 +57,11 @@ pub(super) struct Assigned {
     end: Option<QueueOffset>,
     pulled_at: Option<Instant>,
     consumed_at: Option<Instant>,
+    /// When it became ours, or went on elsewhere.
+    since: Instant,
+    start: Option<(QueueOffset, StartReason)>,
+    /// The last pull that failed: when, and why, without a broker's words.
+    failure: Option<(Instant, String)>,
 }
 
 /// What happens to a queue next.
@@ -78,7 +84,7 @@ enum Phase {
 }
 
 impl Assigned {
-    pub(super) fn new(queue: &MessageQueue, epoch: Epoch, room: Room) -> Self {
+    pub(super) fn new(queue: &MessageQueue, epoch: Epoch, room: Room, now: Instant) -> Self {
         Self {
             queue: Arc::new(queue.clone()),
             epoch,
@@ -99,6 +105,9 @@ impl Assigned {
             end: None,
             pulled_at: None,
             consumed_at: None,
+            since: now,
+            start: None,
+            failure: None,
         }
     }
 
@@ -323,18 +332,18 @@ impl Consumer {
                 if from_slave {
                     assigned.replica.give_up();
                 }
-                self.pull_failed(queue, alloc::format!("broker answered {code}: {remark}"), fx);
+                self.pull_failed(queue, alloc::format!("broker answered {code}"), &remark, fx);
                 self.wait(queue, pause, fx);
             }
             Ok(Pulled::Malformed(error)) => {
-                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.pull_failed(queue, alloc::format!("{error}"), "", fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }
             Err(error) => {
                 if from_slave {
                     assigned.replica.give_up();
                 }
-                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.pull_failed(queue, alloc::format!("{error}"), "", fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }
         }
@@ -404,6 +413,7 @@ impl Consumer {
             broker: Some(queue.broker.clone()),
         };
         let context = PullContext {
+            group: config.group.clone(),
             queue: assigned.queue.clone(),
             epoch: assigned.epoch,
             from: assigned.next,
@@ -462,14 +472,19 @@ impl Consumer {
         let (asked, group) = (assigned.next, self.config.group.clone());
         let (min, max) = bounds;
         fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
-        self.restart_at(queue, Some(next), fx);
+        self.restart_at(queue, Some((next, StartReason::OutOfRange)), fx);
         self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
     }
 
     /// Goes on elsewhere in a queue, or from what is stored, as a new assignment: what was pulled under the old one counts
     /// no more.
-    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: Option<QueueOffset>, fx: &mut Effects) {
+    pub(super) fn restart_at(
+        &mut self,
+        queue: &MessageQueue,
+        start: Option<(QueueOffset, StartReason)>,
+        fx: &mut Effects,
+    ) {
         let Some(mut assigned) = self.queues.remove(queue) else {
             return;
         };
@@ -483,7 +498,9 @@ impl Consumer {
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);
         let phase = if running { Phase::Locking } else { Phase::Stopped };
-        let mut fresh = Assigned { phase, settled_to: next, ..Assigned::new(queue, epoch, assigned.room) };
+        let next = start.map(|(next, _)| next);
+        let new = Assigned::new(queue, epoch, assigned.room, fx.now);
+        let mut fresh = Assigned { phase, settled_to: next, start, ..new };
         if let Some(next) = next {
             fresh.next = next;
         }
@@ -491,7 +508,12 @@ impl Consumer {
         self.lend_for_good(epoch, fx);
     }
 
-    fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
+    /// `said` is what the broker said.
+    fn pull_failed(&mut self, queue: &MessageQueue, why: String, said: &str, fx: &mut Effects) {
+        if let Some(assigned) = self.queues.get_mut(queue) {
+            assigned.failure = Some((fx.now, why.clone()));
+        }
+        let why = if said.is_empty() { why } else { alloc::format!("{why}: {said}") };
         fx.event(ClientEvent::PullFailed { group: self.config.group.clone(), queue: queue.clone(), why });
     }
 

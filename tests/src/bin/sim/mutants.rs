@@ -269,6 +269,7 @@ const MUTANTS: &[Mutant] = &[
         what: "what another broker says is taken for the answer of the one that was asked",
         by: &["A3"],
     },
+    Mutant { number: 183, what: "a client shows what is pulled as settled", by: &["W1"] },
     Mutant { number: 151, what: "a slave that has nothing is asked again at once", by: &["S4"] },
     Mutant { number: 154, what: "offsets are committed wherever queues are read", by: &["S5"] },
 ];
