@@ -9,7 +9,7 @@ use super::FilterRefusal;
 use super::rebalance::strategy::AllocateError;
 use crate::dispatch::DispatchEvent;
 use crate::error::{AccessDenied, IoFailure};
-use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::ids::{BrokerName, ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::body::OffsetFileError;
 
 /// What a client does and meets, for its users to see: by `Client::events`, and as records of `tracing`. Each says when it
@@ -75,6 +75,19 @@ pub enum ClientEvent {
         broker: BrokerName,
         /// Why.
         why: FilterRefusal,
+    },
+    /// Another client has the id of this one, for longer than a broken connection may be listed as a member: both own
+    /// the same queues, and each message is handled by both. Told once for each time it lasts; not where brokers share out
+    /// the queues, who list nobody.
+    ///
+    /// What to do: give each its own instance name, or none: then it has a random one.
+    ClientIdCollision {
+        /// The group.
+        group: Group,
+        /// The id that both have.
+        id: ClientId,
+        /// How often the broker lists it.
+        listed: usize,
     },
     /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
     ///

@@ -146,6 +146,7 @@ pub(super) fn event(client: &ClientId, event: &ClientEvent) {
         | ClientEvent::Unsubscribed { .. }
         | ClientEvent::FilterRefused { .. }
         | ClientEvent::AllocateFailed { .. }
+        | ClientEvent::ClientIdCollision { .. }
         | ClientEvent::StartPosition { .. }
         | ClientEvent::OffsetIllegal { .. }
         | ClientEvent::ReadFrom { .. }

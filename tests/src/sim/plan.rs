@@ -66,6 +66,9 @@ pub struct Plan {
     /// Whether members leave out of heartbeats what brokers know.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub light: bool,
+    /// Whether links are encrypted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
     /// Whether members are looked at now and then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub looks: bool,
@@ -139,8 +142,9 @@ impl Plan {
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
         let (administrator, directory) = (rng.below(5) == 0, rng.below(5) == 0);
-        let (light, looks) = (rng.below(4) == 0, rng.below(5) == 0);
-        Self { traced, administrator, directory, light, looks, ..plan }
+        let (light, encrypted) = (rng.below(4) == 0, rng.below(16) == 0);
+        let looks = rng.below(5) == 0;
+        Self { traced, administrator, directory, light, encrypted, looks, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -205,6 +209,7 @@ impl Plan {
             transactions: None,
             traced: None,
             light: false,
+            encrypted: false,
             looks: false,
             requests: None,
         };
@@ -326,6 +331,7 @@ impl Default for Plan {
             transactions: None,
             traced: None,
             light: false,
+            encrypted: false,
             looks: false,
             requests: None,
         }

@@ -23,6 +23,7 @@ use crate::driver::cell::{Completer, Completion, cell};
 use crate::driver::lock::Lock;
 use crate::driver::shared::Shared;
 use crate::ids::{Group, Topic};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::trace::{TraceMessage, TraceQueue, TraceRecord};
 
@@ -114,6 +115,9 @@ impl Tracer {
         let (done, idle) = cell();
         let open = self.inner.state.with(|state| {
             state.closing = true;
+            if mutant!(160) {
+                state.queue.clear();
+            }
             let open = state.producer.is_some();
             if open {
                 state.idle.push(done);
