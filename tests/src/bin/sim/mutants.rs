@@ -261,7 +261,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 166, what: "a request that is over stays in the table", by: &["K1"] },
     Mutant { number: 167, what: "a request does not wait for its reply", by: &["K1"] },
     Mutant { number: 160, what: "what is left to be traced at the end of a client is forgotten", by: &["N1"] },
-    Mutant { number: 161, what: "of handlers that fail no trace tells", by: &["N1"] },
+    Mutant { number: 161, what: "traces are sent twice", by: &["N1"] },
     Mutant { number: 162, what: "a producer traces against the word of the broker", by: &["N1"] },
     Mutant {
         number: 170,

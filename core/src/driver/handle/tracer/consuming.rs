@@ -8,7 +8,6 @@ use core::time::Duration;
 use super::{Tracer, millis, region};
 use crate::driver::handle::{ConsumeOutcome, ReceivedMessage};
 use crate::ids::Topic;
-use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::trace::{ContextCode, SubAfter, SubBefore, TraceRecord};
 use crate::wire::message::properties::name;
@@ -74,9 +73,6 @@ impl ConsumeTrace {
         let mut records = Vec::with_capacity(messages.len());
         for (at, message) in messages.iter().enumerate() {
             let Some(known) = self.wants(message) else { continue };
-            if mutant!(161) && outcome(at) != ConsumeOutcome::Consumed {
-                continue;
-            }
             topic.get_or_insert(known);
             let outcome = outcome(at);
             records.push(TraceRecord::SubAfter(SubAfter {

@@ -189,6 +189,9 @@ impl Tracer {
         let send = async {
             for message in messages {
                 let records = message.records;
+                if mutant!(161) {
+                    let _ = producer.send(message.clone().into_message(topic)).await;
+                }
                 if producer.send(message.into_message(topic)).await.is_ok() {
                     sent.fetch_add(records, Ordering::Relaxed);
                 }
