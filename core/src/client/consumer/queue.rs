@@ -3,6 +3,8 @@
 //! There is no pull token that could be lost: the phase of a queue says what will happen to it next, and every
 //! phase but a throttled or stopped one has exactly one request or timer under way.
 
+#[cfg(test)]
+mod check;
 mod snapshot;
 mod start;
 
@@ -57,6 +59,8 @@ pub(super) struct Assigned {
     end: Option<QueueOffset>,
     pulled_at: Option<Instant>,
     consumed_at: Option<Instant>,
+    /// What is below was pulled before the link to the master broke.
+    broken_at: QueueOffset,
     /// When it became ours, or went on elsewhere.
     since: Instant,
     start: Option<(QueueOffset, StartReason)>,
@@ -105,6 +109,7 @@ impl Assigned {
             end: None,
             pulled_at: None,
             consumed_at: None,
+            broken_at: QueueOffset::ZERO,
             since: now,
             start: None,
             failure: None,
@@ -194,6 +199,16 @@ impl Assigned {
             cached: self.cached(),
             cached_bytes: self.pinned(),
         }
+    }
+
+    /// The link to the master broke, or is a new one.
+    pub(super) fn note_break(&mut self) {
+        self.broken_at = self.next;
+    }
+
+    /// Whether a message of this assignment was pulled before that.
+    pub(super) fn is_from_before_the_break(&self, epoch: Epoch, offset: QueueOffset) -> bool {
+        epoch == self.epoch && offset < self.broken_at
     }
 
     pub(super) fn epoch(&self) -> Epoch {
@@ -523,48 +538,6 @@ impl Consumer {
         {
             assigned.phase = Phase::Waiting;
             fx.arm(TimerKey::Queue(self.config.group.clone(), queue.clone(), assigned.epoch), pause);
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::wildcard_enum_match_arm, reason = "a check of its own few")]
-impl Consumer {
-    /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
-    pub(crate) fn check(&self, fx: &Effects) {
-        let group = &self.config.group;
-        for (queue, assigned) in &self.queues {
-            let of_queue = |reply: &&ReplyTo| match reply {
-                ReplyTo::Offset { group: g, queue: q, epoch } | ReplyTo::StartOffset { group: g, queue: q, epoch } => {
-                    (g, q, *epoch) == (group, queue, assigned.epoch)
-                }
-                ReplyTo::Pull { asked, .. } => {
-                    matches!(assigned.phase, Phase::Pulling { asked: current, .. } if current == *asked)
-                }
-                _ => false,
-            };
-            let requests = fx.replies().filter(of_queue).count();
-            let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
-            let causes = (requests, timer);
-            self.check_lock(queue, fx);
-            match assigned.phase {
-                Phase::Locking => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(self.config.needs_locks() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
-                }
-                Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
-                Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
-                Phase::Throttled => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(assigned.cached() > 0, "throttled for nothing: {assigned:?}");
-                }
-                Phase::Suspended => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(self.suspended, "suspended for nothing: {assigned:?}");
-                }
-                Phase::Stopped => assert!(!timer && !matches!(self.state, State::Running), "{queue} {assigned:?}"),
-            }
-            assert!(assigned.settled_to <= Some(assigned.next), "{assigned:?}");
         }
     }
 }
