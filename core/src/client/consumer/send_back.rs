@@ -51,7 +51,7 @@ impl Consumer {
     /// read has no other way.
     fn place_of(&self, taken: &Taken, poison: bool) -> Option<i64> {
         let item = taken.item()?;
-        let assigned = self.queues.get(&*taken.batch.queue).filter(|_| !poison && !mutant!(47));
+        let assigned = self.queues.get(&*taken.batch.queue).filter(|_| !poison);
         let lost = assigned.is_some_and(|assigned| assigned.is_from_before_the_break(taken.batch.epoch, item.offset));
         item.physical_offset.filter(|_| !lost)
     }
