@@ -96,7 +96,7 @@ fn list(body: &[u8], allow: impl Fn(&Endpoint) -> bool) -> Result<Vec<Endpoint>,
     let mut servers = parse_name_servers(&first_line(body));
     servers.sort();
     servers.dedup();
-    if servers.is_empty() && !mutant!(172) {
+    if servers.is_empty() {
         return refuse("no name server is listed");
     }
     if servers.len() > MAX_SERVERS {
