@@ -37,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     corpora.bad_bodies();
     corpora.bombs();
     corpora.offset_files()?;
+    corpora.answers();
+    corpora.signed();
     corpora.tapes();
     corpora.save()
 }
@@ -77,6 +79,66 @@ impl Corpora {
             self.keep("offset_file", input(damage * 37, &ours));
         }
         Ok(())
+    }
+
+    /// What is said by those who tell the name servers, and by proxies.
+    fn answers(&mut self) {
+        let http = |corpora: &mut Self, text: &[u8]| corpora.keep("http", [&[2, 0, 9, 0, 40], text].concat());
+        for head in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 14",
+            "HTTP/1.0 200 OK",
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nContent-Length: 14",
+            "HTTP/1.1 200 OK\r\nContent-Length: 15",
+            "HTTP/1.1 200 OK\r\nContent-Length: 65537",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1",
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0",
+            "HTTP/1.1 302 Found\r\nLocation: http://elsewhere/",
+            "HTTP/1.1 999",
+            "HTTP/2 200",
+            "ICY 200 OK",
+        ] {
+            http(self, format!("{head}\r\n\r\n127.0.0.1:9876").as_bytes());
+        }
+        for chunks in [
+            "e\r\n127.0.0.1:9876\r\n0\r\n\r\n",
+            "E;a=b\r\n127.0.0.1:9876\r\n0\r\n",
+            "1\r\na\r\n1\r\nbX",
+            "ffffffffffffffff\r\na",
+        ] {
+            http(self, format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes());
+        }
+        http(self, b"SSH-2.0-OpenSSH_9.6\r\n");
+        http(self, &[0x16, 3, 3, 0, 40]);
+        http(self, format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(65)).as_bytes());
+        http(self, format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(65_536)).as_bytes());
+
+        let through = [5, 0, 0, 1, 10, 0, 0, 1, 0x2a, 0x9f];
+        let by_name = [&[5, 0, 0, 3, 6][..], b"broker", &[0x2a, 0x9f]].concat();
+        let long_name = [&[5, 0, 0, 3, 255][..], &[b'x'; 255], &[0, 1]].concat();
+        let six = [&[5, 0, 0, 4][..], &[0; 18]].concat();
+        for last in [&through[..], &by_name, &long_name, &six, &through[..9], &[5, 0, 0, 9], &[4, 0], &[6, 0]] {
+            self.keep("socks", [&[0, 5, 0], last].concat());
+            self.keep("socks", [&[1, 5, 2, 1, 0], last].concat());
+        }
+        (1..10).for_each(|code| self.keep("socks", [0, 5, 0, 5, code]));
+        for said in
+            [&[0, 5, 0xff][..], &[1, 5, 0xff], &[0, 5, 2], &[1, 5, 2, 1, 1], &[1, 5, 1], &[0, 4, 90], b"\0HTTP/1.1 400"]
+        {
+            self.keep("socks", said);
+        }
+        self.keep("socks", [&[1, 5, 2, 1, 0][..], &through, b"a server that speaks first"].concat());
+    }
+
+    /// Bytes of which secrets, fields and bodies are made.
+    fn signed(&mut self) {
+        for len in 0..24_u8 {
+            let bytes = (0..len.saturating_mul(11))
+                .map(|at| b'a'.wrapping_add(at % 7).wrapping_mul(at | 1))
+                .collect::<Vec<_>>();
+            self.keep("acl_sign", bytes);
+        }
     }
 
     fn frames(&mut self) -> Result<(), Box<dyn Error>> {

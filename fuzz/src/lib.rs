@@ -9,6 +9,7 @@
     reason = "a panic in a target is what is looked for"
 )]
 
+mod answers;
 mod bodies;
 mod client_ops;
 mod headers;
@@ -17,6 +18,7 @@ mod messages;
 mod offsets;
 pub mod planted;
 pub mod server_request;
+mod sign;
 mod sim_tape;
 mod split;
 mod text;
@@ -24,12 +26,14 @@ mod world;
 
 use std::path::{Path, PathBuf};
 
+pub use answers::{http, socks};
 pub use bodies::{bodies, route_json};
 pub use client_ops::client_ops;
 pub use headers::{command_structured, header_json, header_rmq};
 pub use messages::{inflate, inner_batch, message_structured, properties, pull_body};
 pub use offsets::offset_file;
 pub use server_request::server_request;
+pub use sign::acl_sign;
 pub use sim_tape::sim_tape;
 pub use split::frame_split;
 pub use text::text;
@@ -38,7 +42,7 @@ pub use text::text;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("frame_split", frame_split),
     ("header_rmq", header_rmq),
     ("header_json", header_json),
@@ -55,6 +59,9 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("sim_tape", sim_tape),
     ("text", text),
     ("offset_file", offset_file),
+    ("http", http),
+    ("socks", socks),
+    ("acl_sign", acl_sign),
 ];
 
 /// Makes a program of a target: libFuzzer's under `cargo fuzz`, else one that runs it on the files of its arguments.

@@ -7,10 +7,18 @@ use rocketmq_core::conn::{ConnEvent, Connection, LinkStats};
 use rocketmq_core::error::CloseReason;
 use rocketmq_core::time::Instant;
 
-/// The first byte says how many cuts follow, two bytes each; the rest is the stream. Whole, cut there or byte by byte,
+/// A stream and where it is cut, as [`pieces`] reads it. Whole, cut there or byte by byte,
 /// it makes the same events, and memory grows with what was received only.
 pub fn frame_split(data: &[u8]) {
-    let Some((count, rest)) = data.split_first() else { return };
+    let Some((stream, chunks)) = pieces(data) else { return };
+    let whole = receive([stream]);
+    assert_eq!(receive(chunks), whole, "in chunks");
+    assert_eq!(receive(stream.chunks(1)), whole, "byte by byte");
+}
+
+/// The first byte says how many cuts follow, two bytes each; the rest, and that in pieces.
+pub(crate) fn pieces(data: &[u8]) -> Option<(&[u8], Vec<&[u8]>)> {
+    let (count, rest) = data.split_first()?;
     let count = usize::from(count % 16).min(rest.len() / 2);
     let (cuts, stream) = rest.split_at(2 * count);
     let cuts = cuts.chunks_exact(2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
@@ -23,9 +31,7 @@ pub fn frame_split(data: &[u8]) {
         chunks.push(&stream[at..cut]);
         at = cut;
     }
-    let whole = receive([stream]);
-    assert_eq!(receive(chunks), whole, "in chunks");
-    assert_eq!(receive(stream.chunks(1)), whole, "byte by byte");
+    Some((stream, chunks))
 }
 
 type Seen = (Vec<ConnEvent<()>>, Option<CloseReason>, LinkStats);

@@ -1,9 +1,11 @@
 //! The work of the benchmark programs, the same on every runtime.
 //!
 //! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures. `together` sends
-//! the messages one by one first, then once more put together into batches, and tells how many times faster that is.
+//! the messages one by one first, then once more put together into batches, and tells how many times faster that is, and
+//! how much of what the bare wire does with batches built before.
 
 mod process;
+mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -67,7 +69,9 @@ impl Work {
                 let client = connected.await;
                 let plain = self.send(&host, &client, None).await;
                 let together = self.send(&host, &client, Some(AutoBatch::default())).await;
-                println!("{{\"together\":{:.2}}}", plain.as_secs_f64() / together.as_secs_f64());
+                let wire = self.send_bare(&client).await;
+                let [faster, of_wire] = [plain, wire].map(|time| time.as_secs_f64() / together.as_secs_f64());
+                println!("{{\"together\":{faster:.2},\"of_wire\":{of_wire:.2}}}");
             }
             "consume" => self.consume(&host, connected).await,
             "e2e" => self.end_to_end(&host, &connected.await).await,

@@ -1,10 +1,14 @@
 //! Simulated runs of the whole client, a few of them; `sim sweep` runs many.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use rocketmq_core::driver::Runtime;
+use futures_lite::future;
+use rocketmq_core::client::ClientEvent;
+use rocketmq_core::config::{ConfigError, StartFrom};
+use rocketmq_core::driver::{Client, ClientBuilder, ConnectError, EventStream, Runtime};
 use rocketmq_core::message::Message;
 use rocketmq_testkit::cluster::Node;
 use rocketmq_testkit::sim::workload::{self, Options};
@@ -112,4 +116,111 @@ fn a_broker_that_comes_back_is_found_again() {
         client.shutdown().await;
         Ok::<(), String>(())
     });
+}
+
+/// The environment says what a builder does not.
+#[test]
+fn environments_name_clients_and_choose_their_codec() {
+    let report = Sim::new(9).topic("orders", 1).calm().run(|world| async move {
+        let host = world.host("10.0.0.7").with_env("rocketmq.client.name", "till");
+        let host = host.with_env("ROCKETMQ_SERIALIZE_TYPE", "ROCKETMQ");
+        let client = world.builder().connect_on(&host).await.map_err(|error| error.to_string())?;
+        assert_eq!(client.client_id().as_str(), "10.0.0.7@till");
+        let producer = client.producer("shop").start().await.map_err(|error| error.to_string())?;
+        producer.send(Message::new("orders", "1")).await.map_err(|error| error.to_string())?;
+        let host = world.host("10.0.0.8").with_env("ROCKETMQ_SERIALIZE_TYPE", "XML");
+        let unknown = world.builder().connect_on(&host).await;
+        assert!(matches!(unknown, Err(ConnectError::Config(ConfigError::Codec(named))) if named == "XML"));
+        Ok::<(), String>(())
+    });
+    assert!(report.marks["a request in the binary codec"] > 0, "{:?}", report.marks);
+}
+
+/// Everything goes over TLS, through restarts and broken links; a client that does not speak it gets nowhere.
+#[test]
+fn encrypted_links_work_as_others_do() {
+    let run = || {
+        Sim::new(8).encrypted().brokers(1).topic("orders", 2).without(Fault::Blackhole).run(|world| async move {
+            let client = loop {
+                if let Ok(client) = world.client("10.0.0.7").connect().await {
+                    break client;
+                }
+            };
+            let consumer = client.push_consumer("billing").subscribe("orders", "*").start_from(StartFrom::First);
+            let consumer = consumer.start().await.map_err(|error| error.to_string())?;
+            let producer = client.producer("shop").start().await.map_err(|error| error.to_string())?;
+            world.chaos();
+            for number in 0..50 {
+                while producer.send(Message::new("orders", number.to_string())).await.is_err() {}
+                if number == 20 {
+                    world.crash(Node::Broker(0));
+                    world.sleep(Duration::from_secs(5)).await;
+                    world.start(Node::Broker(0));
+                }
+            }
+            world.heal();
+            let mut missing: BTreeSet<_> = (0..50).map(|number| number.to_string().into_bytes()).collect();
+            while !missing.is_empty() {
+                let delivery = consumer.next().await.ok_or("closed")?;
+                missing.remove(&delivery.message().body()[..]);
+                delivery.ack();
+            }
+            let plain = Client::builder().lazy().connect_on(&world.host("10.0.0.8")).await;
+            let plain = plain.map_err(|error| error.to_string())?.producer("shop").start().await;
+            let unheard = plain.map_err(|error| error.to_string())?.send(Message::new("orders", "in plain text")).await;
+            assert!(unheard.is_err(), "servers answer those only who speak TLS");
+            client.shutdown().await;
+            Ok::<(), String>(())
+        })
+    };
+    assert_eq!(run().hash, run().hash);
+}
+
+/// Clients of two containers that got the same address and name: both own the same queues, and both are told.
+#[test]
+fn two_clients_of_one_id_are_told_of_each_other() {
+    Sim::new(6).brokers(1).topic("orders", 4).calm().run(|world| async move {
+        let container = |ip| {
+            let same =
+                |builder: ClientBuilder| builder.client_ip(Ipv4Addr::new(172, 17, 0, 2).into()).instance_name("app");
+            world.client(ip).configure(same).connect()
+        };
+        let first = container("10.0.0.7").await.map_err(|error| error.to_string())?;
+        let (events, group) = (first.events(), first.push_consumer("billing").subscribe("orders", "*"));
+        let _consumer = group.start().await.map_err(|error| error.to_string())?;
+        world.sleep(Duration::from_secs(300)).await;
+        assert_eq!(collisions(events), 0, "one alone");
+
+        let second = container("10.0.0.8").await.map_err(|error| error.to_string())?;
+        assert_eq!(first.client_id(), second.client_id());
+        let (events, more) = (first.events(), second.events());
+        let _twin = second.push_consumer("billing").subscribe("orders", "*").start().await;
+        world.sleep(Duration::from_secs(300)).await;
+        assert_eq!((collisions(events), collisions(more)), (1, 1));
+        Ok::<(), String>(())
+    });
+}
+
+/// A connection that broke unnoticed is listed beside its successor until the broker drops it.
+#[test]
+fn a_broken_connection_is_no_other_client() {
+    Sim::new(7).brokers(1).topic("orders", 4).calm().run(|world| async move {
+        let client = world.client("10.0.0.7");
+        let host = client.host().clone();
+        let client = client.connect().await.map_err(|error| error.to_string())?;
+        let events = client.events();
+        let _consumer = client.push_consumer("billing").subscribe("orders", "*").start().await;
+        for _ in 0..3 {
+            world.partition(&host, Node::Broker(0), Duration::from_secs(60));
+            world.sleep(Duration::from_secs(200)).await;
+        }
+        assert_eq!(collisions(events), 0);
+        Ok::<(), String>(())
+    });
+}
+
+/// How often a client told by now that another has its id.
+fn collisions(mut events: EventStream) -> usize {
+    let told = std::iter::from_fn(|| future::block_on(future::poll_once(events.next())).flatten());
+    told.filter(|event| matches!(event, ClientEvent::ClientIdCollision { .. })).count()
 }

@@ -9,6 +9,7 @@ use crate::config::{DiscoveryConfig, check_endpoint, parse_name_servers};
 use crate::effects::Effects;
 use crate::error::{IoFailure, IoKind};
 use crate::ids::Endpoint;
+use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::wire::http::first_line;
 
@@ -46,7 +47,7 @@ impl Discovery {
         allow: impl Fn(&Endpoint) -> bool,
         fx: &mut Effects,
     ) -> Option<Vec<Endpoint>> {
-        self.asking = false;
+        self.asking = mutant!(170) && result.is_err();
         let from = self.config.as_ref()?.endpoint();
         match result.and_then(|body| list(&body, allow)) {
             Ok(servers) => {
@@ -68,6 +69,9 @@ impl Discovery {
 
     fn ask(&mut self, fx: &mut Effects) {
         let Some(config) = &self.config else { return };
+        if mutant!(171) && self.failed.is_none() {
+            return;
+        }
         if !core::mem::replace(&mut self.asking, true) {
             fx.output(Output::Fetch { from: config.endpoint(), request: config.request(), timeout: TIMEOUT });
         }
@@ -80,7 +84,7 @@ fn list(body: &[u8], allow: impl Fn(&Endpoint) -> bool) -> Result<Vec<Endpoint>,
     let mut servers = parse_name_servers(&first_line(body));
     servers.sort();
     servers.dedup();
-    if servers.is_empty() {
+    if servers.is_empty() && !mutant!(172) {
         return refuse("no name server is listed");
     }
     if servers.len() > MAX_SERVERS {

@@ -7,7 +7,7 @@ use super::FilterRefusal;
 use super::rebalance::strategy::AllocateError;
 use crate::dispatch::DispatchEvent;
 use crate::error::{AccessDenied, IoFailure};
-use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
+use crate::ids::{BrokerName, ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::body::OffsetFileError;
 
 /// What a client does and meets, for its users to see.
@@ -61,6 +61,17 @@ pub enum ClientEvent {
         broker: BrokerName,
         /// Why.
         why: FilterRefusal,
+    },
+    /// Another client has the id of this one, for longer than a broken connection may be listed as a member: both own
+    /// the same queues, and each message is handled by both. Give each its own instance name, or none: then it has a
+    /// random one. Told once for each time it lasts; not where brokers share out the queues, who list nobody.
+    ClientIdCollision {
+        /// The group.
+        group: Group,
+        /// The id that both have.
+        id: ClientId,
+        /// How often the broker lists it.
+        listed: usize,
     },
     /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
     AllocateFailed {

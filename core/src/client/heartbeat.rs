@@ -89,7 +89,8 @@ impl Heartbeat {
         }
         broker.said = body.clone();
         broker.telling = print;
-        broker.is_light = broker.knows == Some(print) && print != 0;
+        let knows = broker.knows == Some(print) || mutant!(176) && broker.knows.is_some();
+        broker.is_light = knows && print != 0;
         let body = if broker.is_light { Bytes::from(data.light().encode()) } else { body };
         fx.arm(TimerKey::Heartbeat(endpoint.clone()), self.interval);
         let frame = HeartBeat {}.encode(self.codec, body);
@@ -179,7 +180,8 @@ impl Broker {
     /// changed; to what left it out, only if they do not know it.
     fn learnt(&self, answer: &Frame) -> Option<i32> {
         let says = |name| answer.header.ext.get(name) == Some("true");
-        let knows = says(SUPPORTS_LIGHT) && !(self.is_light && says(SUBSCRIPTIONS_CHANGED));
+        let forgot = self.is_light && says(SUBSCRIPTIONS_CHANGED) && !mutant!(175);
+        let knows = says(SUPPORTS_LIGHT) && !forgot;
         (answer.header.code == response::SUCCESS && knows && self.telling != 0).then_some(self.telling)
     }
 }

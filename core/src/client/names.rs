@@ -11,6 +11,7 @@ use crate::config::ClientConfig;
 use crate::effects::Effects;
 use crate::error::{IoFailure, IoKind, RequestError, RequestFailure};
 use crate::ids::{Endpoint, OpId};
+use crate::mutants::mutant;
 use crate::timers::TimerKey;
 use crate::wire::Frame;
 
@@ -68,7 +69,9 @@ impl Names {
         }
         fx.event(ClientEvent::NameServers(servers.clone()));
         fx.output(Output::NameServers(servers.clone()));
-        self.servers = shuffled(servers, fx);
+        if !mutant!(173) {
+            self.servers = shuffled(servers, fx);
+        }
         self.current = self.servers.iter().position(|server| links.is_up(server)).unwrap_or(0);
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             if let Some(state) = self.calls.get_mut(&call) {

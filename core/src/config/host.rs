@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr};
 
-use super::DiscoveryConfig;
+use super::{ConfigError, DiscoveryConfig};
+use crate::wire::Codec;
 
 /// Facts about process and host, read once and passed in as values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +22,13 @@ pub struct HostInfo {
 
 impl HostInfo {
     /// The environment variables that are looked at; no other is read.
-    pub const HONOURED: [&'static str; 6] = [
+    pub const HONOURED: [&'static str; 8] = [
+        CLIENT_NAME,
         NAMESRV_ADDR,
         NAMESRV_DOMAIN,
         NAMESRV_DOMAIN_SUBGROUP,
         LOCAL_OFFSET_STORE_DIR,
+        ROCKETMQ_SERIALIZE_TYPE,
         ROCKETMQ_ZONE,
         ROCKETMQ_ZONE_MODE,
     ];
@@ -48,6 +51,19 @@ impl HostInfo {
         })
     }
 
+    /// The header codec of requests, if the environment says which.
+    ///
+    /// # Errors
+    /// It says another one than `JSON` or `ROCKETMQ`.
+    pub fn codec(&self) -> Result<Option<Codec>, ConfigError> {
+        match self.env(ROCKETMQ_SERIALIZE_TYPE) {
+            None => Ok(None),
+            Some("JSON") => Ok(Some(Codec::Json)),
+            Some("ROCKETMQ") => Ok(Some(Codec::Rocketmq)),
+            Some(other) => Err(ConfigError::Codec(other.into())),
+        }
+    }
+
     /// The value of an environment variable that is set and not empty.
     #[must_use]
     pub fn env(&self, name: &str) -> Option<&str> {
@@ -61,6 +77,10 @@ impl Default for HostInfo {
     }
 }
 
+/// The variable for the name that tells clients of one host apart; Java has a system property of this name.
+pub const CLIENT_NAME: &str = "rocketmq.client.name";
+/// The variable for the header codec of requests, `JSON` or `ROCKETMQ`.
+pub const ROCKETMQ_SERIALIZE_TYPE: &str = "ROCKETMQ_SERIALIZE_TYPE";
 /// The variable that lists name servers, separated by `;`, when none are configured.
 pub const NAMESRV_ADDR: &str = "NAMESRV_ADDR";
 /// The variable that names the host that tells the name servers, when none are configured; Java has a system property of
@@ -87,6 +107,19 @@ mod tests {
         assert_eq!(host.discovery(), None);
         host.env.insert(NAMESRV_DOMAIN.into(), "names".into());
         assert_eq!(host.discovery(), Some(DiscoveryConfig::new("names").subgroup("sub")));
+    }
+
+    #[test]
+    fn the_codec_is_what_the_environment_says_and_no_other() {
+        let said = |text: &str| HostInfo {
+            env: [(ROCKETMQ_SERIALIZE_TYPE.into(), text.into())].into(),
+            ..HostInfo::default()
+        };
+        assert_eq!(HostInfo::default().codec(), Ok(None));
+        assert_eq!(said("").codec(), Ok(None));
+        assert_eq!(said("JSON").codec(), Ok(Some(Codec::Json)));
+        assert_eq!(said("ROCKETMQ").codec(), Ok(Some(Codec::Rocketmq)));
+        assert_eq!(said("json").codec(), Err(ConfigError::Codec("json".into())), "as in Java");
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub(crate) use consumer::{MAX_SUSPEND, MIN_SUSPEND};
 pub use discovery::DiscoveryConfig;
 pub use filter::Filter;
 pub use host::{
-    HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP, ROCKETMQ_ZONE,
-    ROCKETMQ_ZONE_MODE,
+    CLIENT_NAME, HostInfo, LOCAL_OFFSET_STORE_DIR, NAMESRV_ADDR, NAMESRV_DOMAIN, NAMESRV_DOMAIN_SUBGROUP,
+    ROCKETMQ_SERIALIZE_TYPE, ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE,
 };
 pub use link::LinkConfig;
 pub use network::Network;
@@ -58,6 +58,9 @@ pub enum ConfigError {
     /// An address is not `host:port`.
     #[error("'{0}' is not an address of the form host:port or [ipv6]:port")]
     Endpoint(String),
+    /// The environment names a header codec that does not exist.
+    #[error("ROCKETMQ_SERIALIZE_TYPE is '{0}': there are JSON and ROCKETMQ")]
+    Codec(String),
     /// What is to tell the name servers makes no request.
     #[error("'{0}' is no URL that could be asked for")]
     Discovery(String),

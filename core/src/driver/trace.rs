@@ -21,6 +21,9 @@ pub(super) fn event(event: &ClientEvent) {
         ClientEvent::AllocateFailed { group, topic, why } => {
             tracing::warn!(%group, %topic, why = ?clip(&alloc::format!("{why}")), "queues not shared out");
         }
+        ClientEvent::ClientIdCollision { group, id, listed } => {
+            tracing::error!(%group, %id, listed, "another client has the id of this one");
+        }
         ClientEvent::StartPosition { group, queue, offset, reason } => {
             tracing::info!(%group, %queue, %offset, ?reason, "start position");
         }

@@ -14,6 +14,7 @@ pub mod java;
 pub mod message;
 pub mod pop;
 pub mod request;
+pub mod socks;
 pub mod subscription;
 #[cfg(test)]
 mod testdata;

@@ -100,7 +100,7 @@ async fn serve(run: Run, number: usize, count: u64) {
 async fn open(run: &Run, host: Host) -> Asker {
     let world = &run.world;
     let codec = if draw(world, 0, 1) == 0 { Codec::Json } else { Codec::Rocketmq };
-    let client = connected(world, &host, &Client::builder().codec(codec)).await;
+    let client = connected(world, &host, &world.builder().codec(codec)).await;
     let (mut events, listener) = (client.events(), world.clone());
     let listen = async move {
         while let Some(event) = events.next().await {

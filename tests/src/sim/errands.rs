@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use rocketmq_core::driver::{Admin, AdminError, Brokers, Client, Partial, ReceivedMessage};
+use rocketmq_core::driver::{Admin, AdminError, Brokers, Partial, ReceivedMessage};
 use rocketmq_core::ids::{BrokerName, MessageQueue};
 use rocketmq_core::time::UnixMillis;
 use rocketmq_core::wire::Frame;
@@ -49,7 +49,7 @@ pub(crate) fn start(run: &Run) -> Option<Task<()>> {
 
 async fn live(run: Run, host: Host) {
     let world = run.world.clone();
-    let client = connected(&world, &host, &Client::builder()).await;
+    let client = connected(&world, &host, &world.builder()).await;
     let mut at_work = AtWork { admin: client.admin(), run, host: host.index, next: 0 };
     while !world.is_healed() {
         let pause = draw(&world, 500, 20_000);
@@ -399,7 +399,7 @@ mod tests {
         three_brokers().faults(swarm).run(|world| async move {
             let host = world.host("10.0.3.2");
             world.with(|state| state.hosts[host.index].administrator = true);
-            let client = Client::builder().connect_on(&host).await.map_err(|error| error.to_string())?;
+            let client = world.builder().connect_on(&host).await.map_err(|error| error.to_string())?;
             if let Some(slow) = slow {
                 world.with(|state| state.slow_down(Node::Broker(slow), LONG));
             }

@@ -18,7 +18,7 @@ use super::directory::{self, Conversation, DIRECTORY};
 use super::exec::Shared;
 use super::faults::Fault;
 use super::history::What;
-use super::state::{Event, State};
+use super::state::{Event, HostState, State};
 use super::tape::Stream as Tape;
 use crate::cluster::Node;
 
@@ -65,6 +65,13 @@ impl Host {
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         name.clone_into(&mut self.shared.state().hosts[self.index].name);
+        self
+    }
+
+    /// The same process with an environment variable.
+    #[must_use]
+    pub fn with_env(self, name: &str, value: &str) -> Self {
+        self.shared.state().hosts[self.index].env.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -190,8 +197,10 @@ impl Runtime for Host {
             true => (NAMESRV_DOMAIN, DIRECTORY.to_owned()),
             false => (NAMESRV_ADDR, state.servers.name_servers()),
         };
-        let env = [(name.to_owned(), value)].into();
-        HostInfo { pid, ip: state.hosts[self.index].ip, home, env }
+        let HostState { ip, env, .. } = &state.hosts[self.index];
+        let mut env = env.clone();
+        env.entry(name.to_owned()).or_insert(value);
+        HostInfo { pid, ip: *ip, home, env }
     }
 }
 

@@ -33,7 +33,7 @@ async fn consume(run: Run, member: Member) {
         }
         let before = run.world.with(|state| state.left_on(member.host.index));
         let policy = if run.plan.operator { open() } else { ServerPolicy::default() };
-        let builder = Client::builder().codec(plan.codec).server_policy(policy).trace(traces::config(&run.plan));
+        let builder = run.world.builder().codec(plan.codec).server_policy(policy).trace(traces::config(&run.plan));
         let builder = builder.light_heartbeats(run.plan.light);
         let builder = run.plan.cache_bytes.into_iter().fold(builder, ClientBuilder::cache_bytes);
         match builder.connect_on(&member.host).await {
@@ -309,6 +309,7 @@ const fn mark_of(event: &ClientEvent) -> &'static str {
         ClientEvent::FilterRefused { .. } => "a broker refuses to filter",
         ClientEvent::Subscribed { .. } => "a group subscribes while it runs",
         ClientEvent::BrokerVersion { .. } => "a broker tells its version",
+        ClientEvent::ClientIdCollision { .. } => "another client has the id of this one",
         ClientEvent::TopicMissing(_) => "a topic has no route",
         ClientEvent::NameServers(_) => "a client follows whoever tells the name servers",
         ClientEvent::DiscoveryFailed { .. } => "nobody tells the name servers",

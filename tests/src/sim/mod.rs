@@ -119,6 +119,7 @@ mod spoil;
 mod state;
 pub mod tape;
 mod timeline;
+mod tls;
 mod trace;
 mod traces;
 mod transactions;
@@ -173,6 +174,7 @@ pub struct Sim {
     topics: Vec<(String, i32)>,
     slaves: Option<Duration>,
     directory: bool,
+    encrypted: bool,
     swarm: Option<Swarm>,
     excluded: Vec<Fault>,
     script: Option<Vec<Occasion>>,
@@ -270,6 +272,7 @@ impl Sim {
             topics: Vec::new(),
             slaves: None,
             directory: false,
+            encrypted: false,
             swarm: None,
             excluded: Vec::new(),
             script: None,
@@ -301,6 +304,12 @@ impl Sim {
     #[must_use]
     pub fn directory(self) -> Self {
         Self { directory: true, ..self }
+    }
+
+    /// Has servers speak TLS, and clients of the world trust them.
+    #[must_use]
+    pub fn encrypted(self) -> Self {
+        Self { encrypted: true, ..self }
     }
 
     /// Gives each broker a slave, whose log is so far behind.
@@ -418,6 +427,9 @@ impl Sim {
         let mut state = State::new(tape, swarm, self.script, Servers::new(cluster, by_name));
         state.trace.keep = self.trace;
         state.directory = self.directory;
+        if self.encrypted {
+            state.servers.encrypt();
+        }
         state.topics = self.topics.into_iter().map(|(topic, queues)| (topic.into(), queues)).collect();
         let shared = Shared::new(state);
         let verdict = Arc::new(Mutex::new(Ok(())));

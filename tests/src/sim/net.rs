@@ -15,6 +15,7 @@ use super::history::{Errand, Queue, What};
 use super::state::{Event, State};
 use super::tape::Stream;
 use super::timeline::label;
+use super::tls;
 use super::trace::Line;
 use crate::cluster::{Deframer, Node, SessionId};
 
@@ -54,6 +55,8 @@ pub(crate) struct Link {
     /// The server reads nothing before this time.
     stalled: Instant,
     pub(crate) inbox: Deframer,
+    /// The server's end, where links are encrypted: what arrives and is said goes through it.
+    tls: Option<tls::Session>,
     // From the server to the client.
     received: VecDeque<Bytes>,
     last_said: Instant,
@@ -101,6 +104,7 @@ impl State {
             writer: None,
             stalled: Instant::ZERO,
             inbox: Deframer::default(),
+            tls: self.servers.identity.as_ref().map(tls::Identity::session),
             received: VecDeque::new(),
             last_said: now,
             reader: None,
@@ -272,19 +276,33 @@ impl State {
         if link.deaf {
             return self.reach("bytes vanish on a half-open link");
         }
-        link.inbox.push(bytes);
+        match link.tls.as_mut().map(|tls| tls.hear(bytes)) {
+            None => link.inbox.push(bytes),
+            Some(Ok((said, answer))) => {
+                self.trace.event(self.now, 7, id, &said);
+                link.inbox.push(&said);
+                if !link.mute {
+                    self.send(id, answer);
+                }
+            }
+            Some(Err(tls::Unreadable)) => return self.confused(id),
+        }
         loop {
             let Some(link) = self.net.links.get_mut(&id).filter(|link| link.server_open) else { return };
             match link.inbox.next_frame() {
                 Ok(Some(frame)) => self.on_frame(id, frame),
                 Ok(None) => return,
-                Err(_) => {
-                    let host = link.host;
-                    self.note(What::Confused { host, link: id });
-                    return self.hang_up(id, End::Reset);
-                }
+                Err(_) => return self.confused(id),
             }
         }
+    }
+
+    /// A server cannot read what a client wrote.
+    fn confused(&mut self, id: u64) {
+        let Some(link) = self.net.links.get(&id) else { return };
+        let host = link.host;
+        self.note(What::Confused { host, link: id });
+        self.hang_up(id, End::Reset);
     }
 
     pub(crate) fn arrive_at_client(&mut self, id: u64, bytes: Bytes) {
@@ -408,7 +426,23 @@ impl State {
         }
     }
 
+    /// Says bytes, in the way of the link.
     fn transmit(&mut self, id: u64, bytes: Bytes) {
+        let Some(link) = self.net.links.get_mut(&id) else { return };
+        match &mut link.tls {
+            None => self.send(id, bytes),
+            Some(tls) => {
+                self.trace.event(self.now, 8, id, &bytes);
+                let encrypted = tls.say(&bytes);
+                self.send(id, encrypted);
+            }
+        }
+    }
+
+    fn send(&mut self, id: u64, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         let jitter = self.jitter();
         let now = self.now;
         let Some(link) = self.net.links.get_mut(&id) else { return };

@@ -32,7 +32,7 @@ pub(crate) fn start(run: &Run) -> Option<Task<()>> {
 
 async fn live(run: Run, host: Host) {
     let world = run.world.clone();
-    let client = connected(&world, &host, &Client::builder()).await;
+    let client = connected(&world, &host, &world.builder()).await;
     while !world.is_healed() {
         let pause = draw(&world, 3, 40);
         world.sleep(Duration::from_secs(pause)).await;

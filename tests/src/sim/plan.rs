@@ -66,6 +66,9 @@ pub struct Plan {
     /// Whether members leave out of heartbeats what brokers know.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub light: bool,
+    /// Whether links are encrypted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
 }
 
 /// The requests of a run.
@@ -136,7 +139,8 @@ impl Plan {
         let plan = Self::drawn(|least, most| least + rng.below(most - least + 1));
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
         let (administrator, directory) = (rng.below(5) == 0, rng.below(5) == 0);
-        Self { traced, administrator, directory, light: rng.below(4) == 0, ..plan }
+        let (light, encrypted) = (rng.below(4) == 0, rng.below(16) == 0);
+        Self { traced, administrator, directory, light, encrypted, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -201,6 +205,7 @@ impl Plan {
             transactions: None,
             traced: None,
             light: false,
+            encrypted: false,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -321,6 +326,7 @@ impl Default for Plan {
             transactions: None,
             traced: None,
             light: false,
+            encrypted: false,
             requests: None,
         }
     }

@@ -82,7 +82,7 @@ const TOLD_IN: Duration = Duration::from_secs(5);
 async fn member(world: World, number: usize, log: Log, fails: bool) -> (Client, PushConsumer) {
     let host = world.host(&format!("10.0.1.{}", number + 1));
     let client = loop {
-        if let Ok(client) = Client::builder().connect_on(&host).await {
+        if let Ok(client) = world.builder().connect_on(&host).await {
             break client;
         }
     };

@@ -89,7 +89,7 @@ async fn connect(run: &Run, host: &Host, codec: Codec) -> Client {
     if let Some((requests, bytes)) = run.plan.narrow {
         (link.max_sends, link.max_queued_bytes) = (requests, bytes);
     }
-    let builder = Client::builder().codec(codec).link(link).trace(traces::config(&run.plan));
+    let builder = run.world.builder().codec(codec).link(link).trace(traces::config(&run.plan));
     connected(&run.world, host, &builder).await
 }
 

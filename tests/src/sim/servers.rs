@@ -25,6 +25,7 @@ use super::payload;
 use super::state::{Event, State};
 use super::tape::Stream;
 use super::timeline::label;
+use super::tls::Identity;
 use super::trace::Line;
 use super::transactions;
 use super::watch::commit_of;
@@ -42,6 +43,8 @@ pub(crate) struct Servers {
     old_routes: BTreeMap<(usize, String), Vec<(ExtFields, Bytes)>>,
     /// Whether clients know name servers by names, which lead to wherever they are.
     by_name: bool,
+    /// What servers show where links are encrypted.
+    pub(crate) identity: Option<Identity>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Servers {
             armed: None,
             old_routes: BTreeMap::new(),
             by_name,
+            identity: None,
         };
         for index in 0..name_servers {
             servers.add(Node::NameServer(index), name_server_address(index));
@@ -93,6 +97,11 @@ impl Servers {
             servers.add(Node::Broker(index), address);
         }
         servers
+    }
+
+    /// From now on links are encrypted.
+    pub(crate) fn encrypt(&mut self) {
+        self.identity = Some(Identity::of(self.addresses.keys().cloned()));
     }
 
     fn add(&mut self, node: Node, address: SocketAddr) {

@@ -72,6 +72,8 @@ pub(crate) struct HostState {
     pub(crate) rate: Option<u64>,
     /// The files it has looked at.
     pub(crate) loaded: BTreeSet<PathBuf>,
+    /// Environment variables, beside the one that leads to name servers.
+    pub(crate) env: BTreeMap<String, String>,
     /// Whether an administrator lives in it.
     pub(crate) administrator: bool,
     /// The broadcasting member that lives in it.
@@ -146,6 +148,16 @@ impl State {
         true
     }
 
+    /// Bytes arrive. Of those that are encrypted only their number is the same in every run; what they say counts where it
+    /// is read and written.
+    fn trace_bytes(&mut self, at: Instant, kind: u8, link: u64, bytes: &[u8]) {
+        if self.servers.identity.is_some() {
+            self.trace.event(at, kind, link, &bytes.len().to_le_bytes());
+        } else {
+            self.trace.event(at, kind, link, bytes);
+        }
+    }
+
     fn happen(&mut self, at: Instant, seq: u64, event: Event) {
         match event {
             Event::Wake(waker) => {
@@ -153,11 +165,11 @@ impl State {
                 waker.wake();
             }
             Event::ToServer(link, bytes, written) => {
-                self.trace.event(at, 3, link, &bytes);
+                self.trace_bytes(at, 3, link, &bytes);
                 self.arrive_at_server(link, &bytes, written);
             }
             Event::ToClient(link, bytes) => {
-                self.trace.event(at, 4, link, &bytes);
+                self.trace_bytes(at, 4, link, &bytes);
                 self.arrive_at_client(link, bytes);
             }
             Event::EndToServer(link) => {
@@ -277,6 +289,7 @@ impl State {
             disk,
             rate: None,
             loaded: BTreeSet::new(),
+            env: BTreeMap::new(),
             administrator: false,
             member: None,
             timers: 0,

@@ -106,7 +106,7 @@ async fn serve(run: Run, number: usize, count: u64, books: Books) {
 
 async fn open(run: &Run, host: &Host, codec: Codec, books: &Books) -> (Client, TransactionProducer) {
     let world = &run.world;
-    let builder = Client::builder().codec(codec).trace(traces::config(&run.plan));
+    let builder = world.builder().codec(codec).trace(traces::config(&run.plan));
     let client = connected(world, host, &builder).await;
     let (world, books) = (world.clone(), books.clone());
     let checker = move |message: ReceivedMessage| check(world.clone(), books.clone(), message);

@@ -93,6 +93,7 @@ pub(crate) fn check_plan(sim: Sim, plan: Plan, options: Options) -> Report {
         sim = sim.topic(topic, plan.queues);
     }
     sim.directory = plan.directory;
+    sim.encrypted = plan.encrypted;
     sim.slaves = plan.slaves.map(Duration::from_millis);
     if plan.transactions.is_some() {
         sim = sim.topic(transactions::TOPIC, plan.queues);

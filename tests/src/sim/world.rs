@@ -19,6 +19,7 @@ use super::host::Host;
 use super::net::End;
 use super::state::State;
 use super::tape::Stream;
+use super::tls::Identity;
 use crate::cluster::{Cluster, Node, StoredView, TopicConfig};
 
 /// A simulated world; clones are the same one.
@@ -70,7 +71,17 @@ impl World {
     /// A client of its own process on the host with this address.
     #[must_use]
     pub fn client(&self, ip: &str) -> SimClient {
-        SimClient { host: self.host(ip), builder: Client::builder() }
+        SimClient { host: self.host(ip), builder: self.builder() }
+    }
+
+    /// A client to be configured, which trusts the servers of this world where they speak TLS.
+    #[must_use]
+    pub fn builder(&self) -> ClientBuilder {
+        let trusted = self.shared.state().servers.identity.as_ref().map(Identity::trusted);
+        match trusted {
+            Some(tls) => Client::builder().tls(tls),
+            None => Client::builder(),
+        }
     }
 
     /// Runs a task beside the main one.

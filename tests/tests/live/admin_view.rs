@@ -24,6 +24,8 @@ use super::runtimes::Live;
 
 const QUEUES: usize = 2;
 const MESSAGES: usize = 10;
+/// How often the tool is asked.
+const ATTEMPTS: usize = 5;
 /// Offsets are committed, and broker caches of members are up to date.
 const COMMITTED: Duration = Duration::from_secs(7);
 
@@ -96,7 +98,7 @@ impl Shown {
     /// What `mqadmin` shows.
     async fn tools(&self, world: &World) {
         let check = self.check.step("progress");
-        let shown = mqadmin(world, &["consumerProgress", "-g", &self.group]).await;
+        let shown = asked(world, &["consumerProgress", "-g", &self.group], "Diff Total").await;
         let rows = rows_of(&shown, &self.topic);
         check.eq("a-row-for-each-queue", rows.len(), QUEUES);
         let numbers = |column: usize| rows.iter().map(|row| row[column].parse::<usize>().unwrap()).sum::<usize>();
@@ -111,7 +113,7 @@ impl Shown {
         check.that("sum", shown.contains("Diff Total: 0"), &shown);
 
         let check = self.check.step("status");
-        let shown = mqadmin(world, &["consumerStatus", "-g", &self.group, "-i", &self.id]).await;
+        let shown = asked(world, &["consumerStatus", "-g", &self.group, "-i", &self.id], "PROP_NAMESERVER_ADDR").await;
         let property = |key: &str| {
             let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key));
             line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.trim().to_owned())
@@ -160,13 +162,13 @@ impl Shown {
         check.that("our-backlog", of_topic().all(|(_, queue)| queue.backlog() == Some(0)), &stats.queues);
 
         let check = self.check.step("group");
-        let shown = mqadmin(world, &["consumerStatus", "-g", &self.group]).await;
+        let shown = asked(world, &["consumerStatus", "-g", &self.group], "Rebalance OK").await;
         check.that("member", shown.contains(&self.id) && shown.contains("V5_3_1"), &shown);
         check.that("same-subscription", shown.contains("Same subscription in the same group of consumer"), &shown);
         check.that("balanced", shown.contains("Rebalance OK"), &shown);
 
         let check = self.check.step("connection");
-        let shown = mqadmin(world, &["consumerConnection", "-g", &self.group]).await;
+        let shown = asked(world, &["consumerConnection", "-g", &self.group], "ConsumeFromWhere").await;
         let member = shown.lines().find(|line| line.starts_with(&self.id)).unwrap_or_default();
         let member: Vec<_> = member.split_whitespace().collect();
         check.eq("language-and-version", member.get(2..), Some(&["RUST", "V5_3_1"][..]));
@@ -390,6 +392,20 @@ async fn moved<L: Live>(world: &World, by_members: bool) {
 }
 
 type Settle = fn(Delivery);
+
+/// Asks the tool until it shows this, since it gives up after a few seconds on a machine that does much else; what it showed
+/// last.
+async fn asked(world: &World, args: &[&str], wanted: &str) -> String {
+    let mut shown = String::new();
+    for _ in 0..ATTEMPTS {
+        shown = mqadmin(world, args).await;
+        if shown.contains(wanted) {
+            break;
+        }
+        eprintln!("mqadmin {args:?} shows no {wanted}: {shown}");
+    }
+    shown
+}
 
 /// Runs the tool beside what else goes on.
 async fn mqadmin(world: &World, args: &[&str]) -> String {

@@ -1,6 +1,7 @@
 //! Which queues a member of a group owns: asked of the brokers, computed alike by every member.
 
 pub mod strategy;
+mod twin;
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -8,6 +9,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use self::twin::Twin;
 use super::ClientEvent;
 use super::signal::{ReplyTo, Signal};
 use super::view::RouteView;
@@ -38,6 +40,7 @@ pub(crate) struct Rebalance {
     started: Option<Instant>,
     again: bool,
     balanced: bool,
+    twin: Twin,
 }
 
 /// What a member list means for one topic.
@@ -71,6 +74,7 @@ impl Rebalance {
             started: None,
             again: false,
             balanced: true,
+            twin: Twin::default(),
         }
     }
 
@@ -223,6 +227,10 @@ impl Rebalance {
             self.end_of_round(fx);
             return None;
         };
+        let listed = members.ids.iter().filter(|id| **id == self.me).count();
+        if self.twin.is_news(listed, fx.now) {
+            fx.event(ClientEvent::ClientIdCollision { group: self.group.clone(), id: self.me.clone(), listed });
+        }
         // A route lost since the question says nothing of who owns what.
         let queues = view.topics.get(topic).map(|topic| topic.subscribe.as_slice()).unwrap_or_default();
         if queues.is_empty() {

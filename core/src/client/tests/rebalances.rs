@@ -60,6 +60,20 @@ fn who_is_not_on_the_list_owns_nothing() {
 }
 
 #[test]
+fn another_client_of_the_same_id_is_told_of_and_takes_nothing_away() {
+    let mut world = World::consuming(4, |_| ());
+    let told = |world: &World| world.count(|event| matches!(event, ClientEvent::ClientIdCollision { listed: 2, .. }));
+    world.members = alloc::vec![ME.into(), ME.into()];
+    world.advance(120_000);
+    assert_eq!(told(&world), 0, "a broken connection may be listed as long");
+    world.advance(60_000);
+    assert_eq!(told(&world), 1);
+    world.advance(300_000);
+    assert_eq!(told(&world), 1, "once");
+    assert_eq!(queues(&world), 4);
+}
+
+#[test]
 fn an_error_keeps_the_queues_and_is_repeated_in_a_second() {
     let mut world = World::consuming(4, |_| ());
     world.held.insert(request::GET_CONSUMER_LIST_BY_GROUP);

@@ -11,8 +11,8 @@ use super::producer::before;
 use super::{Admin, ProducerBuilder, PushConsumerBuilder, TransactionProducerBuilder};
 use crate::client::{ClientMachine, Command, CommandResult, Input, Unavailable};
 use crate::config::{
-    AddressRules, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies, ROCKETMQ_ZONE,
-    ROCKETMQ_ZONE_MODE, ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
+    AddressRules, CLIENT_NAME, ClientConfig, ConfigError, DiscoveryConfig, LinkConfig, NAMESRV_ADDR, Proxies,
+    ROCKETMQ_ZONE, ROCKETMQ_ZONE_MODE, ServerPolicy, TraceConfig, check_endpoint, parse_name_servers,
 };
 use crate::driver::client_task;
 use crate::driver::dial::Dialer;
@@ -49,6 +49,7 @@ pub struct ClientBuilder {
     allowed: Option<Vec<String>>,
     client_ip: Option<IpAddr>,
     instance_name: Option<String>,
+    codec: Option<Codec>,
     namespace: Option<Option<Namespace>>,
     unit_name: Option<String>,
     stream: bool,
@@ -68,6 +69,7 @@ impl ClientBuilder {
             allowed: None,
             client_ip: None,
             instance_name: None,
+            codec: None,
             namespace: None,
             unit_name: None,
             stream: false,
@@ -117,8 +119,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The name that tells clients of one host apart. Default: the process id and a random number, which cannot clash
-    /// even where containers share addresses and process ids.
+    /// The name that tells clients of one host apart. Default: the environment variable `rocketmq.client.name`, else the
+    /// process id and a random number, which cannot clash even where containers share addresses and process ids.
     #[must_use]
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
         self.instance_name = Some(name.into());
@@ -176,17 +178,21 @@ impl ClientBuilder {
         self
     }
 
-    /// The header codec of requests. Default: JSON.
+    /// The header codec of requests. Default: what the environment variable `ROCKETMQ_SERIALIZE_TYPE` says, `JSON` or
+    /// `ROCKETMQ`, else JSON.
     #[must_use]
     pub const fn codec(mut self, codec: Codec) -> Self {
-        self.config.codec = codec;
+        self.codec = Some(codec);
         self
     }
 
-    /// Bounds and times of links.
+    /// Bounds and times of links. What it does not say of proxies, credentials and encryption stays as it was said before.
     #[must_use]
     pub fn link(mut self, mut link: LinkConfig) -> Self {
         link.request_fields.splice(0..0, self.config.link.request_fields);
+        if link.proxies == Proxies::default() {
+            link.proxies = self.config.link.proxies;
+        }
         #[cfg(feature = "acl")]
         {
             link.credentials = link.credentials.or(self.config.link.credentials);
@@ -314,14 +320,19 @@ impl ClientBuilder {
         if let Some(allowed) = self.allowed {
             config.addresses = AddressRules::only(allowed)?;
         }
+        config.codec = match self.codec {
+            Some(codec) => codec,
+            None => host.codec()?.unwrap_or_default(),
+        };
         config.check()?;
         let of_server = || config.name_servers.first().and_then(Namespace::of_name_server);
         config.namespace = self.namespace.unwrap_or_else(of_server);
         let ip = self.client_ip.unwrap_or(host.ip);
         let seed = rt.entropy();
         let nonce = u32::try_from(seed >> 32).unwrap_or_default();
-        let stable = self.instance_name.clone().unwrap_or_else(|| String::from(STABLE_INSTANCE));
-        let instance = self.instance_name.unwrap_or_else(|| alloc::format!("{}#{nonce:08x}", host.pid));
+        let named = self.instance_name.or_else(|| host.env(CLIENT_NAME).map(String::from));
+        let stable = named.clone().unwrap_or_else(|| String::from(STABLE_INSTANCE));
+        let instance = named.unwrap_or_else(|| alloc::format!("{}#{nonce:08x}", host.pid));
         let ip_text = match ip {
             IpAddr::V4(ip) => ip.to_string(),
             IpAddr::V6(ip) => alloc::format!("[{ip}]"),

@@ -150,15 +150,18 @@ impl Open<'_> {
     /// What the broker at an address said, all of which is in the result.
     fn said(&self, name: &str, address: &Arc<str>, facts: &BTreeSet<String>) -> Result<BTreeSet<String>, String> {
         let mut last = format!("{name} did not answer, and is not said to have failed");
+        // A question that an earlier operation gave up may be answered now: what the result has more of is meant.
+        let mut most: Option<&BTreeSet<String>> = None;
         for told in self.answers(address) {
             let Answer::Facts(said) = told.answer else { continue };
             match said.iter().find(|fact| !facts.contains(*fact)) {
                 Some(fact) => last = format!("{name} said {fact}, and it is left out"),
                 None if self.is_foreign(name, said) => last = format!("another broker answered for {name}"),
-                None => return Ok(said.clone()),
+                None if most.is_none_or(|most| most.len() < said.len()) => most = Some(said),
+                None => {}
             }
         }
-        Err(last)
+        most.cloned().ok_or(last)
     }
 
     /// Whether a broker failed so.
@@ -246,6 +249,13 @@ mod tests {
         assert!(stats(both(), some(&["a/0 9"], &[])).is_err(), "b is left out");
         assert!(stats(both(), some(&["a/0 9", "b/0 8"], &[])).is_err(), "nobody said so");
         assert!(stats(both(), some(&["a/0 9", "b/0 7", "c/0 1"], &[])).is_err());
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_question_hides_none() {
+        let answers = || vec![(5, says("a", &[])), (5, says("a", &["a/0 9"])), (6, says("b", &["b/0 7"]))];
+        assert_eq!(stats(answers(), some(&["a/0 9", "b/0 7"], &[])), Ok(()));
+        assert!(stats(answers(), some(&["a/0 9", "a/1 9", "b/0 7"], &[])).is_err());
     }
 
     #[test]

@@ -40,6 +40,15 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 began.retain(|(_, _, known), _| known != queue);
                 due.retain(|(_, _, known), _| known != queue);
             }
+            // Nor is a queue what it was that a member is told to move and has no lock of.
+            What::Act(Act::Told { host, group, offsets }) => {
+                let Some(member) = members.get(host) else { continue };
+                for (queue, _) in offsets {
+                    let key = (*member, group.clone(), queue.clone());
+                    began.remove(&key);
+                    due.remove(&key);
+                }
+            }
             // What was pulled by an older filter is nobody's any more.
             What::Subscribed { member, group, .. } => {
                 let of_it = |(of, in_group, _): &(u32, Arc<str>, Queue)| of == member && in_group == group;
@@ -129,6 +138,14 @@ mod tests {
         let mut rows = begun();
         rows.extend([(10, ended(5)), (10, What::Leaving { host: 5 }), (9_000, What::Drained)]);
         assert_eq!(check(&history(rows)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_pulled_before_a_member_was_told_to_move() {
+        let told = |host| What::Act(Act::Told { host, group: "g0".into(), offsets: vec![(queue(0), 7)] });
+        let moved = |host| begun().into_iter().chain([(8, told(host)), (10, ended(5)), (90, start(1))]);
+        assert_eq!(check(&history(moved(5).collect())), Ok(()));
+        assert!(check(&history(moved(6).collect())).is_err(), "another member was");
     }
 
     #[test]

@@ -12,8 +12,28 @@ use crate::sim::history::{Change, History, What};
 /// A link that is open, as the client sees it.
 struct Link {
     host: usize,
+    /// It leads to a name server.
+    names: bool,
     /// Something happened to it that a client may close it for.
     troubled: bool,
+}
+
+/// The links that a host closed at one time: one over which came what cannot be read, and others, by where they lead.
+#[derive(Default)]
+struct Closed {
+    at: Instant,
+    guilty: Option<(u64, bool)>,
+    innocent: Option<u64>,
+    innocent_names: Option<u64>,
+}
+
+impl Closed {
+    /// One that was closed for another. What a name server said last may have been that a broker is no more.
+    fn wrong(&self) -> Option<(u64, u64)> {
+        let (guilty, names) = self.guilty?;
+        let innocent = if names { self.innocent_names } else { self.innocent.or(self.innocent_names) };
+        Some((guilty, innocent?))
+    }
 }
 
 pub(super) fn check(history: &History) -> Result<(), Broken> {
@@ -23,8 +43,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut hosts = BTreeMap::new();
     let mut gone = BTreeMap::new();
     let mut paused = None;
-    // What each host closed last: when, and whether a guilty and an innocent link were among it.
-    let mut closed: BTreeMap<usize, (Instant, Option<u64>, Option<u64>)> = BTreeMap::new();
+    let mut closed: BTreeMap<usize, Closed> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
             What::Fault(Fault::Pause | Fault::Zombie) | What::Member { change: Change::Paused, .. } => {
@@ -37,7 +56,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Member { member, change: Change::Crashed, .. } => {
                 gone.extend(hosts.get(member).map(|host| (*host, row.at)));
             }
-            What::Opened { host, link, .. } => drop(links.insert(*link, Link { host: *host, troubled: false })),
+            What::Opened { host, link, to } => {
+                let names = to.ends_with(NAME_SERVER);
+                links.insert(*link, Link { host: *host, names, troubled: false });
+            }
             What::Trouble { link } => {
                 if let Some(link) = links.get_mut(link) {
                     link.troubled = true;
@@ -58,16 +80,17 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 if !by_client || leaving || *idle > IDLE {
                     continue;
                 }
-                let last = closed.entry(*host).or_insert((row.at, None, None));
-                if row.at.since(last.0) > TICK {
-                    *last = (row.at, None, None);
+                let last = closed.entry(*host).or_default();
+                if row.at.since(last.at) > TICK {
+                    *last = Closed { at: row.at, ..Closed::default() };
                 }
                 match (guilty, ended.troubled || early) {
-                    (true, _) => last.1 = Some(*link),
-                    (false, false) => last.2 = Some(*link),
+                    (true, _) => last.guilty = Some((*link, ended.names)),
+                    (false, false) if ended.names => last.innocent_names = Some(*link),
+                    (false, false) => last.innocent = Some(*link),
                     (false, true) => {}
                 }
-                if let (_, Some(guilty), Some(innocent)) = last {
+                if let Some((guilty, innocent)) = last.wrong() {
                     let text = format!("host {host} closed link {innocent} for what came over link {guilty}");
                     return Err(Broken::new(row.at, text));
                 }
@@ -83,6 +106,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     Ok(())
 }
 
+/// What addresses of name servers end with.
+const NAME_SERVER: &str = ":9876";
 /// What counts as at once: less than a name server takes to answer, who may know a broker no more.
 const TICK: Duration = Duration::from_micros(50);
 /// How long a link that cannot be read may stay open.
@@ -125,6 +150,16 @@ mod tests {
         assert!(check(&history(rows)).is_err());
         assert!(check(&history(vec![opened(1), hostile(1, 5), (9_000, What::Drained)])).is_err());
         assert!(check(&history(vec![opened(1), (2, What::Confused { host: 5, link: 1 })])).is_err());
+    }
+
+    #[test]
+    fn what_a_name_server_said_last_may_close_links_to_brokers_and_none_to_name_servers() {
+        let names = |link| (1, What::Opened { host: 5, link, to: "10.0.100.1:9876".into() });
+        let closed = |two: (u64, What)| check(&history(vec![names(1), two, hostile(1, 5), ended(1, 6), ended(2, 6)]));
+        assert_eq!(closed(opened(2)), Ok(()));
+        assert!(closed(names(2)).is_err());
+        let rows = vec![opened(1), names(2), hostile(1, 5), ended(1, 6), ended(2, 6)];
+        assert!(check(&history(rows)).is_err(), "a broker says nothing of the others");
     }
 
     #[test]

@@ -145,8 +145,8 @@ impl Paged for Groups {
 
 /// Rows of a page. Java: `maxPageSizeInGetMetadata`.
 const PAGE: i32 = 2_000;
-/// Pages of a table at most: 100,000 rows, and as many again for those that change meanwhile.
-const MOST_PAGES: u32 = 100;
+/// Pages of a table at most: brokers may be told to put few rows on each, and a table that changes meanwhile begins anew.
+const MOST_PAGES: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ use crate::driver::cell::{Completer, Completion, cell};
 use crate::driver::lock::Lock;
 use crate::driver::shared::Shared;
 use crate::ids::{Group, Topic};
+use crate::mutants::mutant;
 use crate::time::Instant;
 use crate::trace::{TraceMessage, TraceQueue, TraceRecord};
 
@@ -114,6 +115,9 @@ impl Tracer {
         let (done, idle) = cell();
         let open = self.inner.state.with(|state| {
             state.closing = true;
+            if mutant!(160) {
+                state.queue.clear();
+            }
             let open = state.producer.is_some();
             if open {
                 state.idle.push(done);
@@ -185,6 +189,9 @@ impl Tracer {
         let send = async {
             for message in messages {
                 let records = message.records;
+                if mutant!(161) {
+                    let _ = producer.send(message.clone().into_message(topic)).await;
+                }
                 if producer.send(message.into_message(topic)).await.is_ok() {
                     sent.fetch_add(records, Ordering::Relaxed);
                 }
