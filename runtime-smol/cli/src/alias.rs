@@ -165,7 +165,12 @@ pub(crate) const ALIASES: [Alias; 63] = [
     ),
     alias("setCommitLogReadAheadMode", &["broker", "log-reads"], &[["-m", "--commitLogReadAheadMode"]], &[]),
     alias("producer", &["broker", "producers"], &[], &[]),
-    alias("queryMsgTraceById", &["message", "trace"], &[ID], &[("-t", "--topic="), ("-b", "--from="), ("-e", "--to="), ("-c", "--max=")]),
+    alias(
+        "queryMsgTraceById",
+        &["message", "trace"],
+        &[ID],
+        &[("-t", "--topic="), ("-b", "--from="), ("-e", "--to="), ("-c", "--max=")],
+    ),
     alias("removeColdDataFlowCtrGroupConfig", &["broker", "free-cold-reads"], &[["-g", "--consumerGroup"]], &[]),
     alias("getNamesrvConfig", &["namesrv", "config"], &[], &[]),
     alias("updateNamesrvConfig", &["namesrv", "update-config"], &[["-k", "--key"], ["-v", "--value"]], &[]),

@@ -381,8 +381,11 @@ async fn moved<L: Live>(world: &World, by_members: bool) {
         check.that("one-queue-is-not-for-4", matches!(one, Err(AdminError::OldBroker { version: 407 })), &one);
     } else {
         check.eq("one-queue", one, Ok(()));
-        let at = || committed()?.iter().find(|row| row.queue_id == queue.id).filter(|row| row.committed == 1).map(drop);
-        check.eq("java-sees-where-it-is", eventually(at).await, Some(()));
+        // One that has members move themselves has them go to the start of every queue.
+        if !by_members {
+            let at = || committed()?.iter().find(|row| row.queue_id == queue.id && row.committed == 1).map(drop);
+            check.eq("java-sees-where-it-is", eventually(at).await, Some(()));
+        }
     }
     it.client.shutdown().await;
     let nobody = world.client::<L>().await;

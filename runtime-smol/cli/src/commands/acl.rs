@@ -29,7 +29,9 @@ pub(crate) enum Acl {
     #[command(after_help = "Example:\n  rmq acl delete billing --resource Topic:orders")]
     Delete(Delete),
     /// Let users do at one broker what they may do at another; of what is said there already nothing is taken back
-    #[command(after_help = "Examples:\n  rmq acl copy billing,audit --from broker-a --to broker-b\n  rmq acl copy --from broker-a --to broker-b")]
+    #[command(
+        after_help = "Examples:\n  rmq acl copy billing,audit --from broker-a --to broker-b\n  rmq acl copy --from broker-a --to broker-b"
+    )]
     Copy(Copy),
 }
 

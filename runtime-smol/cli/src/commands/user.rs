@@ -30,7 +30,9 @@ pub(crate) enum User {
     #[command(after_help = "Example:\n  rmq user delete billing")]
     Delete(Named),
     /// Give users of one broker to another, with their passwords; one that is there already is changed
-    #[command(after_help = "Examples:\n  rmq user copy billing,audit --from broker-a --to broker-b\n  rmq user copy --from broker-a --to broker-b")]
+    #[command(
+        after_help = "Examples:\n  rmq user copy billing,audit --from broker-a --to broker-b\n  rmq user copy --from broker-a --to broker-b"
+    )]
     Copy(Copy),
 }
 

@@ -56,7 +56,8 @@ impl Admin {
         Ok(all.map(|all| offsets(all.into_iter().flat_map(|(_, moved)| moved)).collect()))
     }
 
-    /// Moves a group in one queue.
+    /// Moves a group in one queue. A broker of 5.x that is told to have members move themselves
+    /// (`useServerSideResetOffset`) has them go to the start of all queues, whatever is asked.
     ///
     /// # Errors
     /// The broker refuses or does not answer, or is older than 5.0: such a one would move the group in all queues.

@@ -56,7 +56,9 @@ pub(crate) enum Message {
     #[command(after_help = "Example:\n  rmq message track orders C0A80102000018B4AAC26A1B2C3D0000")]
     Track(inspect::Track),
     /// What clients that trace told of a message: sent, handed out, settled
-    #[command(after_help = "Examples:\n  rmq message trace C0A80102000018B4AAC26A1B2C3D0000\n  rmq message trace order-42 --from 2h")]
+    #[command(
+        after_help = "Examples:\n  rmq message trace C0A80102000018B4AAC26A1B2C3D0000\n  rmq message trace order-42 --from 2h"
+    )]
     Trace(trace::Trace),
     /// Have a member of a group handle a stored message once more
     #[command(after_help = "Example:

@@ -50,7 +50,8 @@ impl Trace {
             }
         }
         if table.is_empty() {
-            let none = format!("nobody told of {} in topic {topic}; clients tell of what they do a little later", self.id);
+            let none =
+                format!("nobody told of {} in topic {topic}; clients tell of what they do a little later", self.id);
             return Err(Failure::refused(none));
         }
         Ok(cx.out.table(&table)?)
