@@ -451,7 +451,7 @@ mod tests {
     fn where_a_master_is_gone_its_slave_tells_but_does_nothing() {
         three_brokers().slaves(Duration::ZERO).run(|world| async move {
             let host = world.host("10.0.3.2");
-            let client = Client::builder().connect_on(&host).await.map_err(|error| error.to_string())?;
+            let client = world.builder().connect_on(&host).await.map_err(|error| error.to_string())?;
             let admin = client.admin();
             // Slaves have copied the topic.
             world.sleep(Duration::from_secs(60)).await;
