@@ -458,7 +458,10 @@ impl ClientMachine {
                 if self.routes.is_broker(&endpoint) {
                     let data = self.heartbeat_data();
                     self.heartbeat.on_due(&endpoint, &data, &mut self.fx);
-                    self.each_consumer(|consumer, at, fx| consumer.on_broker_link(&endpoint, at, fx));
+                    self.each_consumer(|consumer, at, fx| {
+                        consumer.on_broker_break(&endpoint, at);
+                        consumer.on_broker_link(&endpoint, at, fx);
+                    });
                 }
             }
             Signal::LinkDown(endpoint) => {
@@ -467,6 +470,7 @@ impl ClientMachine {
                     self.names.on_link_down(&endpoint, &mut self.links, &mut self.fx);
                     self.routes.on_link_down(&endpoint, &mut self.fx);
                     self.heartbeat.on_link_down(&endpoint, &self.links, &mut self.fx);
+                    self.each_consumer(|consumer, at, _| consumer.on_broker_break(&endpoint, at));
                 }
                 self.routes.publish(&self.links, &mut self.fx);
                 self.on_maybe_closed();

@@ -56,6 +56,8 @@ pub(super) struct Assigned {
     end: Option<QueueOffset>,
     pulled_at: Option<Instant>,
     consumed_at: Option<Instant>,
+    /// What is below was pulled before the link to the master broke.
+    broken_at: QueueOffset,
 }
 
 /// What happens to a queue next.
@@ -99,6 +101,7 @@ impl Assigned {
             end: None,
             pulled_at: None,
             consumed_at: None,
+            broken_at: QueueOffset::ZERO,
         }
     }
 
@@ -185,6 +188,16 @@ impl Assigned {
             cached: self.cached(),
             cached_bytes: self.pinned(),
         }
+    }
+
+    /// The link to the master broke, or is a new one.
+    pub(super) fn note_break(&mut self) {
+        self.broken_at = self.next;
+    }
+
+    /// Whether a message of this assignment was pulled before that.
+    pub(super) fn is_from_before_the_break(&self, epoch: Epoch, offset: QueueOffset) -> bool {
+        epoch == self.epoch && offset < self.broken_at
     }
 
     pub(super) fn epoch(&self) -> Epoch {

@@ -10,10 +10,10 @@ use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
 use crate::client::{ClientEvent, Output};
 use crate::config::{MAX_SUSPEND, MIN_SUSPEND};
-use crate::dispatch::{Content, Failure};
+use crate::dispatch::{Content, Failure, Taken};
 use crate::effects::Effects;
 use crate::error::RequestError;
-use crate::ids::{Epoch, MessageQueue, Topic};
+use crate::ids::{Endpoint, Epoch, MessageQueue, Topic};
 use crate::mutants::mutant;
 use crate::send::{Parcel, RETRY_CODES, SendOp, SendPolicy, SendStep};
 use crate::timers::TimerKey;
@@ -39,6 +39,23 @@ impl SendBack {
 }
 
 impl Consumer {
+    /// The link to a broker broke, or is a new one.
+    pub(crate) fn on_broker_break(&mut self, endpoint: &Endpoint, at: Siblings<'_>) {
+        let there = |queue: &MessageQueue| at.routes.view().master(&queue.broker) == Some(endpoint);
+        let there = self.queues.iter_mut().filter(|(queue, _)| there(queue));
+        there.for_each(|(_, assigned)| assigned.note_break());
+    }
+
+    /// Where a broker has a message that is to be handed back. One that crashed may have lost the end of its log, and have
+    /// another message there by now: what was pulled before its link broke has no place any more. A record that nobody can
+    /// read has no other way.
+    fn place_of(&self, taken: &Taken, poison: bool) -> Option<i64> {
+        let item = taken.item()?;
+        let assigned = self.queues.get(&*taken.batch.queue).filter(|_| !poison && !mutant!(47));
+        let lost = assigned.is_some_and(|assigned| assigned.is_from_before_the_break(taken.batch.epoch, item.offset));
+        item.physical_offset.filter(|_| !lost)
+    }
+
     /// How many more failed messages can be taken in now. In order there are those of one hand-out of each queue at most.
     pub(crate) fn failure_room(&self) -> usize {
         if self.config.is_orderly() {
@@ -58,7 +75,7 @@ impl Consumer {
         }
         let id = fx.fresh_id();
         let queue = failure.taken.batch.queue.clone();
-        let item = failure.taken.item().cloned();
+        let physical = self.place_of(&failure.taken, poison);
         // What cannot be read comes again no better, and out of order.
         let spent = failure.taken.batch.pop.is_some() && !poison;
         let level = if self.config.is_orderly() || spent { DEAD_LETTER } else { failure.level };
@@ -67,7 +84,6 @@ impl Consumer {
         }
         self.send_backs.insert(id, SendBack { failure, republish: None, buries: false });
         let to = at.routes.view().master(&queue.broker).cloned();
-        let physical = item.as_ref().and_then(|item| item.physical_offset);
         let (Some(to), Some(offset)) = (to, physical) else {
             return match (poison, physical) {
                 (false, _) => self.republish(id, at, fx),

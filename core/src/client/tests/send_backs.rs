@@ -60,6 +60,33 @@ fn refused_it_is_republished() {
     assert_eq!(settled_to(&mut world), 501);
 }
 
+/// A broker that was restarted may have something else where the message was.
+#[test]
+fn what_was_pulled_before_the_link_broke_is_republished_and_what_came_after_it_is_handed_back() {
+    let mut world = World::consuming(1, |_| ());
+    world.topic("%RETRY%g", 1, &["b"]);
+    world.advance(31_000);
+    world.held.extend([request::CONSUMER_SEND_MSG_BACK, request::SEND_MESSAGE_V2]);
+    let pull = world.pull("T");
+    world.found(pull, 500..501);
+    let taken = world.take_one().expect("a message");
+    world.hang_up("b:1");
+    world.advance(5_000);
+    world.settle(&taken, FAILED);
+    world.run();
+    assert_eq!(world.open(request::CONSUMER_SEND_MSG_BACK, |_| true), 0);
+    let copy = world.take(request::SEND_MESSAGE_V2);
+    assert_eq!((copy.field("b"), &copy.frame.body[..]), ("%RETRY%g", &b"500"[..]));
+    let frame = world.usual(&copy);
+    world.reply(copy, frame);
+
+    let pull = world.pull("T");
+    world.found(pull, 501..502);
+    assert_eq!(world.consume(FAILED), 1);
+    world.run();
+    assert_eq!(world.take(request::CONSUMER_SEND_MSG_BACK).field("offset"), "50100");
+}
+
 #[test]
 fn a_dead_letter_is_republished_without_delay() {
     let mut world = World::consuming(1, |_| ());

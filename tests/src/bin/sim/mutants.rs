@@ -289,5 +289,6 @@ const MUTANTS: &[Mutant] = &[
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.
 const ONCE_OURS: &[Mutant] = &[
     Mutant { number: 44, what: "a client that stood still sends no heartbeat any more", by: &["L4"] },
+    Mutant { number: 47, what: "what a broker may have lost is handed back by where it was", by: &["A1"] },
     Mutant { number: 46, what: "a dead letter that is republished is delayed", by: &["L1"] },
 ];

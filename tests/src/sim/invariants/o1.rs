@@ -13,7 +13,9 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut places = BTreeMap::new();
     // Offsets below this may be those of other messages by now.
     let mut reused: BTreeMap<Queue, i64> = BTreeMap::new();
-    // The same of queues that were moved, and of groups whose wishes changed.
+    // How far each queue was pulled.
+    let mut pulled: BTreeMap<Key, i64> = BTreeMap::new();
+    // The same as `reused` of queues that were moved, and of groups whose wishes changed.
     let mut passed: BTreeMap<Key, i64> = BTreeMap::new();
     for row in &history.rows {
         match &row.what {
@@ -39,8 +41,16 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let seen = seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1);
                 *passed = (*passed).max(seen).max(*offset);
             }
-            // And what was unwanted before the wishes changed.
+            // And what was unwanted before the wishes changed, of all that had been pulled by then.
+            What::Pull { group, queue, offset, .. } if history.setup.is_orderly(group) => {
+                let pulled = pulled.entry((group.clone(), queue.clone())).or_default();
+                *pulled = (*pulled).max(*offset);
+            }
             What::Subscribing { group, .. } => {
+                for (key, pulled) in pulled.iter().filter(|((of, _), _)| of == group) {
+                    let passed = passed.entry(key.clone()).or_default();
+                    *passed = (*passed).max(*pulled);
+                }
                 for (key, seen) in seen.iter().filter(|((of, _), _)| of == group) {
                     let passed = passed.entry(key.clone()).or_default();
                     *passed = (*passed).max(seen.last().map_or(0, |last| last + 1));
@@ -116,5 +126,16 @@ mod tests {
         assert_eq!(check(&orderly(rows(subscribing(Some(0))))), Ok(()));
         let other = What::Subscribing { member: 0, group: "g9".into(), filter: Some(0) };
         assert!(check(&orderly(rows(other))).is_err(), "another group changed");
+    }
+
+    #[test]
+    fn what_was_pulled_before_may_hide_what_was_unwanted() {
+        let rows = |offset| {
+            let written = rocketmq_core::time::Instant::from_millis(1);
+            let pull = What::Pull { host: 5, link: 1, group: "g0".into(), queue: queue(0), offset, written };
+            vec![(1, pull), (2, subscribing(Some(0))), (3, delivered_to(0, 1, 2, 0)), (4, delivered_to(0, 2, 1, 0))]
+        };
+        assert_eq!(check(&orderly(rows(3))), Ok(()));
+        assert!(check(&orderly(rows(1))).is_err(), "it was pulled by the new wishes");
     }
 }

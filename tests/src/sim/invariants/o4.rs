@@ -16,6 +16,8 @@ struct Messages {
     passed: Option<i64>,
     /// The most that was committed: what has not come below it was not wanted.
     committed: i64,
+    /// The most that was asked for. What a broker loses below it, some member may have passed unseen.
+    pulled: i64,
     /// Those that failed last: which message it is, and in which batch it has come again since.
     failed: BTreeMap<i64, (Option<u64>, Option<u64>)>,
 }
@@ -68,6 +70,10 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let known = queues.entry((group.clone(), queue.clone())).or_default();
                 known.committed = known.committed.max(*offset);
             }
+            What::Pull { group, queue, offset, .. } if judged(group) => {
+                let known = queues.entry((group.clone(), queue.clone())).or_default();
+                known.pulled = known.pulled.max(*offset);
+            }
             // It becomes a dead letter in its turn, and may come to another member later all the same.
             What::Unreadable { group, queue, offset } if judged(group) => {
                 queues.entry((group.clone(), queue.clone())).or_default().done.insert(*offset);
@@ -94,7 +100,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let of_broker = queues.iter_mut().filter(|((_, queue), _)| queue.broker == *broker);
                 of_broker.for_each(|(_, known)| {
                     known.failed.clear();
-                    known.passed = known.last();
+                    known.passed = known.last().max(Some(known.pulled - 1));
                 });
                 running.retain(|_, ((_, queue), _, _)| queue.broker != *broker);
             }
@@ -115,6 +121,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
 
 #[cfg(test)]
 mod tests {
+    use rocketmq_core::time::Instant;
+
     use super::super::synthetic::*;
     use super::*;
 
@@ -190,8 +198,16 @@ mod tests {
         assert_eq!(check(&after_failed(rows)), Ok(()));
         // A member that consumed the lost one goes on after it, whatever becomes of the message that has its offset now.
         let again = [(3, lost()), (4, delivered_to(1, 2, 0, 0)), (5, settled(2, Settled::Retry))];
-        let rows = [(1, delivered_to(0, 1, 0, 0)), (2, settled(1, Settled::Ack))].into_iter().chain(again);
+        let rows = [(1, delivered_to(0, 1, 0, 0)), (2, settled(1, Settled::Ack))].into_iter().chain(again.clone());
         assert_eq!(check(&orderly(rows.chain([(6, delivered_to(0, 3, 1, 0))]).collect())), Ok(()));
+        // So does one that did not want it.
+        let pulled = |offset| {
+            let written = Instant::from_millis(2);
+            (2, What::Pull { host: 5, link: 1, group: "g0".into(), queue: queue(0), offset, written })
+        };
+        let after = |pulled| [pulled].into_iter().chain(again.clone()).chain([(6, delivered_to(0, 3, 1, 0))]);
+        assert_eq!(check(&orderly(after(pulled(1)).collect())), Ok(()));
+        assert!(check(&orderly(after(pulled(0)).collect())).is_err());
     }
 
     #[test]
