@@ -32,7 +32,6 @@ pub use host::{
 };
 pub use link::LinkConfig;
 pub use network::Network;
-#[cfg(feature = "driver")]
 pub(crate) use network::parts;
 pub use pop::PopConfig;
 pub(crate) use pop::strategy_name;
