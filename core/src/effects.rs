@@ -24,9 +24,16 @@ pub(crate) struct Effects {
     pub(crate) pinned: u64,
     outputs: VecDeque<Output>,
     signals: VecDeque<Signal>,
-    replies: BTreeMap<RequestId, ReplyTo>,
+    replies: BTreeMap<RequestId, Open>,
     next_request: u64,
     next_id: u64,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Open {
+    to: Endpoint,
+    reply_to: ReplyTo,
 }
 
 impl Effects {
@@ -62,7 +69,7 @@ impl Effects {
     ) {
         let id = RequestId(self.next_request);
         self.next_request = self.next_request.saturating_add(1);
-        self.replies.insert(id, reply_to);
+        self.replies.insert(id, Open { to: to.clone(), reply_to });
         self.raise(Signal::Request(LinkRequest { id, to, frame, deadline, pull }));
     }
 
@@ -86,18 +93,28 @@ impl Effects {
 
     /// Takes the continuation of an answered request; `None` when it was answered before.
     pub(crate) fn reply_to(&mut self, id: RequestId) -> Option<ReplyTo> {
-        self.replies.remove(&id)
+        self.replies.remove(&id).map(|open| open.reply_to)
     }
 
     /// The continuations of open requests.
     #[cfg(test)]
     pub(crate) fn replies(&self) -> impl Iterator<Item = &ReplyTo> {
-        self.replies.values()
+        self.replies.values().map(|open| &open.reply_to)
     }
 
     /// Requests that wait for their answer.
     pub(crate) fn requests_open(&self) -> usize {
         self.replies.len()
+    }
+
+    /// How many of them go to each address.
+    pub(crate) fn requests_by_endpoint(&self) -> BTreeMap<&Endpoint, usize> {
+        let mut counts = BTreeMap::new();
+        for open in self.replies.values() {
+            let count: &mut usize = counts.entry(&open.to).or_default();
+            *count = count.saturating_add(1);
+        }
+        counts
     }
 
     pub(crate) fn arm(&mut self, key: TimerKey, after: Duration) {

@@ -42,7 +42,8 @@
 //!
 //! `zlib` (default), `lz4`, `zstd`: codecs of bodies. `driver`: the handles and driver tasks, generic over
 //! `driver::Runtime`. `std`: implied by `driver`, `lz4` and `zstd`; without it the crate needs `alloc` only.
-//! `acl`: requests are signed. `tls`: links over TLS. `tracing`: events of the client as log records.
+//! `acl`: requests are signed. `tls`: links over TLS. `tracing`: events of the client as log records, and
+//! spans (`driver::span`). `metrics`: its figures (`driver::metrics`).
 #![no_std]
 #![cfg_attr(
     test,

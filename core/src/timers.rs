@@ -101,6 +101,16 @@ impl Timers {
         self.by_time.first().map_or(Wakeup::Never, |(at, _)| Wakeup::At(*at))
     }
 
+    /// When a timer is due, if it is armed.
+    pub(crate) fn at(&self, key: &TimerKey) -> Option<Instant> {
+        self.by_key.get(key).copied()
+    }
+
+    /// All of them, the earliest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, &TimerKey)> {
+        self.by_time.iter().map(|(at, key)| (*at, key))
+    }
+
     #[cfg(test)]
     pub(crate) fn is_armed(&self, key: &TimerKey) -> bool {
         self.by_key.contains_key(key)

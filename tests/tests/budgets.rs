@@ -8,7 +8,7 @@ use std::process::Command;
 #[test]
 fn packages() {
     assert_within("rocketmq-core", &[], 24);
-    let all_but_tls = "consistent-hash driver zlib lz4 zstd acl tracing";
+    let all_but_tls = "consistent-hash driver zlib lz4 zstd acl metrics tracing";
     assert_within("rocketmq-core", &["--features", all_but_tls], 48);
     assert_within("rocketmq-core", &["--all-features"], 58);
     assert_within("rocketmq-tokio", &[], 60);

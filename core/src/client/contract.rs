@@ -1,5 +1,6 @@
 //! What goes in and comes out of a `ClientMachine`: its contract.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,6 +9,7 @@ use core::time::Duration;
 use super::ClientEvent;
 use super::consumer::{PullContext, Pulled, decode_pull};
 use super::signal::LinkRequest;
+use super::snapshot::Snapshot;
 use super::stats::ConsumerStats;
 use super::view::RouteView;
 use crate::config::{ConsumerConfig, Filter};
@@ -204,6 +206,8 @@ pub enum Command {
     },
     /// The figures of a consumer; [`CommandResult::Stats`].
     Stats(Group),
+    /// The client at this moment, also while it ends; [`CommandResult::Snapshot`].
+    Snapshot,
     /// Pull nothing more for a consumer, or go on; [`CommandResult::Done`].
     Suspend {
         /// Its group.
@@ -254,6 +258,8 @@ pub enum CommandResult {
     Stopped(Drained),
     /// Of [`Command::Stats`].
     Stats(ConsumerStats),
+    /// Of [`Command::Snapshot`].
+    Snapshot(Box<Snapshot>),
     /// Of [`Command::Call`].
     Called(Result<Frame, RequestError>),
     /// The client is shutting down.

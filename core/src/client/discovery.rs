@@ -4,12 +4,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::snapshot::{DiscoverySnapshot, millis};
 use super::{ClientEvent, Output};
 use crate::config::{DiscoveryConfig, check_endpoint, parse_name_servers};
 use crate::effects::Effects;
 use crate::error::{IoFailure, IoKind};
 use crate::ids::Endpoint;
 use crate::mutants::mutant;
+use crate::time::Instant;
 use crate::timers::TimerKey;
 use crate::wire::http::first_line;
 
@@ -65,6 +67,16 @@ impl Discovery {
     /// Who was asked in vain, and why.
     pub(crate) fn failure(&self) -> Option<(Endpoint, IoFailure)> {
         Some((self.config.as_ref()?.endpoint(), self.failed.clone()?))
+    }
+
+    /// Who is asked, if somebody is.
+    pub(crate) fn snapshot(&self, next: Option<Instant>, now: Instant) -> Option<DiscoverySnapshot> {
+        Some(DiscoverySnapshot {
+            from: self.config.as_ref()?.endpoint(),
+            asking: self.asking,
+            failure: self.failed.as_ref().map(ToString::to_string),
+            next_in_ms: next.map(|at| millis(now.until(at))),
+        })
     }
 
     fn ask(&mut self, fx: &mut Effects) {

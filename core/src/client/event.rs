@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::Serialize;
+
 use super::FilterRefusal;
 use super::rebalance::strategy::AllocateError;
 use crate::dispatch::DispatchEvent;
@@ -10,10 +12,13 @@ use crate::error::{AccessDenied, IoFailure};
 use crate::ids::{BrokerName, ClientId, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::body::OffsetFileError;
 
-/// What a client does and meets, for its users to see.
+/// What a client does and meets, for its users to see: by `Client::events`, and as records of `tracing`. Each says when it
+/// comes, and what whoever looks after the client does then.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientEvent {
     /// A step of a consumer's start.
+    ///
+    /// What to do: nothing; a start that takes long is at the step told last.
     Start {
         /// The group.
         group: Group,
@@ -21,6 +26,9 @@ pub enum ClientEvent {
         step: StartStep,
     },
     /// Queues of a topic were shared out anew.
+    ///
+    /// What to do: nothing, unless it comes all the time: then members come and go, or brokers disagree about who
+    /// is there.
     Rebalanced {
         /// The group.
         group: Group,
@@ -34,6 +42,8 @@ pub enum ClientEvent {
         members: usize,
     },
     /// A running group subscribed to a topic, or changed what it wants of it.
+    ///
+    /// What to do: make sure that all members of the group make the same change.
     Subscribed {
         /// The group.
         group: Group,
@@ -43,6 +53,8 @@ pub enum ClientEvent {
         expression: String,
     },
     /// A running group gave a topic up.
+    ///
+    /// What to do: make sure that all members of the group make the same change.
     Unsubscribed {
         /// The group.
         group: Group,
@@ -52,6 +64,8 @@ pub enum ClientEvent {
         revoked: Vec<MessageQueue>,
     },
     /// A broker cannot filter as a group wants: nothing of the topic is pulled from it, and it is asked again.
+    ///
+    /// What to do: mend the expression, or set `enablePropertyFilter` at the broker.
     FilterRefused {
         /// The group.
         group: Group,
@@ -63,8 +77,10 @@ pub enum ClientEvent {
         why: FilterRefusal,
     },
     /// Another client has the id of this one, for longer than a broken connection may be listed as a member: both own
-    /// the same queues, and each message is handled by both. Give each its own instance name, or none: then it has a
-    /// random one. Told once for each time it lasts; not where brokers share out the queues, who list nobody.
+    /// the same queues, and each message is handled by both. Told once for each time it lasts; not where brokers share out
+    /// the queues, who list nobody.
+    ///
+    /// What to do: give each its own instance name, or none: then it has a random one.
     ClientIdCollision {
         /// The group.
         group: Group,
@@ -74,6 +90,8 @@ pub enum ClientEvent {
         listed: usize,
     },
     /// The strategy could not tell who gets which queue of a topic; nothing changes, and it is asked again.
+    ///
+    /// What to do: mend the strategy: until then the queues stay where they are.
     AllocateFailed {
         /// The group.
         group: Group,
@@ -83,6 +101,8 @@ pub enum ClientEvent {
         why: AllocateError,
     },
     /// Where a queue is consumed from, and why.
+    ///
+    /// What to do: look at the reason when messages are missed or come again: it says where the offset is from.
     StartPosition {
         /// The group.
         group: Group,
@@ -94,6 +114,9 @@ pub enum ClientEvent {
         reason: StartReason,
     },
     /// The broker moved a queue's offset: it was outside the queue, or reset by an operator.
+    ///
+    /// What to do: look at what retention removed, and whether the group can keep up; between `asked` and `next`
+    /// nothing is consumed.
     OffsetIllegal {
         /// The group.
         group: Group,
@@ -109,6 +132,8 @@ pub enum ClientEvent {
         max: i64,
     },
     /// A queue is read from another replica of its broker: 0 is the master, others are slaves.
+    ///
+    /// What to do: nothing; from a slave, look why the master is away or the group far behind.
     ReadFrom {
         /// The group.
         group: Group,
@@ -118,6 +143,9 @@ pub enum ClientEvent {
         replica: i64,
     },
     /// A pull failed; it is tried again.
+    ///
+    /// What to do: nothing when it is rare; else the words tell: permissions, a broker that is overloaded or
+    /// away.
     PullFailed {
         /// The group.
         group: Group,
@@ -127,6 +155,8 @@ pub enum ClientEvent {
         why: String,
     },
     /// A failed message could neither be handed back nor republished; it is tried again here.
+    ///
+    /// What to do: look at the broker: its queue of retries may not be writable. Nothing is lost meanwhile.
     SendBackFailed {
         /// The group.
         group: Group,
@@ -136,6 +166,8 @@ pub enum ClientEvent {
         why: String,
     },
     /// A record that cannot be decoded.
+    ///
+    /// What to do: look at the record with `rmq message get`; `on_poison` says what becomes of it.
     Poison {
         /// The group.
         group: Group,
@@ -143,6 +175,8 @@ pub enum ClientEvent {
         event: crate::dispatch::DispatchEvent,
     },
     /// A queue stopped at a record that can be neither decoded nor handed back.
+    ///
+    /// What to do: look at the record, then move the group past it with `rmq offset reset`.
     QueueStopped {
         /// The group.
         group: Group,
@@ -153,6 +187,9 @@ pub enum ClientEvent {
     },
     /// Orderly: the lock of a queue was lost, or given up at the end of the time to stop. Nothing of the queue is handed
     /// out before it is ours again.
+    ///
+    /// What to do: with `handling`, expect a message twice. Else nothing, unless it is frequent: then the process
+    /// stands still, or its links are slow.
     LockLost {
         /// The group.
         group: Group,
@@ -162,6 +199,8 @@ pub enum ClientEvent {
         handling: bool,
     },
     /// A handler takes longer than [`consume_timeout`](crate::config::ConsumerConfig::consume_timeout).
+    ///
+    /// What to do: look at what the handler waits for.
     ConsumeTimeout {
         /// The group.
         group: Group,
@@ -173,16 +212,22 @@ pub enum ClientEvent {
         goes_back: bool,
     },
     /// A consumer pulls nothing more until it is resumed.
+    ///
+    /// What to do: nothing.
     Suspended {
         /// The group.
         group: Group,
     },
     /// A consumer that was suspended pulls again.
+    ///
+    /// What to do: nothing.
     Resumed {
         /// The group.
         group: Group,
     },
     /// A failed message of a broadcasting group: it does not come again.
+    ///
+    /// What to do: handle it by other means if it matters: broadcasting has no retries.
     Dropped {
         /// The group.
         group: Group,
@@ -193,6 +238,8 @@ pub enum ClientEvent {
     },
     /// The broker does not know of popping: the group shares out and pulls the queues of the topic by itself. Told once of
     /// each topic.
+    ///
+    /// What to do: nothing, or upgrade the broker.
     PopUnsupported {
         /// The group.
         group: Group,
@@ -200,6 +247,8 @@ pub enum ClientEvent {
         topic: Topic,
     },
     /// A popped message is hidden no longer, and was not acknowledged or handed out in time: it comes again, or did.
+    ///
+    /// What to do: expect the message twice; raise `pop_invisible` when it is frequent.
     PopExpired {
         /// The group.
         group: Group,
@@ -209,6 +258,8 @@ pub enum ClientEvent {
         offset: QueueOffset,
     },
     /// A popped message could not be hidden for longer, or acknowledged: it comes again when its time is over.
+    ///
+    /// What to do: expect the message twice.
     PopNotSettled {
         /// The group.
         group: Group,
@@ -220,6 +271,8 @@ pub enum ClientEvent {
         why: String,
     },
     /// What is in a file of offsets of a broadcasting group makes no sense; the one before it, `.bak`, is tried next.
+    ///
+    /// What to do: keep the file, and look what wrote it.
     OffsetsUnreadable {
         /// The group.
         group: Group,
@@ -230,6 +283,8 @@ pub enum ClientEvent {
     },
     /// Neither file of a broadcasting group can be used: it starts as one without offsets does, which may pass over
     /// messages.
+    ///
+    /// What to do: decide whether the group is to be moved back with `start_at`.
     OffsetsLost {
         /// The group.
         group: Group,
@@ -239,6 +294,8 @@ pub enum ClientEvent {
     /// Somebody else changed the file of offsets of a broadcasting group: two members that have one file overwrite what
     /// the other has saved, and may pass over messages when they start again. Each needs an instance name or a file of
     /// its own.
+    ///
+    /// What to do: give each member a file or an instance name of its own.
     OffsetsShared {
         /// The group.
         group: Group,
@@ -246,6 +303,8 @@ pub enum ClientEvent {
         path: String,
     },
     /// The offsets of a broadcasting group could not be saved; it is tried again with the next commit.
+    ///
+    /// What to do: look at the disk and its permissions: after a restart, messages come again from the last save.
     OffsetsNotSaved {
         /// The group.
         group: Group,
@@ -255,6 +314,8 @@ pub enum ClientEvent {
         why: IoFailure,
     },
     /// A server asked something of this client.
+    ///
+    /// What to do: look who asks when it was not done: `ServerPolicy` is what allows it.
     ServerRequest {
         /// Who asked.
         from: Endpoint,
@@ -269,6 +330,8 @@ pub enum ClientEvent {
         times: u64,
     },
     /// Trace records were lost: more waited than may, or they could not be sent in time.
+    ///
+    /// What to do: nothing is wrong with the messages themselves; look at the brokers of the trace topic.
     TraceLost {
         /// The group whose records they are.
         group: Group,
@@ -276,6 +339,8 @@ pub enum ClientEvent {
         records: u64,
     },
     /// A reply came for which nobody waits, or not any more: it is dropped.
+    ///
+    /// What to do: give requests more time, or look why replies are slow.
     LateReply {
         /// What it has in common with its request.
         correlation: String,
@@ -283,6 +348,8 @@ pub enum ClientEvent {
         times: u64,
     },
     /// A broker's heartbeat answer told its wire version.
+    ///
+    /// What to do: nothing.
     BrokerVersion {
         /// The broker.
         endpoint: Endpoint,
@@ -290,6 +357,8 @@ pub enum ClientEvent {
         version: i32,
     },
     /// A broker does not take heartbeats of this client, which is tried again every few seconds.
+    ///
+    /// What to do: mend the credentials or the permissions; nothing is consumed from this broker until then.
     Denied {
         /// The broker.
         endpoint: Endpoint,
@@ -299,10 +368,16 @@ pub enum ClientEvent {
         remark: String,
     },
     /// A topic has no route.
+    ///
+    /// What to do: create the topic, or mend its name.
     TopicMissing(Topic),
     /// The name servers are other ones from now on.
+    ///
+    /// What to do: nothing.
     NameServers(Vec<Endpoint>),
     /// The list of name servers was asked for in vain; it stays as it is.
+    ///
+    /// What to do: look at whoever tells the list; the servers that are known are asked on.
     DiscoveryFailed {
         /// Who was asked.
         from: Endpoint,
@@ -310,8 +385,13 @@ pub enum ClientEvent {
         why: IoFailure,
     },
     /// A server told an address that may not be connected. Told once of each.
+    ///
+    /// What to do: allow it with `allow_addresses` if it is right; else find out who tells such addresses.
     AddressRefused(Endpoint),
     /// A link could not be opened; whoever needs it tries again.
+    ///
+    /// What to do: look at the address, and the network on the way to it; it is tried again with growing pauses, 2 s at
+    /// most.
     ConnectFailed {
         /// Where it was to lead.
         endpoint: Endpoint,
@@ -319,8 +399,12 @@ pub enum ClientEvent {
         why: IoFailure,
     },
     /// A link is up.
+    ///
+    /// What to do: nothing.
     LinkUp(Endpoint),
     /// A link is down.
+    ///
+    /// What to do: nothing, unless it comes again and again.
     LinkDown(Endpoint),
 }
 
@@ -389,7 +473,8 @@ pub enum ServerVerdict {
 }
 
 /// Why a queue is consumed from where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StartReason {
     /// The broker has an offset for the group (for a new group too, if it still holds the whole queue in memory).
     Stored,
@@ -407,4 +492,7 @@ pub enum StartReason {
     Reset,
     /// Nothing in a retry topic may be missed.
     RetryTopic,
+    /// The offset before was outside of the queue, and the broker said where to go on. No event says so but
+    /// [`ClientEvent::OffsetIllegal`].
+    OutOfRange,
 }

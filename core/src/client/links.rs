@@ -1,10 +1,12 @@
 //! The links of this client: one per address, opened when first needed, with back-off.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::signal::{LinkRequest, Signal};
+use super::snapshot::{LinkSnapshot, LinkState, millis};
 use super::{ClientEvent, CommandResult, Output};
 use crate::config::{AddressRules, ClientConfig};
 use crate::effects::Effects;
@@ -39,6 +41,8 @@ struct Slot {
 struct Link {
     endpoint: Endpoint,
     up: bool,
+    /// When it came up, or was begun to be opened.
+    since: Instant,
     waiting: Vec<LinkRequest>,
     wanted_by: Vec<OpId>,
 }
@@ -46,6 +50,8 @@ struct Link {
 #[derive(Clone, Debug)]
 struct Backoff {
     failures: u32,
+    /// When the last of them was.
+    since: Instant,
     until: Instant,
     last: RequestFailure,
 }
@@ -140,7 +146,7 @@ impl Links {
         let Some(link) = self.live(conn) else {
             return;
         };
-        link.up = true;
+        (link.up, link.since) = (true, fx.now);
         let endpoint = link.endpoint.clone();
         for op in core::mem::take(&mut link.wanted_by) {
             fx.complete(op, CommandResult::Link(Ok(())));
@@ -237,6 +243,11 @@ impl Links {
         up.filter_map(|endpoint| Some((endpoint.clone(), self.conn_of(endpoint)?))).collect()
     }
 
+    /// How many links are up.
+    pub(crate) fn count_up(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.link.as_ref().is_some_and(|link| link.up)).count()
+    }
+
     pub(crate) fn is_up(&self, endpoint: &Endpoint) -> bool {
         let link = self.by_endpoint.get(endpoint).and_then(|index| self.slot(*index)?.link.as_ref());
         link.is_some_and(|link| link.up)
@@ -256,6 +267,48 @@ impl Links {
     /// Why the last connect to `endpoint` failed, or its last link was closed.
     pub(crate) fn last_failure(&self, endpoint: &Endpoint) -> Option<&RequestFailure> {
         self.backoff.get(endpoint).map(|backoff| &backoff.last)
+    }
+
+    /// How all links are, and addresses that could not be connected, with the requests that are open to each address.
+    pub(crate) fn snapshot(&self, requests: &BTreeMap<&Endpoint, usize>, now: Instant) -> Vec<LinkSnapshot> {
+        let failed = |(endpoint, backoff): (&Endpoint, &Backoff)| {
+            let failed = LinkSnapshot {
+                endpoint: endpoint.clone(),
+                broker: None,
+                name_server: false,
+                state: LinkState::Failed,
+                for_ms: millis(now.since(backoff.since)),
+                requests: 0,
+                waiting: 0,
+                sends: None,
+                send_bytes: None,
+                failures: backoff.failures,
+                failure: Some(backoff.last.to_string()),
+                retry_in_ms: Some(millis(now.until(backoff.until))),
+            };
+            (endpoint.clone(), failed)
+        };
+        let mut all: BTreeMap<_, _> = self.backoff.iter().map(failed).collect();
+        for link in self.slots.iter().filter_map(|slot| slot.link.as_ref()) {
+            let open = requests.get(&link.endpoint).copied().unwrap_or_default();
+            let before = all.remove(&link.endpoint).filter(|_| !link.up);
+            let link = LinkSnapshot {
+                endpoint: link.endpoint.clone(),
+                broker: None,
+                name_server: false,
+                state: if link.up { LinkState::Up } else { LinkState::Connecting },
+                for_ms: millis(now.since(link.since)),
+                requests: open.saturating_sub(link.waiting.len()),
+                waiting: link.waiting.len(),
+                sends: None,
+                send_bytes: None,
+                failures: before.as_ref().map_or(0, |before| before.failures),
+                failure: before.and_then(|before| before.failure),
+                retry_in_ms: None,
+            };
+            all.insert(link.endpoint.clone(), link);
+        }
+        all.into_values().collect()
     }
 
     fn open(&mut self, to: &Endpoint, fx: &mut Effects) -> Result<u32, RequestFailure> {
@@ -284,7 +337,8 @@ impl Links {
             return Err(RequestFailure::Busy);
         };
         slot.generation = slot.generation.wrapping_add(1);
-        slot.link = Some(Link { endpoint: to.clone(), up: false, waiting: Vec::new(), wanted_by: Vec::new() });
+        slot.link =
+            Some(Link { endpoint: to.clone(), up: false, since: fx.now, waiting: Vec::new(), wanted_by: Vec::new() });
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let conn = ConnId { index, generation: slot.generation };
         self.by_endpoint.insert(to.clone(), index);
@@ -299,7 +353,7 @@ impl Links {
         // A fifth of jitter, so that clients of a restarted server do not come back in step.
         let permille = u32::try_from(fx.rng.below(200)).unwrap_or(0).saturating_add(900);
         let pause = doubled.checked_div(1_000).unwrap_or_default().saturating_mul(permille);
-        self.backoff.insert(endpoint.clone(), Backoff { failures, until: fx.now.after(pause), last });
+        self.backoff.insert(endpoint.clone(), Backoff { failures, since: fx.now, until: fx.now.after(pause), last });
     }
 
     fn conns(&self) -> Vec<ConnId> {

@@ -19,10 +19,12 @@ mod routes;
 mod shutdown;
 pub(crate) mod signal;
 mod single;
+pub mod snapshot;
 mod stats;
 mod transactions;
 pub mod view;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -36,6 +38,7 @@ pub use contract::{
 };
 pub use event::{ClientEvent, ServerVerdict, StartReason, StartStep};
 pub use signal::LinkRequest;
+pub use snapshot::Snapshot;
 pub use stats::{ConsumerStats, QueueStats};
 pub use view::RouteView;
 
@@ -282,6 +285,10 @@ impl ClientMachine {
             Command::Stats(group) => {
                 let stats = self.consumers.get(&group).map(|consumer| consumer.stats(self.fx.now));
                 self.fx.complete(op, CommandResult::Stats(stats.unwrap_or_default()));
+            }
+            Command::Snapshot => {
+                let snapshot = self.snapshot(self.fx.now);
+                self.fx.complete(op, CommandResult::Snapshot(Box::new(snapshot)));
             }
             Command::Suspend { group, start, suspend } => {
                 let at = Siblings { routes: &self.routes };

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::links::Links;
 use super::signal::{NameRequest, ReplyTo, Signal};
+use super::snapshot::NameServerSnapshot;
 use super::{ClientEvent, CommandResult, Output, Unavailable};
 use crate::config::ClientConfig;
 use crate::effects::Effects;
@@ -227,6 +228,16 @@ impl Names {
 
     pub(crate) fn contains(&self, endpoint: &Endpoint) -> bool {
         self.servers.contains(endpoint)
+    }
+
+    /// The servers, in the order in which they are asked.
+    pub(crate) fn snapshot(&self, links: &Links) -> Vec<NameServerSnapshot> {
+        let server = |(at, server): (usize, &Endpoint)| NameServerSnapshot {
+            endpoint: server.clone(),
+            current: at == self.current,
+            up: links.is_up(server),
+        };
+        self.servers.iter().enumerate().map(server).collect()
     }
 
     fn ask_next(&mut self, call: u64, fx: &mut Effects) {

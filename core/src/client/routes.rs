@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::links::Links;
 use super::signal::{ReplyTo, Signal};
+use super::snapshot::{RouteBroker, RouteSnapshot, RouteState, millis};
 use super::view::{BrokerView, MASTER_ID, PublishQueue, RouteView, TopicView};
 use super::{CommandResult, Output, RouteError};
 use crate::config::ClientConfig;
@@ -237,6 +238,52 @@ impl Routes {
 
     pub(crate) fn is_broker(&self, endpoint: &Endpoint) -> bool {
         self.endpoints.contains(endpoint)
+    }
+
+    /// The broker at an address.
+    pub(crate) fn broker_at(&self, endpoint: &Endpoint) -> Option<&BrokerName> {
+        let is_there = |broker: &BrokerView| {
+            broker
+                .addrs
+                .iter()
+                .any(|(id, addr)| addr == endpoint || (*id == MASTER_ID && self.sends_to(addr) == *endpoint))
+        };
+        self.brokers.iter().find(|(_, broker)| is_there(broker)).map(|(name, _)| name)
+    }
+
+    /// What is known of each topic; all of them are refreshed at the same time.
+    pub(crate) fn snapshot(&self, refresh: Option<Instant>, now: Instant) -> Vec<RouteSnapshot> {
+        let route = |(topic, state): (&Topic, &State)| {
+            let mut brokers: BTreeMap<_, _> = BTreeMap::new();
+            let view = self.view.topics.get(topic);
+            for queue in view.iter().flat_map(|view| &view.subscribe) {
+                let (readable, _): &mut (usize, usize) = brokers.entry(&queue.broker).or_default();
+                *readable = readable.saturating_add(1);
+            }
+            for queue in view.iter().flat_map(|view| &view.publish) {
+                let (_, writable) = brokers.entry(&queue.queue.broker).or_default();
+                *writable = writable.saturating_add(1);
+            }
+            let broker = |(broker, (readable, writable)): (&BrokerName, _)| RouteBroker {
+                broker: broker.clone(),
+                readable,
+                writable,
+            };
+            RouteSnapshot {
+                topic: topic.clone(),
+                state: match (&state.route, state.template) {
+                    (None, _) => RouteState::Unknown,
+                    (Some(_), true) => RouteState::Template,
+                    (Some(_), false) => RouteState::Known,
+                },
+                asking: state.asking,
+                asked_ago_ms: (state.asked_at > Instant::ZERO).then(|| millis(now.since(state.asked_at))),
+                refresh_in_ms: refresh.map(|at| millis(now.until(at))),
+                waiting: state.waiting.len(),
+                brokers: brokers.into_iter().map(broker).collect(),
+            }
+        };
+        self.topics.iter().map(route).collect()
     }
 
     /// Where messages for this master are sent.

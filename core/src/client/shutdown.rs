@@ -22,7 +22,7 @@ impl ClientMachine {
     pub(super) fn is_part_of_the_end(&self, command: &Command) -> bool {
         let flushes = matches!(self.stage, Stage::Stopping { .. } | Stage::Flushing { .. });
         match command {
-            Command::StopConsumer { .. } => true,
+            Command::StopConsumer { .. } | Command::Snapshot => true,
             Command::WantRoute { .. } | Command::WantLink(_) => flushes && !self.tracers.is_empty(),
             Command::StopProducer(group) => flushes && self.tracers.contains(group),
             Command::Open

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::broker_request::Refusal;
 use super::single::batch_of;
+use super::snapshot::ProducerSnapshot;
 use super::{ClientMachine, Output};
 use crate::dispatch::Taken;
 use crate::effects::Effects;
@@ -111,6 +112,24 @@ impl Transactions {
     pub(super) fn on_deadline(&mut self, id: u64, fx: &mut Effects) {
         self.forget(id, fx);
         self.start_next(fx);
+    }
+
+    /// Says of each group what its checkers have to do.
+    pub(super) fn fill(&self, producers: &mut BTreeMap<Group, ProducerSnapshot>) {
+        fn of<'p>(group: &Group, producers: &'p mut BTreeMap<Group, ProducerSnapshot>) -> &'p mut ProducerSnapshot {
+            producers.entry(group.clone()).or_insert_with(|| ProducerSnapshot::of(group.clone()))
+        }
+        for (group, checkers) in &self.checkers {
+            of(group, producers).checkers = *checkers;
+        }
+        for open in self.open.values() {
+            let producer = of(&open.group, producers);
+            let count = match open.message {
+                Some(_) => &mut producer.checks_waiting,
+                None => &mut producer.checks_running,
+            };
+            *count = count.saturating_add(1);
+        }
     }
 
     fn start_next(&mut self, fx: &mut Effects) {

@@ -34,6 +34,8 @@ pub(super) fn run<R: Runtime>(
 ) -> impl Future<Output = ()> + Send {
     let inbox = shared.inbox.clone();
     let mut task = ClientTask {
+        #[cfg(feature = "metrics")]
+        gauges: super::metrics::Gauges::new(shared.config.client_id.clone()),
         rt: dialer.rt.clone(),
         dialer,
         machine,
@@ -68,6 +70,8 @@ pub(super) struct ClientTask<R: Runtime> {
     sleep: Option<Pin<Box<R::Sleep>>>,
     armed: Instant,
     closed: bool,
+    #[cfg(feature = "metrics")]
+    gauges: super::metrics::Gauges,
 }
 
 struct Link {
@@ -95,6 +99,8 @@ impl<R: Runtime> ClientTask<R> {
             self.gather_news(now);
             self.machine.handle_timeout(now);
             self.carry_out(now);
+            #[cfg(feature = "metrics")]
+            self.gauges.sample(now, &self.machine);
             self.wakers.drain(..).for_each(Waker::wake);
             if self.closed {
                 self.end();

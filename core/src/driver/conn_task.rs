@@ -72,8 +72,29 @@ struct Unwritten {
 
 /// Who waits for a request on this link.
 enum Token {
-    Machine { id: RequestId, pull: Option<Arc<PullContext>> },
-    Handle { reply: Completer<Result<Frame, RequestError>>, bytes: usize },
+    Machine {
+        id: RequestId,
+        pull: Option<Arc<PullContext>>,
+        #[cfg(feature = "metrics")]
+        asked: Instant,
+    },
+    Handle {
+        reply: Completer<Result<Frame, RequestError>>,
+        bytes: usize,
+    },
+}
+
+impl Token {
+    /// Of a request of the machine, made now.
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "nobody measures how long it takes"))]
+    const fn of_machine(id: RequestId, pull: Option<Arc<PullContext>>, now: Instant) -> Self {
+        Self::Machine {
+            id,
+            pull,
+            #[cfg(feature = "metrics")]
+            asked: now,
+        }
+    }
 }
 
 /// Opens the link, then serves it to its end.
@@ -219,7 +240,7 @@ impl<R: Runtime> ConnTask<R> {
             match order {
                 Order::Request(request) => {
                     let lane = if request.pull.is_some() { Lane::Data } else { Lane::Control };
-                    let token = Token::Machine { id: request.id, pull: request.pull };
+                    let token = Token::of_machine(request.id, request.pull, now);
                     let kind = OutgoingKind::Request { token, deadline: request.deadline };
                     if let Err(rejected) = self.machine.submit(now, Outgoing { frame: request.frame, lane, kind }) {
                         self.on_rejected(rejected);
@@ -404,11 +425,22 @@ impl<R: Runtime> ConnTask<R> {
     fn resolve(&mut self, token: Token, result: Result<Frame, RequestError>) {
         match token {
             Token::Handle { reply, bytes } => {
+                #[cfg(feature = "metrics")]
+                if let Err(error) = &result {
+                    super::metrics::timed_out("send", error);
+                }
                 self.let_go(bytes);
                 self.complete(reply, result);
             }
-            Token::Machine { id, pull } => {
+            Token::Machine {
+                id,
+                pull,
+                #[cfg(feature = "metrics")]
+                asked,
+            } => {
                 let result = result.map(|frame| Reply::read(pull.as_deref(), frame));
+                #[cfg(feature = "metrics")]
+                super::metrics::answered(pull.as_deref(), &result, self.rt.now().since(asked));
                 self.mail.push(Mail::Input(Input::Response { id, result }));
             }
         }
@@ -425,7 +457,7 @@ impl<R: Runtime> ConnTask<R> {
         let never = RequestError::never(RequestFailure::Closed(reason.clone()));
         for order in self.orders.close(never.why.clone()) {
             if let Order::Request(request) = order {
-                let token = Token::Machine { id: request.id, pull: request.pull };
+                let token = Token::of_machine(request.id, request.pull, self.rt.now());
                 self.resolve(token, Err(never.clone()));
             }
         }

@@ -11,10 +11,13 @@ use futures_lite::Stream;
 
 use super::lock::Lock;
 use crate::client::ClientEvent;
+use crate::ids::ClientId;
 
 /// The sending side.
 pub(super) struct Events {
     listeners: Mutex<Listeners>,
+    #[cfg(feature = "metrics")]
+    client: ClientId,
 }
 
 #[derive(Default)]
@@ -38,8 +41,13 @@ struct Queue {
 }
 
 impl Events {
-    pub(super) fn new() -> Self {
-        Self { listeners: Mutex::default() }
+    #[cfg_attr(not(feature = "metrics"), allow(unused_variables, reason = "nobody counts its events"))]
+    pub(super) fn new(client: &ClientId) -> Self {
+        Self {
+            listeners: Mutex::default(),
+            #[cfg(feature = "metrics")]
+            client: client.clone(),
+        }
     }
 
     pub(super) fn listen(&self) -> EventStream {
@@ -54,6 +62,8 @@ impl Events {
     pub(super) fn emit(&self, event: &ClientEvent) {
         #[cfg(feature = "tracing")]
         super::trace::event(event);
+        #[cfg(feature = "metrics")]
+        super::metrics::event(&self.client, event);
         self.each(|queue| {
             if queue.events.len() >= MAX_EVENTS {
                 queue.events.pop_front();
@@ -135,7 +145,7 @@ mod tests {
 
     #[test]
     fn each_listener_gets_what_comes_after_it() {
-        let events = Events::new();
+        let events = Events::new(&"c".into());
         let mut early = events.listen();
         events.emit(&event(1));
         let mut late = events.listen();
@@ -154,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_does_not_keep_up_loses_the_oldest_and_knows_how_many() {
-        let events = Events::new();
+        let events = Events::new(&"c".into());
         let mut listener = events.listen();
         (0..MAX_EVENTS).for_each(|number| events.emit(&event(number)));
         assert_eq!(listener.missed(), 0);
@@ -164,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_waits_is_woken() {
-        let events = Arc::new(Events::new());
+        let events = Arc::new(Events::new(&"c".into()));
         let mut listener = events.listen();
         let task = std::thread::spawn(move || (block_on(listener.next()), block_on(listener.next())));
         events.emit(&event(1));

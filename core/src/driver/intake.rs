@@ -187,6 +187,12 @@ impl<L: Locks> Intake<L> {
         self.change(Dispatch::look_for_overdue);
     }
 
+    /// What time it is.
+    #[cfg(feature = "metrics")]
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// Whether queues are consumed in order.
     pub(super) const fn is_orderly(&self) -> bool {
         self.orderly

@@ -12,6 +12,8 @@ mod handle;
 mod inbox;
 mod intake;
 mod lock;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod os;
 pub mod prelude;
 pub mod queue;
@@ -19,6 +21,7 @@ mod requests;
 pub mod runtime;
 mod shared;
 mod socks;
+pub mod span;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tracing")]

@@ -8,7 +8,8 @@ pub use super::{
 #[cfg(feature = "acl")]
 pub use crate::acl::{Credentials, CredentialsProvider};
 pub use crate::client::{
-    ClientEvent, Drained, FilterRefusal, ServerVerdict, StartError, StartReason, StartStep, SubscribeError,
+    ClientEvent, Drained, FilterRefusal, ServerVerdict, Snapshot, StartError, StartReason, StartStep, SubscribeError,
+    snapshot,
 };
 pub use crate::config::{
     Allocate, AutoBatch, DiscoveryConfig, Filter, LatencyFaults, MachineRoomResolver, Network, Permission, Proxies,

@@ -19,11 +19,14 @@ use super::lock::Lock;
 use super::queue::Submitter;
 use super::requests::Requests;
 use super::runtime::Clock;
+use super::span::Span;
 use super::transactions::Transactions;
+use crate::client::snapshot::ProducerLoad;
 use crate::client::{Command, CommandResult, Input, RouteView};
 use crate::config::ClientConfig;
 use crate::ids::{ConnId, Endpoint, Group, OpId};
 use crate::mutants::mutant;
+use crate::time::Instant;
 use crate::wire::message::UniqueKeys;
 
 /// Routes, and where to put what goes over each link.
@@ -43,6 +46,12 @@ pub(super) trait Gather: Send + Sync {
     fn gathered(self: Arc<Self>) -> Option<Completion<()>>;
 }
 
+/// A producer, as a snapshot shows it.
+pub(super) trait Loaded: Send + Sync {
+    /// What it has under way, and under which group.
+    fn load(&self, now: Instant) -> (Group, ProducerLoad);
+}
+
 pub(super) struct Shared {
     pub(super) config: Arc<ClientConfig>,
     pub(super) clock: Arc<dyn Clock>,
@@ -56,6 +65,7 @@ pub(super) struct Shared {
     name_servers: Mutex<Vec<Endpoint>>,
     intakes: Mutex<BTreeMap<Group, Arc<Intake>>>,
     gatherers: Mutex<Vec<Weak<dyn Gather>>>,
+    producers: Mutex<Vec<Weak<dyn Loaded>>>,
     next_op: AtomicU64,
     spawn: Spawn,
     /// Waiters for the end of the client.
@@ -72,17 +82,18 @@ impl Shared {
     pub(super) fn new(config: Arc<ClientConfig>, clock: Arc<dyn Clock>, spawn: Spawn, keys: UniqueKeys) -> Self {
         Self {
             name_servers: Mutex::new(config.name_servers.clone()),
-            config,
             clock,
             inbox: Inbox::new(),
-            events: Events::new(),
+            events: Events::new(&config.client_id),
             keys,
             transactions: Transactions::default(),
             requests: Requests::default(),
             tracers: Tracers::default(),
+            config,
             view: Mutex::default(),
             intakes: Mutex::default(),
             gatherers: Mutex::default(),
+            producers: Mutex::default(),
             next_op: AtomicU64::new(0),
             spawn,
             ended: Mutex::default(),
@@ -134,6 +145,20 @@ impl Shared {
         });
     }
 
+    /// This producer is part of snapshots.
+    pub(super) fn add_producer(&self, producer: Weak<dyn Loaded>) {
+        self.producers.with(|producers| {
+            producers.retain(|known| known.strong_count() > 0);
+            producers.push(producer);
+        });
+    }
+
+    /// What producers have under way, in the order in which they were started.
+    pub(super) fn producer_loads(&self, now: Instant) -> Vec<(Group, ProducerLoad)> {
+        let producers = self.producers.with(|producers| producers.clone());
+        producers.iter().filter_map(Weak::upgrade).map(|producer| producer.load(now)).collect()
+    }
+
     /// Has everybody send what was put together; whom to wait for.
     pub(super) fn gather(&self) -> Vec<Completion<()>> {
         let gatherers = self.gatherers.with(|gatherers| gatherers.clone());
@@ -145,7 +170,7 @@ impl Shared {
         let op = OpId(self.next_op.fetch_add(1, Ordering::Relaxed));
         let (completer, completion) = cell();
         self.inbox.post([Mail::Command(op, command, completer)]);
-        Call { op: Some(op), completion, shared: self.clone() }
+        Call { op: Some(op), completion, shared: self.clone(), span: Span::none() }
     }
 
     /// The client task is gone.
@@ -185,12 +210,19 @@ pub(super) struct Call {
     op: Option<OpId>,
     completion: Completion<CommandResult>,
     shared: Arc<Shared>,
+    span: Span,
 }
 
 impl Call {
     /// The operation, while somebody waits for it.
     pub(super) const fn op(&self) -> Option<OpId> {
         self.op
+    }
+
+    /// The same, told by a span that is open until it is over.
+    pub(super) fn told_by(mut self, span: Span) -> Self {
+        self.span = span;
+        self
     }
 
     /// Lets the command go on with nobody waiting for it.
@@ -205,7 +237,9 @@ impl Future for Call {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CommandResult> {
         let result = core::task::ready!(Pin::new(&mut self.completion).poll(cx));
         self.op = None;
-        Poll::Ready(result.unwrap_or(CommandResult::Closed))
+        let result = result.unwrap_or(CommandResult::Closed);
+        self.span.on_answer(&result);
+        Poll::Ready(result)
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::client::snapshot::{FaultSnapshot, millis};
 use crate::error::RequestError;
 use crate::ids::BrokerName;
 use crate::time::Instant;
@@ -87,6 +88,17 @@ impl FaultTable {
     #[must_use]
     pub fn is_any_out_of_reach(&self) -> bool {
         self.brokers.values().any(|health| !health.reachable)
+    }
+
+    /// Each broker that is known.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Vec<FaultSnapshot> {
+        let broker = |(broker, health): (&BrokerName, &Health)| FaultSnapshot {
+            broker: broker.clone(),
+            left_alone_for_ms: (health.until > now).then(|| millis(now.until(health.until))),
+            reachable: health.reachable,
+        };
+        self.brokers.iter().map(broker).collect()
     }
 
     fn ban_of(&self, latency: Duration) -> Duration {

@@ -116,6 +116,12 @@ impl SendOp {
         Self { oneway: true, ..self }
     }
 
+    /// What it sends.
+    #[must_use]
+    pub const fn parcel(&self) -> &Parcel {
+        &self.parcel
+    }
+
     /// A route was installed, or could not be.
     pub fn on_route(&mut self, now: Instant, result: Result<(), RouteError>) {
         match result {

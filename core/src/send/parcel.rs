@@ -121,6 +121,12 @@ impl Parcel {
         })
     }
 
+    /// How many messages it is.
+    #[must_use]
+    pub fn messages(&self) -> usize {
+        self.batch.as_ref().map_or(1, Vec::len)
+    }
+
     /// The properties of the header, for a broker from 5.0 on, or one that may be older.
     ///
     /// A broker keeps a batch under the key of the whole where the topic keeps batches as one record, which is so from

@@ -8,7 +8,7 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, Valu
 use clap_complete::Shell;
 
 use crate::access::Access;
-use crate::commands::{acl, broker, cluster, group, message, namesrv, offset, producer, stats, topic, user};
+use crate::commands::{acl, broker, cluster, doctor, group, message, namesrv, offset, producer, stats, topic, user};
 use crate::context::Cx;
 use crate::failure::{Exit, Failure};
 use crate::output::{Form, Output};
@@ -108,6 +108,9 @@ enum Command {
     /// Backlog and rates of topics and their groups
     #[command(after_help = "Examples:\n  rmq stats\n  rmq stats orders -o json")]
     Stats(stats::Stats),
+    /// What a client sees from here: whom it reaches, where a topic leads, and what lacks
+    #[command(after_help = "Examples:\n  rmq doctor\n  rmq doctor orders\n  rmq doctor orders -o json")]
+    Doctor(doctor::Doctor),
     /// A script for a shell, that completes the words of rmq
     #[command(after_help = "Example:\n  rmq completions bash > /etc/bash_completion.d/rmq")]
     Completions {
@@ -197,6 +200,7 @@ impl Cli {
             Command::User(command) => command.run(&mut cx).await,
             Command::Acl(command) => command.run(&mut cx).await,
             Command::Stats(command) => command.run(&mut cx).await,
+            Command::Doctor(command) => command.run(&mut cx).await,
             Command::Completions { .. } => Ok(()),
         };
         while let Some(event) = events.as_mut().and_then(|events| events.try_next()) {

@@ -246,10 +246,10 @@ impl Output<'_> {
         record: &Record,
         text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        match self.form {
-            Form::Json => serde_json::to_writer(&mut *self.out, record).map_err(io::Error::from)?,
-            Form::Table => text(self.out)?,
+        if self.is_json() {
+            return self.json_line(record);
         }
+        text(self.out)?;
         writeln!(self.out)?;
         self.out.flush()
     }
@@ -267,6 +267,13 @@ impl Output<'_> {
 
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *self.out, value).map_err(io::Error::from)?;
+        writeln!(self.out)?;
+        self.out.flush()
+    }
+
+    /// One object in a line.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self.out, value).map_err(io::Error::from)?;
         writeln!(self.out)?;
         self.out.flush()
     }

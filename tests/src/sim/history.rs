@@ -4,6 +4,7 @@ mod act;
 mod ask;
 mod copy;
 mod errand;
+mod look;
 mod member;
 mod outcome;
 mod setup;
@@ -19,6 +20,7 @@ pub use self::act::Act;
 pub use self::ask::{Ask, AskEnd};
 pub use self::copy::{Copy, Queue};
 pub use self::errand::{Addresses, Answer, Errand, ErrandEnd, ErrandOf, Whom, Why};
+pub use self::look::{Look, Looked};
 pub use self::member::{Change, Leftover};
 pub use self::outcome::{Outcome, Settled};
 pub use self::setup::{GroupSetup, Setup};
@@ -550,6 +552,8 @@ pub enum What {
     Act(Act),
     /// Something happened to an operation of an administrator.
     Errand(Errand),
+    /// A client was looked at.
+    Look(Look),
     /// No fault happens any more.
     Healed,
     /// Everything that could be consumed was.

@@ -14,7 +14,7 @@ use super::faults::Fault;
 use super::history::{Act, Change, Leftover, Queue, Settled, What};
 use super::tape::Stream;
 use super::workload::{Member, Run, lock, strategy};
-use super::{Host, World, asking, listener, traces, workload};
+use super::{Host, World, asking, listener, looks, traces, workload};
 
 /// The life of a member.
 pub(crate) async fn live(run: Run, member: Member) {
@@ -98,6 +98,16 @@ async fn consume(run: Run, member: Member) {
                 consumer.run_batches(at_once, most, handler).await;
             }
         }
+    };
+    let consume = async {
+        if !run.plan.looks {
+            return consume.await;
+        }
+        let looks = async {
+            looks::look_now_and_then(&run, &member).await;
+            std::future::pending().await
+        };
+        consume.or(looks).await;
     };
     if plan.setup.pauses {
         let pauses = async {

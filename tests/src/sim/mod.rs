@@ -101,6 +101,7 @@ mod host;
 pub mod invariants;
 mod listener;
 mod locks;
+mod looks;
 pub mod marks;
 mod member;
 mod membership;

@@ -69,6 +69,9 @@ pub struct Plan {
     /// Whether links are encrypted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
+    /// Whether members are looked at now and then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub looks: bool,
 }
 
 /// The requests of a run.
@@ -140,7 +143,8 @@ impl Plan {
         let traced = (rng.below(5) == 0).then(|| rng.below(4) > 0);
         let (administrator, directory) = (rng.below(5) == 0, rng.below(5) == 0);
         let (light, encrypted) = (rng.below(4) == 0, rng.below(16) == 0);
-        Self { traced, administrator, directory, light, encrypted, ..plan }
+        let looks = rng.below(5) == 0;
+        Self { traced, administrator, directory, light, encrypted, looks, ..plan }
     }
 
     /// A plan of a tape, for a run that takes a tenth of the time of others.
@@ -206,6 +210,7 @@ impl Plan {
             traced: None,
             light: false,
             encrypted: false,
+            looks: false,
             requests: None,
         };
         let broadcasting = if upto(0, 3) == 0 { upto(1, 2) } else { 0 };
@@ -327,6 +332,7 @@ impl Default for Plan {
             traced: None,
             light: false,
             encrypted: false,
+            looks: false,
             requests: None,
         }
     }

@@ -36,6 +36,8 @@ pub enum Stream {
     Errands,
     /// Whoever tells the name servers by HTTP.
     Directory,
+    /// Whoever looks at clients: when.
+    Looks,
 }
 
 /// Choices made of a seed, or of bytes first and of a seed when those are used up.
@@ -149,7 +151,7 @@ fn number_of(name: &str) -> u64 {
     name.bytes().fold(SALT, |number, byte| (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const STREAMS: usize = 13;
+const STREAMS: usize = 14;
 /// Seeds of neighbouring numbers are to have nothing in common.
 const SALT: u64 = 0x726f_636b_6574_6d71;
 

@@ -434,7 +434,15 @@ impl<'w> Beside<'w> {
         let me = text(&ours[0]["clientId"]);
         let ours = self.json(&["consumerStatus", "-g", &self.group, "-i", &me]);
         let javas = self.java(&["consumerStatus", "-g", &self.group, "-i", &me]);
-        for row in ours["properties"].as_array().unwrap() {
+        let of_the_moment =
+            |row: &&Value| ["PROP_SHARE.", "PROP_QUEUE."].iter().any(|own| text(&row["name"]).starts_with(own));
+        let own = ours["properties"].as_array().unwrap().iter().filter(of_the_moment);
+        check.that("status-of-queues", own.clone().count() >= 2, &ours);
+        for row in own {
+            let name = text(&row["name"]);
+            check.that(format!("status-{name}"), javas.lines().any(|line| line.starts_with(&name)), &javas);
+        }
+        for row in ours["properties"].as_array().unwrap().iter().filter(|row| !of_the_moment(row)) {
             let line = javas.lines().find(|line| line.starts_with(&text(&row["name"])));
             let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned());
             if row["name"] != json!("PROP_CONSUMER_START_TIMESTAMP") {

@@ -78,6 +78,11 @@ impl LocalOffsets {
         !matches!(self.state, Disk::Reading { .. })
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn is_saving(&self) -> bool {
         matches!(self.state, Disk::Checking { .. } | Disk::Writing { .. })
     }

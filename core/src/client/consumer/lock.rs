@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
+use crate::client::snapshot::{LockPhase, LockSnapshot, millis};
 use crate::client::{ClientEvent, Output, StartReason};
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -268,13 +269,14 @@ impl Consumer {
         fx: &mut Effects,
     ) {
         let unlocked = matches!(&result, Ok(frame) if frame.header.code == response::SUCCESS);
+        let retries = self.unlock_retries();
         for queue in queues {
             let wanted = self.wants_lock(queue);
             let Some(lock) = self.locks.asked(queue, asked) else { continue };
             if wanted {
                 lock.unsure = !unlocked;
                 lock.be(LockState::Wanted { lost: false }, fx.now);
-            } else if unlocked || lock.failures >= UNLOCK_RETRIES {
+            } else if unlocked || lock.failures >= retries {
                 self.locks.0.remove(queue);
             } else {
                 lock.fail(fx.now);
@@ -305,7 +307,7 @@ impl Consumer {
                     if let Some(offset) = stored.filter(|_| ours.is_some() && stored > ours) {
                         let (group, reason) = (self.config.group.clone(), StartReason::Stored);
                         fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-                        self.restart_at(queue, Some(offset), fx);
+                        self.restart_at(queue, Some((offset, StartReason::Stored)), fx);
                     }
                 }
                 None => lock.fail(fx.now),
@@ -360,9 +362,31 @@ impl Consumer {
         }
     }
 
+    /// The lock of a queue at this moment; `None` when the group needs none.
+    pub(super) fn lock_snapshot(&self, queue: &MessageQueue, now: Instant) -> Option<LockSnapshot> {
+        let lock = self.locks.0.get(queue)?;
+        let (phase, until) = match lock.state {
+            LockState::Wanted { lost: false } => (LockPhase::Wanted, None),
+            LockState::Wanted { lost: true } => (LockPhase::Lost, None),
+            LockState::Held { until } | LockState::Checking { until } if until <= now => (LockPhase::Lost, None),
+            LockState::Checking { until } => (LockPhase::Checking, Some(until)),
+            LockState::Held { until } => (LockPhase::Held, Some(until)),
+            LockState::Unlocking => (LockPhase::Unlocking, None),
+        };
+        Some(LockSnapshot { phase, lease_in_ms: until.map(|at| millis(now.until(at))), failures: lock.failures })
+    }
+
     fn wants_lock(&self, queue: &MessageQueue) -> bool {
-        let ending = matches!(self.state, State::Unlocking { .. } | State::Leaving { .. });
-        !ending && self.queues.contains_key(queue)
+        !self.is_unlocking() && self.queues.contains_key(queue)
+    }
+
+    fn is_unlocking(&self) -> bool {
+        matches!(self.state, State::Unlocking { .. } | State::Leaving { .. })
+    }
+
+    /// How often giving a lock back is tried again; then it ends by itself, 60 s after it was renewed.
+    fn unlock_retries(&self) -> u32 {
+        if self.is_unlocking() { UNLOCK_RETRIES } else { UNLOCK_RETRIES_RUNNING }
     }
 
     /// Goes on with a lock: what is ours is used, even while it is renewed; for the rest nothing may be under way.
@@ -478,10 +502,11 @@ impl Consumer {
     ) -> Option<(Endpoint, u64, Bytes)> {
         let to = at.routes.view().master(broker).cloned();
         let asked = to.is_some().then(|| fx.fresh_id());
+        let retries = self.unlock_retries();
         for queue in queues {
             let Some(lock) = self.locks.0.get_mut(queue) else { continue };
             lock.asked = asked;
-            if asked.is_none() && lock.state == LockState::Unlocking && lock.failures >= UNLOCK_RETRIES {
+            if asked.is_none() && lock.state == LockState::Unlocking && lock.failures >= retries {
                 self.locks.0.remove(queue);
             } else if asked.is_none() {
                 lock.fail(fx.now);
@@ -554,5 +579,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 const RETRY_PAUSE_MOST: Duration = Duration::from_secs(5);
 /// How long giving back may take. Java: 1 s.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often giving back is tried again; then the lock ends by itself, 60 s after it was renewed.
+/// How often giving back is tried again by a consumer that stops, who does not wait for long.
 const UNLOCK_RETRIES: u32 = 3;
+/// The same while it runs: with pauses of 1 s to 5 s these take the 60 s that the lock would last.
+const UNLOCK_RETRIES_RUNNING: u32 = 14;

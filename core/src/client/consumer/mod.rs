@@ -12,6 +12,7 @@ mod report;
 mod reset;
 mod room;
 mod send_back;
+mod snapshot;
 mod subscription;
 mod suspend;
 
@@ -448,7 +449,7 @@ impl Consumer {
         }
         for queue in &added {
             let epoch = Epoch(fx.fresh_id());
-            self.queues.insert(queue.clone(), Assigned::new(queue, epoch, self.room(&queue.topic)));
+            self.queues.insert(queue.clone(), Assigned::new(queue, epoch, self.room(&queue.topic), fx.now));
             if self.config.needs_locks() {
                 self.want_lock(queue, fx);
             } else {

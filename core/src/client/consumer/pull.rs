@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::pop::PopContext;
 use crate::dispatch::{Batch, Content, Item, Poison, PoisonCause};
-use crate::ids::{Epoch, MessageQueue, QueueOffset};
+use crate::ids::{Epoch, Group, MessageQueue, QueueOffset};
 use crate::mutants::mutant;
 use crate::wire::Frame;
 use crate::wire::codes::response;
@@ -23,6 +23,8 @@ use crate::wire::subscription::SubscriptionData;
 /// What the answer of a pull is decoded with.
 #[derive(Debug)]
 pub struct PullContext {
+    /// The group that asks.
+    pub group: Group,
     /// The queue.
     pub queue: Arc<MessageQueue>,
     /// The assignment.
@@ -282,6 +284,7 @@ mod tests {
     fn pulled(body: Vec<u8>, next: i64, max_records: usize) -> Option<(u64, Vec<u64>, Vec<u64>)> {
         let queue = MessageQueue { topic: "t".into(), broker: "b".into(), id: 0 };
         let context = PullContext {
+            group: "g".into(),
             queue: Arc::new(queue),
             epoch: Epoch(1),
             from: QueueOffset::new(10),

@@ -3,6 +3,9 @@
 //! There is no pull token that could be lost: the phase of a queue says what will happen to it next, and every
 //! phase but a throttled or stopped one has exactly one request or timer under way.
 
+#[cfg(test)]
+mod check;
+mod snapshot;
 mod start;
 
 use alloc::string::String;
@@ -19,7 +22,7 @@ use super::{Consumer, Siblings, State};
 use crate::client::signal::{ReplyTo, Signal};
 use crate::client::stats::QueueStats;
 use crate::client::view::MASTER_ID;
-use crate::client::{ClientEvent, Output};
+use crate::client::{ClientEvent, Output, StartReason};
 use crate::dispatch::Progress;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -58,6 +61,11 @@ pub(super) struct Assigned {
     consumed_at: Option<Instant>,
     /// What is below was pulled before the link to the master broke.
     broken_at: QueueOffset,
+    /// When it became ours, or went on elsewhere.
+    since: Instant,
+    start: Option<(QueueOffset, StartReason)>,
+    /// The last pull that failed: when, and why, without a broker's words.
+    failure: Option<(Instant, String)>,
 }
 
 /// What happens to a queue next.
@@ -80,7 +88,7 @@ enum Phase {
 }
 
 impl Assigned {
-    pub(super) fn new(queue: &MessageQueue, epoch: Epoch, room: Room) -> Self {
+    pub(super) fn new(queue: &MessageQueue, epoch: Epoch, room: Room, now: Instant) -> Self {
         Self {
             queue: Arc::new(queue.clone()),
             epoch,
@@ -102,6 +110,9 @@ impl Assigned {
             pulled_at: None,
             consumed_at: None,
             broken_at: QueueOffset::ZERO,
+            since: now,
+            start: None,
+            failure: None,
         }
     }
 
@@ -336,18 +347,18 @@ impl Consumer {
                 if from_slave {
                     assigned.replica.give_up();
                 }
-                self.pull_failed(queue, alloc::format!("broker answered {code}: {remark}"), fx);
+                self.pull_failed(queue, alloc::format!("broker answered {code}"), &remark, fx);
                 self.wait(queue, pause, fx);
             }
             Ok(Pulled::Malformed(error)) => {
-                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.pull_failed(queue, alloc::format!("{error}"), "", fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }
             Err(error) => {
                 if from_slave {
                     assigned.replica.give_up();
                 }
-                self.pull_failed(queue, alloc::format!("{error}"), fx);
+                self.pull_failed(queue, alloc::format!("{error}"), "", fx);
                 self.wait(queue, ERROR_PAUSE, fx);
             }
         }
@@ -417,6 +428,7 @@ impl Consumer {
             broker: Some(queue.broker.clone()),
         };
         let context = PullContext {
+            group: config.group.clone(),
             queue: assigned.queue.clone(),
             epoch: assigned.epoch,
             from: assigned.next,
@@ -475,14 +487,19 @@ impl Consumer {
         let (asked, group) = (assigned.next, self.config.group.clone());
         let (min, max) = bounds;
         fx.event(ClientEvent::OffsetIllegal { group, queue: queue.clone(), asked, next, min, max });
-        self.restart_at(queue, Some(next), fx);
+        self.restart_at(queue, Some((next, StartReason::OutOfRange)), fx);
         self.commit(false, at, fx);
         self.pull_on(queue, at, fx);
     }
 
     /// Goes on elsewhere in a queue, or from what is stored, as a new assignment: what was pulled under the old one counts
     /// no more.
-    pub(super) fn restart_at(&mut self, queue: &MessageQueue, next: Option<QueueOffset>, fx: &mut Effects) {
+    pub(super) fn restart_at(
+        &mut self,
+        queue: &MessageQueue,
+        start: Option<(QueueOffset, StartReason)>,
+        fx: &mut Effects,
+    ) {
         let Some(mut assigned) = self.queues.remove(queue) else {
             return;
         };
@@ -496,7 +513,9 @@ impl Consumer {
         let epoch = Epoch(fx.fresh_id());
         let running = matches!(self.state, State::Running);
         let phase = if running { Phase::Locking } else { Phase::Stopped };
-        let mut fresh = Assigned { phase, settled_to: next, ..Assigned::new(queue, epoch, assigned.room) };
+        let next = start.map(|(next, _)| next);
+        let new = Assigned::new(queue, epoch, assigned.room, fx.now);
+        let mut fresh = Assigned { phase, settled_to: next, start, ..new };
         if let Some(next) = next {
             fresh.next = next;
         }
@@ -504,7 +523,12 @@ impl Consumer {
         self.lend_for_good(epoch, fx);
     }
 
-    fn pull_failed(&mut self, queue: &MessageQueue, why: String, fx: &mut Effects) {
+    /// `said` is what the broker said.
+    fn pull_failed(&mut self, queue: &MessageQueue, why: String, said: &str, fx: &mut Effects) {
+        if let Some(assigned) = self.queues.get_mut(queue) {
+            assigned.failure = Some((fx.now, why.clone()));
+        }
+        let why = if said.is_empty() { why } else { alloc::format!("{why}: {said}") };
         fx.event(ClientEvent::PullFailed { group: self.config.group.clone(), queue: queue.clone(), why });
     }
 
@@ -514,48 +538,6 @@ impl Consumer {
         {
             assigned.phase = Phase::Waiting;
             fx.arm(TimerKey::Queue(self.config.group.clone(), queue.clone(), assigned.epoch), pause);
-        }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::wildcard_enum_match_arm, reason = "a check of its own few")]
-impl Consumer {
-    /// Each live queue has exactly one future cause to act, and commits nothing beyond what is settled.
-    pub(crate) fn check(&self, fx: &Effects) {
-        let group = &self.config.group;
-        for (queue, assigned) in &self.queues {
-            let of_queue = |reply: &&ReplyTo| match reply {
-                ReplyTo::Offset { group: g, queue: q, epoch } | ReplyTo::StartOffset { group: g, queue: q, epoch } => {
-                    (g, q, *epoch) == (group, queue, assigned.epoch)
-                }
-                ReplyTo::Pull { asked, .. } => {
-                    matches!(assigned.phase, Phase::Pulling { asked: current, .. } if current == *asked)
-                }
-                _ => false,
-            };
-            let requests = fx.replies().filter(of_queue).count();
-            let timer = fx.timers.is_armed(&TimerKey::Queue(group.clone(), queue.clone(), assigned.epoch));
-            let causes = (requests, timer);
-            self.check_lock(queue, fx);
-            match assigned.phase {
-                Phase::Locking => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(self.config.needs_locks() && !self.is_open(queue, fx.now), "{queue} {assigned:?}");
-                }
-                Phase::Locating | Phase::Pulling { .. } => assert_eq!(causes, (1, false), "{queue} {assigned:?}"),
-                Phase::Waiting => assert_eq!(causes, (0, true), "{queue} {assigned:?}"),
-                Phase::Throttled => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(assigned.cached() > 0, "throttled for nothing: {assigned:?}");
-                }
-                Phase::Suspended => {
-                    assert_eq!(causes, (0, false), "{queue} {assigned:?}");
-                    assert!(self.suspended, "suspended for nothing: {assigned:?}");
-                }
-                Phase::Stopped => assert!(!timer && !matches!(self.state, State::Running), "{queue} {assigned:?}"),
-            }
-            assert!(assigned.settled_to <= Some(assigned.next), "{assigned:?}");
         }
     }
 }

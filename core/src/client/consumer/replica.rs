@@ -44,6 +44,11 @@ impl Replica {
         self.at_a_loss = true;
     }
 
+    /// The one that was asked last.
+    pub(super) const fn last(&self) -> i64 {
+        self.last
+    }
+
     /// The one to ask next.
     pub(super) fn choose<'b>(&self, policy: ReadFrom, broker: &'b BrokerView) -> Option<(i64, &'b Endpoint)> {
         let master = broker.master().map(|to| (MASTER_ID, to));
@@ -110,7 +115,7 @@ impl Consumer {
         if let Some(offset) = stored.filter(|_| stored > assigned.settled_to()) {
             let (group, reason) = (self.config.group.clone(), StartReason::Stored);
             fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-            self.restart_at(queue, Some(offset), fx);
+            self.restart_at(queue, Some((offset, StartReason::Stored)), fx);
             if matches!(self.state, State::Running) {
                 self.pull_on(queue, at, fx);
             }

@@ -6,13 +6,14 @@ use alloc::vec::Vec;
 
 use super::Consumer;
 use super::queue::Assigned;
-use crate::client::stats::ConsumerStats;
+use crate::client::snapshot::{FailureSnapshot, ShareSnapshot, SharedBy, StartSnapshot};
+use crate::client::stats::{ConsumerStats, QueueStats};
 use crate::config::{StartFrom, Strategy};
 use crate::effects::Effects;
 use crate::ids::{Endpoint, MessageQueue, QueueOffset, Topic};
 use crate::mutants::mutant;
 use crate::time::{Instant, UnixMillis};
-use crate::wire::body::{ConsumerRunningInfo, MessageModel, ProcessQueueInfo, QueueTable};
+use crate::wire::body::{ConsumerRunningInfo, MessageModel, PopQueueInfo, ProcessQueueInfo, QueueTable};
 use crate::wire::header::VERSION_NAME;
 
 impl Consumer {
@@ -27,8 +28,13 @@ impl Consumer {
 
     /// Its figures.
     pub(crate) fn stats(&self, now: Instant) -> ConsumerStats {
-        let queues = self.queues.iter().map(|(queue, assigned)| (queue.clone(), assigned.stats()));
+        let queues = self.queue_stats().map(|(queue, stats)| (queue.clone(), stats));
         ConsumerStats { topics: self.stats.of(self.subscriptions.topics(), now), queues: queues.collect() }
+    }
+
+    /// Where each of its queues is.
+    pub(crate) fn queue_stats(&self) -> impl Iterator<Item = (&MessageQueue, QueueStats)> {
+        self.queues.iter().map(|(queue, assigned)| (queue, assigned.stats()))
     }
 
     /// All that tools are told: no stacks, and no secrets.
@@ -36,9 +42,9 @@ impl Consumer {
         let queues = self.queues.iter().map(|(queue, assigned)| (queue.clone(), self.queue_info(queue, assigned, fx)));
         ConsumerRunningInfo {
             jstack: None,
-            pop_queues: QueueTable::default(),
+            pop_queues: QueueTable(self.pop_infos(fx).collect()),
             queues: QueueTable(queues.collect()),
-            properties: self.properties(),
+            properties: self.properties(fx),
             status: self.stats.of(self.subscriptions.topics(), fx.now),
             subscriptions: self.subscriptions.data(),
             user_info: BTreeMap::new(),
@@ -74,8 +80,55 @@ impl Consumer {
         }
     }
 
-    /// The configuration under Java's names, as far as it has them.
-    fn properties(&self) -> BTreeMap<String, String> {
+    fn pop_infos(&self, fx: &Effects) -> impl Iterator<Item = (MessageQueue, PopQueueInfo)> {
+        self.pop_states().map(|(queue, popped_at, open, given_up)| {
+            let info = PopQueueInfo {
+                droped: given_up,
+                last_pop_timestamp: popped_at.map_or(self.begun, |at| wall_of(at, fx)).0,
+                wait_ack_count: small(u64::try_from(open).unwrap_or(u64::MAX)),
+            };
+            (queue.clone(), info)
+        })
+    }
+
+    /// What Java's format has no place for, by names of our own: how the consumer is, how its queues were shared out, and
+    /// why queues are where they are.
+    fn own_properties(&self, fx: &Effects) -> Vec<(String, String)> {
+        let cache = alloc::format!("{} of {} bytes", fx.pinned, self.client.cache_bytes);
+        let state = alloc::format!("{:?}", self.state.snapshot()).to_lowercase();
+        let mut rows = alloc::vec![
+            ("PROP_STATE".to_string(), state),
+            ("PROP_SUSPENDED".to_string(), self.suspended.to_string()),
+            ("PROP_CLIENT_CACHE".to_string(), cache),
+            ("PROP_FAILED_UNDER_WAY".to_string(), self.send_backs.len().to_string()),
+        ];
+        for share in self.share_snapshots(fx.now) {
+            let ShareSnapshot { topic, by, members, queues, ago_ms, .. } = share;
+            let by = match by {
+                SharedBy::Members => alloc::format!("members {}", members.len()),
+                SharedBy::Broker => "by the broker".to_string(),
+                SharedBy::Nobody => "to every member".to_string(),
+            };
+            rows.push((alloc::format!("PROP_SHARE.{topic}"), alloc::format!("queues {queues}, {by}, {ago_ms} ms ago")));
+        }
+        for of in self.queue_snapshots(fx, fx.now) {
+            let mut text = alloc::format!("{:?}", of.phase).to_lowercase();
+            if let Some(time) = of.goes_on_in_ms {
+                text = alloc::format!("{text} for {time} ms");
+            }
+            if let Some(StartSnapshot { offset, reason }) = of.start {
+                text = alloc::format!("{text}; started at {offset}: {reason:?}");
+            }
+            if let Some(FailureSnapshot { why, ago_ms }) = of.failure {
+                text = alloc::format!("{text}; {ago_ms} ms ago: {why}");
+            }
+            rows.push((alloc::format!("PROP_QUEUE.{}", of.queue), text));
+        }
+        rows
+    }
+
+    /// The configuration under Java's names, as far as it has them, and what else there is to say.
+    fn properties(&self, fx: &Effects) -> BTreeMap<String, String> {
         let config = &self.config;
         let model = match config.model {
             MessageModel::Clustering => "CLUSTERING",
@@ -109,12 +162,13 @@ impl Consumer {
             ("pullThresholdSizeForQueue", config.queue_mib.to_string()),
             ("suspendCurrentQueueTimeMillis", config.suspend.as_millis().to_string()),
         ];
-        rows.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+        let rows = rows.into_iter().map(|(key, value)| (key.to_string(), value));
+        rows.chain(self.own_properties(fx)).collect()
     }
 }
 
 /// The names that Java's strategies give themselves.
-fn strategy_name(strategy: &Strategy) -> &'static str {
+pub(super) fn strategy_name(strategy: &Strategy) -> &'static str {
     match strategy {
         Strategy::Averagely => "AVG",
         Strategy::AveragelyByCircle => "AVG_BY_CIRCLE",

@@ -44,7 +44,7 @@ impl Consumer {
             fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset: *offset, reason });
             match self.queues.get_mut(&queue) {
                 Some(assigned) if mutant!(111) => assigned.rewind(*offset),
-                Some(_) | None => self.restart_at(&queue, Some(*offset), fx),
+                Some(_) | None => self.restart_at(&queue, Some((*offset, StartReason::Reset)), fx),
             }
         }
         self.commit(false, at, fx);

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
-use crate::client::{ClientEvent, Output};
+use crate::client::{ClientEvent, Output, StartReason};
 use crate::config::{MAX_SUSPEND, MIN_SUSPEND};
 use crate::dispatch::{Content, Failure, Taken};
 use crate::effects::Effects;
@@ -51,7 +51,7 @@ impl Consumer {
     /// read has no other way.
     fn place_of(&self, taken: &Taken, poison: bool) -> Option<i64> {
         let item = taken.item()?;
-        let assigned = self.queues.get(&*taken.batch.queue).filter(|_| !poison && !mutant!(47));
+        let assigned = self.queues.get(&*taken.batch.queue).filter(|_| !poison);
         let lost = assigned.is_some_and(|assigned| assigned.is_from_before_the_break(taken.batch.epoch, item.offset));
         item.physical_offset.filter(|_| !lost)
     }
@@ -187,7 +187,7 @@ impl Consumer {
         let pause = failure.pause.unwrap_or(self.config.suspend).clamp(MIN_SUSPEND, MAX_SUSPEND);
         if mutant!(9) && pause.saturating_mul(u32::try_from(failure.taken.local_retries).unwrap_or(0)) > PULL_EXPIRED {
             let start = failure.taken.batch.from;
-            return self.restart_at(&queue, Some(start), fx);
+            return self.restart_at(&queue, Some((start, StartReason::Reset)), fx);
         }
         let (id, epoch) = (fx.fresh_id(), failure.taken.batch.epoch);
         self.send_backs.insert(id, SendBack { failure, republish: None, buries: dead });

@@ -144,6 +144,7 @@ impl Consumer {
         self.replace_proposal(topic, fx);
         self.subscriptions.checks.retain(|(known, _), _| known != topic);
         if self.subscriptions.wanted.remove(topic).is_some() {
+            self.rebalance.forget(topic);
             let revoked: Vec<_> = self.queues.keys().filter(|queue| queue.topic == *topic).cloned().collect();
             for queue in revoked.iter().filter(|_| !mutant!(121)) {
                 self.revoke(queue, fx);

@@ -3,7 +3,7 @@
 pub mod strategy;
 mod twin;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use self::twin::Twin;
 use super::ClientEvent;
 use super::signal::{ReplyTo, Signal};
+use super::snapshot::SharedBy;
 use super::view::RouteView;
 use crate::config::Strategy;
 use crate::effects::Effects;
@@ -41,6 +42,16 @@ pub(crate) struct Rebalance {
     again: bool,
     balanced: bool,
     twin: Twin,
+    /// How the queues of each topic were shared out at last.
+    shares: BTreeMap<Topic, Share>,
+}
+
+/// How the queues of a topic were shared out.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) by: SharedBy,
+    pub(crate) members: Vec<ClientId>,
+    pub(crate) at: Instant,
 }
 
 /// What a member list means for one topic.
@@ -75,7 +86,22 @@ impl Rebalance {
             again: false,
             balanced: true,
             twin: Twin::default(),
+            shares: BTreeMap::new(),
         }
+    }
+
+    /// How the queues of a topic were shared out at last.
+    pub(crate) fn share(&self, topic: &Topic) -> Option<&Share> {
+        self.shares.get(topic)
+    }
+
+    /// A topic is no longer wanted.
+    pub(crate) fn forget(&mut self, topic: &Topic) {
+        self.shares.remove(topic);
+    }
+
+    fn shared(&mut self, topic: &Topic, by: SharedBy, members: Vec<ClientId>, at: Instant) {
+        self.shares.insert(topic.clone(), Share { by, members, at });
     }
 
     /// Starts a round, unless one is under way or the last began less than [`PAUSE`] ago: then soon.
@@ -169,9 +195,10 @@ impl Rebalance {
             self.unbalanced(fx);
         }
         self.end_of_round(fx);
+        let assigned = assigned?;
+        self.shared(topic, SharedBy::Broker, Vec::new(), fx.now);
         let mut allocation = Allocation { topic: topic.clone(), queues: Vec::new(), popped: Vec::new(), members: 0 };
-        for Assignment { message_queue, mode } in assigned?.into_iter().filter(|one| one.message_queue.topic == *topic)
-        {
+        for Assignment { message_queue, mode } in assigned.into_iter().filter(|one| one.message_queue.topic == *topic) {
             match mode {
                 MessageMode::Pop => allocation.popped.push(message_queue),
                 MessageMode::Pull if message_queue.id >= 0 => allocation.queues.push(message_queue),
@@ -200,6 +227,7 @@ impl Rebalance {
                 fx.raise(Signal::RefreshRoute(topic.clone()));
                 fx.timers.arm_no_later(TimerKey::Rebalance(self.group.clone()), fx.now.after(NO_ROUTE_PAUSE));
             } else {
+                self.shared(topic, SharedBy::Nobody, Vec::new(), fx.now);
                 all.push(Allocation { topic: topic.clone(), queues, popped: Vec::new(), members: 1 });
             }
         }
@@ -257,7 +285,9 @@ impl Rebalance {
                 queues.retain(|queue| queue.topic == *topic);
                 queues.sort();
                 queues.dedup();
-                Some(Allocation { topic: topic.clone(), queues, popped: Vec::new(), members: members.len() })
+                let count = members.len();
+                self.shared(topic, SharedBy::Members, members, fx.now);
+                Some(Allocation { topic: topic.clone(), queues, popped: Vec::new(), members: count })
             }
             Err(why) => {
                 self.unbalanced(fx);

@@ -25,6 +25,7 @@ mod routes;
 mod send_backs;
 mod servers;
 mod shutdowns;
+mod snapshots;
 mod starts;
 mod subscriptions;
 mod suspends;

@@ -30,6 +30,17 @@ fn popping_in(mut world: World, change: impl FnOnce(&mut ConsumerConfig)) -> Wor
     world
 }
 
+/// What a group tells that popped two messages.
+pub(super) fn told_of_pops() -> crate::wire::body::ConsumerRunningInfo {
+    let mut world = popping(|_| ());
+    let pop = world.take(request::POP_MESSAGE);
+    world.reply(pop, popped(500..502, 1_000));
+    world.run();
+    let about = [("consumerGroup", "g"), ("clientId", ME)];
+    let answer = world.asks("b:1", request::GET_CONSUMER_RUNNING_INFO, &about, []).expect("an answer");
+    crate::wire::body::ConsumerRunningInfo::decode(&answer.body).unwrap()
+}
+
 /// Answers all questions for queues: the topic is in this mode, the retry topic is pulled.
 fn assign(world: &mut World, mode: MessageMode) {
     while world.open(request::QUERY_ASSIGNMENT, |_| true) > 0 {

@@ -294,6 +294,28 @@ fn the_state_of_a_consumer_is_told_without_stacks() {
 }
 
 #[test]
+fn popped_queues_and_what_queues_wait_for_are_told() {
+    let (mut world, _taken) = consuming(|_| ());
+    let info = told(&mut world);
+    let property = |key: &str| info.properties.get(key).map(String::as_str).unwrap_or_default();
+    assert_eq!((property("PROP_STATE"), property("PROP_SUSPENDED")), ("running", "false"));
+    assert_eq!(property("PROP_SHARE.T"), "queues 1, members 1, 1000 ms ago");
+    assert_eq!(property("PROP_QUEUE.T@b#0"), "pulling; started at 500: Last");
+    assert!(property("PROP_CLIENT_CACHE").ends_with(" of 536870912 bytes"), "{info:?}");
+    let pull = world.pull("T");
+    world.reply(pull, refusal(1));
+    let info = told(&mut world);
+    assert_eq!(
+        info.properties["PROP_QUEUE.T@b#0"],
+        "waiting for 1000 ms; started at 500: Last; 0 ms ago: broker answered 1"
+    );
+    let info = super::pops::told_of_pops();
+    let [(queue, state)] = &info.pop_queues.0.into_iter().collect::<Vec<_>>()[..] else { panic!("one queue") };
+    assert_eq!((queue.id, state.wait_ack_count, state.droped), (-1, 2, false));
+    assert_eq!(state.last_pop_timestamp, 1_000);
+}
+
+#[test]
 fn in_order_locks_and_handlers_are_told() {
     let (mut world, _held) = consuming(|config| config.mode = ConsumeMode::Orderly);
     world.input(Input::WallClock(UnixMillis(1_000_000)));

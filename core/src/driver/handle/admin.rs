@@ -30,6 +30,7 @@ use super::Client;
 use crate::client::{CallTarget, Command, CommandResult, RouteError};
 use crate::config::ConfigError;
 use crate::driver::shared::Call;
+use crate::driver::span::Span;
 use crate::error::{AccessDenied, RequestError};
 use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
 use crate::mutants::mutant;
@@ -101,13 +102,15 @@ impl Admin {
     async fn ask_names<Q: Request>(&self, request: &Q) -> Result<Frame, AdminError> {
         let frame = request.encode(self.client.inner.shared.config.codec, Bytes::new());
         let call = Command::Call { to: CallTarget::NameServer, frame, timeout: TIMEOUT };
-        Self::answer_of(self.client.inner.shared.call(call).await)
+        let call = self.client.inner.shared.call(call).told_by(Span::of_request("name server", Q::CODE));
+        Self::answer_of(call.await)
     }
 
     fn call<Q: Request>(&self, to: &Endpoint, request: &Q, body: Bytes, timeout: Duration) -> Call {
         let frame: EncodedFrame = request.encode(self.client.inner.shared.config.codec, body);
         let timeout = if mutant!(181) { timeout.saturating_mul(4) } else { timeout };
-        self.client.inner.shared.call(Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout })
+        let call = Command::Call { to: CallTarget::Endpoint(to.clone()), frame, timeout };
+        self.client.inner.shared.call(call).told_by(Span::of_request(to.as_str(), Q::CODE))
     }
 
     /// The answer, whatever it says.

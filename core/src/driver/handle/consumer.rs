@@ -18,6 +18,7 @@ use crate::client::{Command, CommandResult, ConsumerStats, Drained, StartError, 
 use crate::config::{ConsumeMode, ConsumerConfig, Filter, ReadFrom, StartFrom, Strategy, TimeoutPolicy, TraceConfig};
 use crate::dispatch::PoisonPolicy;
 use crate::driver::intake::{Intake, Turn};
+use crate::driver::span::Handed;
 use crate::driver::workers::Workers;
 use crate::ids::{Group, MessageQueue, OpId, QueueOffset, Topic};
 use crate::mutants::mutant;
@@ -514,6 +515,7 @@ async fn work<D, N, Next, F, Fut>(at_once: usize, next: N, handler: F)
 where
     N: Fn() -> Next + Send,
     Next: Future<Output = Option<D>> + Send,
+    D: Handed,
     F: Fn(D) -> Fut + Send,
     Fut: Future<Output = ()> + Send,
 {
@@ -521,7 +523,12 @@ where
     let worker = || async move {
         while let Some(delivery) = next().await {
             // A panic drops what was handed out unsettled: that failed.
-            let result = AssertUnwindSafe(async { handler(delivery).await }).catch_unwind().await;
+            let result = AssertUnwindSafe(async {
+                let span = delivery.span();
+                span.within(span.in_scope(|| handler(delivery))).await;
+            })
+            .catch_unwind()
+            .await;
             if result.is_err() && mutant!(35) {
                 break;
             }

@@ -9,9 +9,10 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::hook::{ConsumeOutcome, Hooks};
-use super::tracer::Handed;
+use super::tracer::Handed as Traced;
 use crate::dispatch::{Content, Outcome, PoisonCause, Settled, Taken};
 use crate::driver::intake::Intake;
+use crate::driver::span::{Handed, Span};
 use crate::ids::{MessageQueue, QueueOffset, Topic};
 use crate::message::Message;
 use crate::namespace::Namespace;
@@ -26,7 +27,7 @@ pub struct Delivery {
     message: ReceivedMessage,
     intake: Arc<Intake>,
     hooks: Arc<Hooks>,
-    traced: Option<Box<Handed>>,
+    traced: Option<Box<Traced>>,
     settled: bool,
 }
 
@@ -121,6 +122,8 @@ impl Delivery {
     }
 
     fn trace_end(&self, outcome: ConsumeOutcome) {
+        #[cfg(feature = "metrics")]
+        self.hooks.measure(&self.message, outcome, self.intake.now());
         let messages = core::slice::from_ref(&self.message);
         self.hooks.trace_end(self.traced.as_deref(), messages, |_| outcome);
     }
@@ -131,6 +134,12 @@ impl Delivery {
         let settled = self.intake.settle(&self.message.taken, outcome);
         self.hooks.settled(&self.message, outcome.into());
         settled
+    }
+}
+
+impl Handed for Delivery {
+    fn span(&self) -> Span {
+        Span::of_messages(self.hooks.group(), Some(&self.message), 1)
     }
 }
 

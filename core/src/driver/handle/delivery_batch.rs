@@ -7,9 +7,10 @@ use core::time::Duration;
 
 use super::delivery::{DelayLevel, ReceivedMessage};
 use super::hook::{ConsumeOutcome, Hooks};
-use super::tracer::Handed;
+use super::tracer::Handed as Traced;
 use crate::dispatch::{Outcome, Taken};
 use crate::driver::intake::Intake;
+use crate::driver::span::{Handed, Span};
 use crate::ids::MessageQueue;
 
 /// Messages of one queue, in order and handed out together, to be settled together: dropped, all of them count as
@@ -23,7 +24,7 @@ pub struct DeliveryBatch {
     level: DelayLevel,
     intake: Arc<Intake>,
     hooks: Arc<Hooks>,
-    traced: Option<Box<Handed>>,
+    traced: Option<Box<Traced>>,
     settled: bool,
 }
 
@@ -156,14 +157,28 @@ impl DeliveryBatch {
         self.level.failed()
     }
 
+    fn trace_end(&self, outcome: impl Fn(usize) -> ConsumeOutcome) {
+        #[cfg(feature = "metrics")]
+        for (at, message) in self.messages.iter().enumerate() {
+            self.hooks.measure(message, outcome(at), self.intake.now());
+        }
+        self.hooks.trace_end(self.traced.as_deref(), &self.messages, outcome);
+    }
+
     fn settle(&mut self, count: usize, done: Outcome, rest: Outcome) {
         self.settled = true;
         let outcome = |at| if at < count { done.into() } else { rest.into() };
-        self.hooks.trace_end(self.traced.as_deref(), &self.messages, outcome);
+        self.trace_end(outcome);
         self.intake.settle_many(self.messages.iter().map(ReceivedMessage::taken), count, done, rest);
         for (at, message) in self.messages.iter().enumerate() {
             self.hooks.settled(message, outcome(at));
         }
+    }
+}
+
+impl Handed for DeliveryBatch {
+    fn span(&self) -> Span {
+        Span::of_messages(self.hooks.group(), self.messages.first(), self.messages.len())
     }
 }
 
@@ -174,7 +189,7 @@ impl Drop for DeliveryBatch {
         }
         let (panicking, rest) = (std::thread::panicking(), self.failed());
         let outcome = if panicking { ConsumeOutcome::Panicked } else { ConsumeOutcome::Failed };
-        self.hooks.trace_end(self.traced.as_deref(), &self.messages, |_| outcome);
+        self.trace_end(|_| outcome);
         if panicking && self.is_direct() {
             self.messages.iter().for_each(|message| self.intake.panicked(message.taken()));
         } else {

@@ -124,6 +124,21 @@ impl Hooks {
         }
     }
 
+    /// Counts a message that a handler is done with now.
+    #[cfg(feature = "metrics")]
+    pub(super) fn measure(&self, message: &ReceivedMessage, outcome: ConsumeOutcome, now: crate::time::Instant) {
+        let taken = message.taken();
+        // What an operator had handled is no part of what the group consumes.
+        if taken.direct.is_none() {
+            crate::driver::metrics::handled(&self.group, message.queue(), outcome, now.since(taken.at));
+        }
+    }
+
+    /// The group.
+    pub(super) const fn group(&self) -> &Group {
+        &self.group
+    }
+
     fn context<'a>(&'a self, message: &'a ReceivedMessage) -> ConsumeContext<'a> {
         ConsumeContext { group: &self.group, message, direct: message.taken().direct.is_some() }
     }

@@ -10,6 +10,7 @@ mod delivery_batch;
 mod hook;
 mod producer;
 mod request;
+mod snapshot;
 mod tracer;
 mod transaction;
 

@@ -22,9 +22,10 @@ use self::faults::Faults;
 use super::Client;
 use super::tracer::{Began, Tracer};
 use crate::client::Command;
+use crate::client::snapshot::ProducerLoad;
 use crate::config::ProducerConfig;
 use crate::driver::queue::{Intake, Load, Permit, Submitter, submit_queue};
-use crate::driver::shared::Shared;
+use crate::driver::shared::{Loaded, Shared};
 use crate::error::{RequestError, RequestFailure};
 use crate::ids::{Group, MessageQueue, Topic};
 use crate::message::Message;
@@ -97,6 +98,20 @@ impl Inner {
             tracer,
             config,
         }
+    }
+}
+
+impl Loaded for Inner {
+    fn load(&self, now: Instant) -> (Group, ProducerLoad) {
+        let Load { requests, bytes } = self.budget.slots.load();
+        let load = ProducerLoad {
+            messages: requests,
+            messages_limit: self.config.max_under_way,
+            bytes,
+            bytes_limit: self.config.max_bytes_under_way,
+            faults: self.faults.as_ref().map(|faults| faults.table().snapshot(now)).unwrap_or_default(),
+        };
+        (self.config.group.clone(), load)
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod acl;
 pub(crate) mod broker;
 pub(crate) mod cluster;
+pub(crate) mod doctor;
 pub(crate) mod group;
 pub(crate) mod message;
 pub(crate) mod namesrv;

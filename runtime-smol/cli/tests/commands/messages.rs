@@ -6,7 +6,7 @@ use std::process::Stdio;
 use rocketmq_testkit::cluster::tcp::EmbeddedCluster;
 use serde_json::{Value, json};
 
-use crate::kit::{Lab, Member, eventually, run};
+use crate::kit::{Lab, Member, eventually, run, table};
 
 fn one_queue() -> Lab {
     Lab::of(EmbeddedCluster::builder().topic("orders", 1))
@@ -187,6 +187,22 @@ fn a_consumer_commits_what_it_has_shown_and_leaves_when_it_is_interrupted() {
     assert!(ran.code == 0 && ran.err.is_empty() && ran.out.is_empty(), "{ran:?}");
     assert_eq!(lab.json(&["offset", "get", "billing", "orders"])[0]["offset"], json!(5));
     assert!(lab.shown(&["message", "consume", "orders", "--group", "billing", "--idle", "500ms"]).is_empty());
+}
+
+#[test]
+fn a_consumer_shows_how_it_is_when_it_is_asked_to() {
+    let lab = one_queue();
+    lab.send("orders", (0..5).map(|n| n.to_string()));
+    let words = ["message", "consume", "orders", "--group", "billing", "--from", "first", "--count", "3", "--snapshot"];
+    let shown = lab.shown(&words);
+    let rows: Vec<_> = table(&shown);
+    assert!(rows.iter().any(|row| row.starts_with(&["orders", "broker-a#0", "pulling", "0 stored"])), "{shown}");
+    assert!(rows.iter().any(|row| row.starts_with(&["billing", "running", "no", "orders", "members", "1"])), "{shown}");
+    let lines = lab.lines(&[&words[..7], &["--idle", "500ms", "--snapshot"]].concat());
+    let [_, _, seen] = &lines[..] else { panic!("the last two messages, and then the snapshot: {lines:?}") };
+    let queues = seen["consumers"][0]["queues"].as_array().unwrap().clone();
+    let queue = queues.iter().find(|of| of["queue"]["topic"] == "orders").unwrap();
+    assert_eq!((&queue["start"]["reason"], &queue["committed"]), (&json!("stored"), &json!(3)));
 }
 
 #[test]

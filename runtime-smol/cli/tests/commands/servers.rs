@@ -22,10 +22,8 @@ fn the_brokers_of_a_cluster_are_listed() {
     assert_eq!(lab.failure(&["cluster", "list", "-c", "Nowhere"]).0, 1);
 }
 
-#[test]
-fn a_broker_that_fails_is_named_and_the_others_are_shown() {
-    let lab = Lab::of(EmbeddedCluster::builder().topic("orders", 2));
-    // A name server tells of a broker for a while that is gone.
+/// A name server tells of broker-b for a while, which is gone.
+fn lose_a_broker(lab: &Lab) -> SocketAddr {
     let address = SocketAddr::from(([127, 0, 0, 1], 1));
     lab.cluster.with(move |cluster| {
         let cfg = BrokerConfig { name: "broker-b".to_owned(), address, ..BrokerConfig::default() };
@@ -33,6 +31,13 @@ fn a_broker_that_fails_is_named_and_the_others_are_shown() {
         gone.put_topic("orders", TopicConfig::new(2));
         cluster.name_server(0).register(&gone);
     });
+    address
+}
+
+#[test]
+fn a_broker_that_fails_is_named_and_the_others_are_shown() {
+    let lab = Lab::of(EmbeddedCluster::builder().topic("orders", 2));
+    let address = lose_a_broker(&lab);
     for words in [&["cluster", "list"][..], &["broker", "status"], &["topic", "status", "orders"]] {
         let ran = lab.run(words);
         assert_eq!(ran.code, 4, "{ran:?}");
@@ -41,6 +46,34 @@ fn a_broker_that_fails_is_named_and_the_others_are_shown() {
     }
     let ran = lab.run(&["broker", "status", "-b", "broker-b", "--timeout", "5s"]);
     assert!(ran.code == 3 && ran.out.is_empty(), "{ran:?}");
+}
+
+#[test]
+fn what_a_client_sees_from_here_is_shown() {
+    let lab = Lab::new();
+    let seen = lab.json(&["doctor", "orders"]);
+    let (servers, links) = (&seen["nameServers"], seen["links"].as_array().unwrap());
+    assert_eq!((&servers[0]["up"], &servers[0]["current"]), (&json!(true), &json!(true)));
+    assert!(links.len() == 3 && links.iter().all(|link| link["state"] == "up"), "{links:?}");
+    let route = &seen["routes"][0];
+    assert_eq!((&route["topic"], &route["state"]), (&json!("orders"), &json!("known")));
+    let broker = |name: &str| json!({ "broker": name, "readable": 2, "writable": 2 });
+    assert_eq!(route["brokers"], json!([broker("broker-a"), broker("broker-b")]));
+    let shown = lab.shown(&["doctor", "orders"]);
+    for title in ["[NAME SERVERS]", "[LINKS]", "[BROKERS]", "[ROUTES]"] {
+        assert!(shown.contains(title), "{shown}");
+    }
+    assert!(!shown.contains("[QUEUES]"), "it consumes nothing: {shown}");
+    assert!(table(&shown).iter().any(|row| row.starts_with(&["orders", "known", "broker-a"])), "{shown}");
+    let alone = lab.json(&["doctor"]);
+    assert_eq!((alone["routes"].clone(), alone["links"].as_array().unwrap().len()), (json!([]), 1));
+    // A broker that is away is named, and the link to it says so.
+    let lab = Lab::of(EmbeddedCluster::builder().topic("orders", 2));
+    lose_a_broker(&lab);
+    let ran = lab.run(&["doctor", "orders"]);
+    assert!(ran.code == 4 && ran.err.starts_with("rmq: broker-b: "), "{ran:?}");
+    assert!(ran.out.contains("failed") && ran.out.contains("broker-a"), "{ran:?}");
+    assert_eq!(lab.failure(&["doctor", "nowhere"]).0, 1);
 }
 
 #[test]

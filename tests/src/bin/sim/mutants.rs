@@ -282,6 +282,7 @@ const MUTANTS: &[Mutant] = &[
         what: "what another broker says is taken for the answer of the one that was asked",
         by: &["A3"],
     },
+    Mutant { number: 183, what: "a client shows what is pulled as settled", by: &["W1"] },
     Mutant { number: 151, what: "a slave that has nothing is asked again at once", by: &["S4"] },
     Mutant { number: 154, what: "offsets are committed wherever queues are read", by: &["S5"] },
 ];
@@ -289,6 +290,5 @@ const MUTANTS: &[Mutant] = &[
 /// Mistakes that were in the client once, and that few seeds find: their scripts have to.
 const ONCE_OURS: &[Mutant] = &[
     Mutant { number: 44, what: "a client that stood still sends no heartbeat any more", by: &["L4"] },
-    Mutant { number: 47, what: "what a broker may have lost is handed back by where it was", by: &["A1"] },
     Mutant { number: 46, what: "a dead letter that is republished is delayed", by: &["L1"] },
 ];

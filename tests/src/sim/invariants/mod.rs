@@ -51,6 +51,7 @@ mod s3;
 mod s4;
 mod s5;
 mod t1;
+mod w1;
 mod x2;
 mod x3;
 mod x4;
@@ -138,6 +139,7 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "A2", says: "what an administrator asks for ends by its deadline", check: a2::check },
     Invariant { id: "A3", says: "an administrator is told exactly what servers said", check: a3::check },
     Invariant { id: "N1", says: "traces tell of what happened, without faults of each thing once", check: n1::check },
+    Invariant { id: "W1", says: "what a client shows of itself is so", check: w1::check },
     Invariant { id: "X2", says: "what cannot be read ends its own link and no other", check: x2::check },
     Invariant { id: "X3", says: "what comes over the wire costs bounded memory", check: x3::check },
     Invariant { id: "X4", says: "requests nobody asked for start nothing and are told nothing", check: x4::check },

@@ -25,6 +25,11 @@ impl Owners {
         }
     }
 
+    /// The queues of a member.
+    pub(super) fn of(&self, group: &Arc<str>, member: u32) -> BTreeSet<&Queue> {
+        self.0.get(&(group.clone(), member)).into_iter().flatten().collect()
+    }
+
     /// The first of these queues that has not exactly one owner.
     pub(super) fn unshared(&self, group: &Arc<str>, queues: &[Queue]) -> Option<String> {
         queues.iter().find_map(|queue| {

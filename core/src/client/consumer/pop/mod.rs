@@ -7,6 +7,7 @@ mod ack;
 mod clock;
 mod decode;
 mod held;
+mod snapshot;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -74,6 +75,8 @@ struct Popping {
     quick: u32,
     /// The broker takes our pops for too old: it is asked what time it is.
     probe: bool,
+    /// When it last brought messages.
+    popped_at: Option<Instant>,
 }
 
 /// What happens to a queue next.
@@ -154,6 +157,7 @@ impl Consumer {
             outstanding: 0,
             quick: 0,
             probe: false,
+            popped_at: None,
         });
         popping.phase = Phase::Waiting;
     }
@@ -280,6 +284,7 @@ impl Consumer {
         };
         let id = fx.fresh_id();
         let context = PullContext {
+            group: config.group.clone(),
             queue: popping.queue.clone(),
             epoch: popping.epoch,
             from: QueueOffset::ZERO,
@@ -386,6 +391,7 @@ impl Consumer {
         let held = Held::new(queue, batch.clone(), popped, until);
         if let Some(popping) = self.pops.queues.get_mut(queue) {
             popping.open = popping.open.saturating_add(held.open());
+            popping.popped_at = Some(fx.now);
         }
         fx.pinned = fx.pinned.saturating_add(held.bytes());
         let filtered = held.filtered();

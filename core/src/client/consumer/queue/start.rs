@@ -104,19 +104,19 @@ impl Consumer {
             Ok(frame) if frame.header.code == response::SUCCESS => {
                 match QueryConsumerOffsetResponse::read(&frame.header.ext) {
                     Ok(stored) => self.open(queue, stored.offset, StartReason::Stored, at, fx),
-                    Err(_) => self.wait(queue, ERROR_PAUSE, fx),
+                    Err(_) => self.not_located(queue, fx),
                 }
             }
             Ok(frame) if frame.header.code == response::QUERY_NOT_FOUND => {
                 if self.queues.get(queue).is_some_and(Assigned::is_unsure) {
                     // It may not have been told yet.
-                    self.pull_failed(queue, String::from("only a slave is there, and it knows no offset"), fx);
+                    self.pull_failed(queue, String::from("only a slave is there, and it knows no offset"), "", fx);
                     return self.wait(queue, ERROR_PAUSE, fx);
                 }
                 self.start_unstored(queue, epoch, at, fx);
             }
             Ok(_) | Err(_) if mutant!(4) => self.open(queue, QueueOffset::ZERO, StartReason::Stored, at, fx),
-            Ok(_) | Err(_) => self.wait(queue, ERROR_PAUSE, fx),
+            Ok(_) | Err(_) => self.not_located(queue, fx),
         }
     }
 
@@ -146,8 +146,16 @@ impl Consumer {
         };
         match start {
             Some(offset) => self.open(queue, offset, reason, at, fx),
-            None => self.wait(queue, ERROR_PAUSE, fx),
+            None => self.not_located(queue, fx),
         }
+    }
+
+    /// The broker did not say where to start: it is asked again.
+    fn not_located(&mut self, queue: &MessageQueue, fx: &mut Effects) {
+        if let Some(assigned) = self.queues.get_mut(queue) {
+            assigned.failure = Some((fx.now, String::from("the broker did not say where to start")));
+        }
+        self.wait(queue, ERROR_PAUSE, fx);
     }
 
     fn start_unstored(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {
@@ -184,6 +192,7 @@ impl Consumer {
         if let Some(assigned) = self.queues.get_mut(queue) {
             assigned.next = offset;
             assigned.settled_to = Some(offset);
+            assigned.start = Some((offset, reason));
             if reason == StartReason::Stored {
                 assigned.committed = Some(offset);
             }

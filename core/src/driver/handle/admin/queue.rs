@@ -59,6 +59,7 @@ impl Admin {
             broker: Some(queue.broker.clone()),
         };
         let context = PullContext {
+            group: Group::from(TOOLS_GROUP),
             queue: Arc::new(queue.clone()),
             epoch: Epoch::default(),
             from,

@@ -8,9 +8,13 @@ use super::{Ids, Producer};
 use crate::client::{Command, CommandResult, RouteError};
 use crate::driver::cell::cell;
 use crate::driver::conn_task::{Submission, Waiter};
+#[cfg(feature = "metrics")]
+use crate::driver::metrics::SendMeter;
 use crate::driver::queue::Submitter;
 use crate::driver::shared::{Shared, View};
+use crate::driver::span::Span;
 use crate::error::{CloseReason, IoFailure, IoKind, RequestError, RequestFailure, Sent};
+use crate::ids::BrokerName;
 use crate::send::{Attempt, Receipt, SendError, SendOp, SendStep};
 use crate::time::Instant;
 use crate::wire::Frame;
@@ -19,12 +23,24 @@ use crate::wire::frame::EncodedFrame;
 impl Producer {
     /// Gives the send what it needs until it is done: its receipt, none when nobody answers, and the ids of a batch.
     pub(super) async fn drive(&self, mut op: SendOp) -> (Result<Option<Receipt>, SendError>, Ids) {
-        let result = self.drive_to_end(&mut op).await;
+        let span = Span::of_send(&op);
+        #[cfg(feature = "metrics")]
+        let meter = SendMeter::begin(&op, self.shared().clock.now());
+        let watch = Watch {
+            span: &span,
+            #[cfg(feature = "metrics")]
+            meter: &meter,
+        };
+        let result = span.within(self.drive_to_end(&mut op, watch)).await;
+        span.on_sent(&result);
+        #[cfg(feature = "metrics")]
+        meter.end(&result, self.shared().clock.now());
         (result, op.take_ids())
     }
 
-    async fn drive_to_end(&self, op: &mut SendOp) -> Result<Option<Receipt>, SendError> {
+    async fn drive_to_end(&self, op: &mut SendOp, watch: Watch<'_>) -> Result<Option<Receipt>, SendError> {
         let shared = self.shared();
+        let mut attempts = 0_u32;
         loop {
             let view = shared.view();
             let now = shared.clock.now();
@@ -44,6 +60,8 @@ impl Producer {
                 }
                 SendStep::Send(attempt) => {
                     let broker = attempt.broker.clone();
+                    attempts = attempts.saturating_add(1);
+                    watch.on_attempt(attempts, &broker);
                     let Some(result) = self.attempt(attempt, view, op.is_oneway()).await else {
                         return op.close(shared.clock.now()).map(Some);
                     };
@@ -100,6 +118,22 @@ impl Producer {
             }
         };
         Some(submit(shared, &submitter, frame, deadline, oneway).await)
+    }
+}
+
+/// Who looks on while a send is made.
+#[derive(Clone, Copy)]
+struct Watch<'a> {
+    span: &'a Span,
+    #[cfg(feature = "metrics")]
+    meter: &'a SendMeter,
+}
+
+impl Watch<'_> {
+    fn on_attempt(&self, attempts: u32, broker: &BrokerName) {
+        self.span.on_attempt(attempts, broker);
+        #[cfg(feature = "metrics")]
+        self.meter.on_attempt(attempts);
     }
 }
 

@@ -10,7 +10,7 @@ use crate::client::Command;
 use crate::config::{AutoBatch, ConfigError, LatencyFaults, ProducerConfig, TraceConfig};
 use crate::driver::handle::Client;
 use crate::driver::handle::tracer::{Side, Tracer};
-use crate::driver::shared::Gather;
+use crate::driver::shared::{Gather, Loaded};
 use crate::ids::{Group, Topic};
 use crate::send::SendHook;
 use crate::wire::compress::CompressionKind;
@@ -155,6 +155,8 @@ impl ProducerBuilder {
         let namespace = self.client.namespace().cloned();
         let inner = Inner::new(self.client, self.config, namespace, self.hooks, tracer);
         let producer = Producer { inner: Arc::new(inner) };
+        let loaded: Arc<dyn Loaded> = producer.inner.clone();
+        shared.add_producer(Arc::downgrade(&loaded));
         if producer.inner.batching.is_some() {
             let inner: Arc<dyn Gather> = producer.inner.clone();
             shared.add_gatherer(Arc::downgrade(&inner));

@@ -11,6 +11,7 @@ use smol::channel::{Sender, bounded};
 
 use super::{FilterArg, show};
 use crate::args::{QueueArg, TopicArg, timeout};
+use crate::commands::doctor;
 use crate::commands::offset::place;
 use crate::context::Cx;
 use crate::failure::Failure;
@@ -35,6 +36,9 @@ pub(crate) struct Consume {
     /// End when there is no message for so long
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     idle: Option<Duration>,
+    /// Show at the end how the consumer is: its queues, their offsets, and what waits for what
+    #[arg(long)]
+    snapshot: bool,
 }
 
 fn start(text: &str) -> Result<StartFrom, String> {
@@ -55,7 +59,10 @@ impl Consume {
         // What is in hand at the end comes again: a few messages are enough.
         let consumer = consumer.start_from(self.from).pull_batch(IN_HAND).queue_messages(IN_HAND);
         let consumer = cx.ask_of(format_args!("group {}", self.group), consumer.start()).await?;
-        let shown = self.show(cx, &consumer, &mut interrupt).await;
+        let mut shown = self.show(cx, &consumer, &mut interrupt).await;
+        if self.snapshot && shown.is_ok() {
+            shown = doctor::show_last(cx).await;
+        }
         consumer.shutdown().await;
         cx.client.shutdown().await;
         shown

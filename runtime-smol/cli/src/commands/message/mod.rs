@@ -45,7 +45,8 @@ pub(crate) enum Message {
     /// Consume as a member of a group: each message is shown, then acknowledged, until Ctrl-C
     #[command(after_help = "Examples:
   rmq message consume orders --group billing
-  rmq message consume orders --group audit --from first --count 10 -o json")]
+  rmq message consume orders --group audit --from first --count 10 -o json
+  rmq message consume orders --group billing --idle 10s --snapshot")]
     Consume(follow::Consume),
     /// Show messages as they are stored, until Ctrl-C; no group has to do with it
     #[command(
