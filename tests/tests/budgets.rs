@@ -1,4 +1,4 @@
-//! What the project allows itself: dependencies, and the size of its files.
+//! What the project allows itself, dependencies and the size of its files, and what it owes: rows in the table of features.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
@@ -47,6 +47,21 @@ fn files_are_short() {
         let name = path.strip_prefix(root()).unwrap().display().to_string();
         let lines = lines(&path);
         assert!(lines <= 600, "{name} has {lines} lines of 600");
+    }
+}
+
+#[test]
+fn every_operation_of_administrators_has_a_row_in_the_table_of_features() {
+    let table = std::fs::read_to_string(root().join("tests/features.md")).unwrap();
+    let files = sources(&root().join("core/src/driver/handle/admin"));
+    let texts: Vec<_> = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let names = lines.filter_map(|line| line.trim().strip_prefix("pub async fn ")?.split(['(', '<']).next());
+    let operations: BTreeSet<_> = names.collect();
+    assert!(operations.len() > 70, "only {} operations found", operations.len());
+    for name in operations {
+        let there = [format!("`{name}`"), format!("`Admin::{name}`")].iter().any(|words| table.contains(words));
+        assert!(there, "no row tells of {name}");
     }
 }
 

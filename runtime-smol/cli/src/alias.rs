@@ -23,6 +23,9 @@ const USER: Letters = ["-u", "--username"];
 const SUBJECT: Letters = ["-s", "--subject"];
 const BROKER: Letters = ["-b", "--brokerName"];
 
+const COPY: [(&str, &str); 4] =
+    [("-f", "--from="), ("--fromBroker", "--from="), ("-t", "--to="), ("--toBroker", "--to=")];
+
 const fn alias(
     name: &'static str,
     words: &'static [&'static str],
@@ -33,7 +36,7 @@ const fn alias(
 }
 
 /// All that have a counterpart. Source: Java 5.4.0 `MQAdminStartup.initCommand`, and the options of each command.
-pub(crate) const ALIASES: [Alias; 57] = [
+pub(crate) const ALIASES: [Alias; 63] = [
     alias("clusterList", &["cluster", "list"], &[], &[]),
     alias("topicList", &["topic", "list"], &[], &[]),
     alias("updateTopic", &["topic", "update", "--or-create"], &[TOPIC], &[("-o", "--order="), ("-a", "--attributes=")]),
@@ -160,6 +163,14 @@ pub(crate) const ALIASES: [Alias; 57] = [
         &[["-g", "--consumerGroup"], ["-v", "--threshold"]],
         &[],
     ),
+    alias("setCommitLogReadAheadMode", &["broker", "log-reads"], &[["-m", "--commitLogReadAheadMode"]], &[]),
+    alias("producer", &["broker", "producers"], &[], &[]),
+    alias(
+        "queryMsgTraceById",
+        &["message", "trace"],
+        &[ID],
+        &[("-t", "--topic="), ("-b", "--from="), ("-e", "--to="), ("-c", "--max=")],
+    ),
     alias("removeColdDataFlowCtrGroupConfig", &["broker", "free-cold-reads"], &[["-g", "--consumerGroup"]], &[]),
     alias("getNamesrvConfig", &["namesrv", "config"], &[], &[]),
     alias("updateNamesrvConfig", &["namesrv", "update-config"], &[["-k", "--key"], ["-v", "--value"]], &[]),
@@ -170,6 +181,7 @@ pub(crate) const ALIASES: [Alias; 57] = [
     alias("createUser", &["user", "create"], &[USER], &[("-p", "--password="), ("-t", "--type=")]),
     alias("updateUser", &["user", "update"], &[USER], &[("-p", "--password="), ("-t", "--type="), ("-s", "--status=")]),
     alias("deleteUser", &["user", "delete"], &[USER], &[]),
+    alias("copyUser", &["user", "copy"], &[["-u", "--usernames"]], &COPY),
     alias("listAcl", &["acl", "list"], &[], &[("-s", "--subject="), ("-r", "--resource=")]),
     alias("getAcl", &["acl", "get"], &[SUBJECT], &[]),
     alias(
@@ -178,6 +190,13 @@ pub(crate) const ALIASES: [Alias; 57] = [
         &[SUBJECT],
         &[("-r", "--resource="), ("-a", "--actions="), ("-d", "--decision="), ("-i", "--from=")],
     ),
+    alias(
+        "updateAcl",
+        &["acl", "update"],
+        &[SUBJECT],
+        &[("-r", "--resource="), ("-a", "--actions="), ("-d", "--decision="), ("-i", "--from=")],
+    ),
+    alias("copyAcl", &["acl", "copy"], &[["-s", "--subjects"]], &COPY),
     alias("deleteAcl", &["acl", "delete"], &[SUBJECT], &[("-r", "--resource=")]),
 ];
 
@@ -209,9 +228,10 @@ pub(crate) fn expand(args: Vec<OsString>) -> Vec<OsString> {
         } else if text.starts_with('-') {
             out.push(arg);
         } else {
-            match ALIASES.iter().find(|alias| alias.name == text) {
-                Some(alias) => alias.rewrite(args, &mut out),
-                None => out.extend([arg].into_iter().chain(args)),
+            let rest: Vec<_> = args.collect();
+            match ALIASES.iter().find(|alias| alias.name == text && alias.is_meant(&rest)) {
+                Some(alias) => alias.rewrite(rest.into_iter(), &mut out),
+                None => out.extend([arg].into_iter().chain(rest)),
             }
             return out;
         }
@@ -220,6 +240,12 @@ pub(crate) fn expand(args: Vec<OsString>) -> Vec<OsString> {
 }
 
 impl Alias {
+    /// Whether it is this command with these arguments. `producer` is a group of commands of ours, none of which asks a
+    /// broker, as theirs does.
+    fn is_meant(&self, rest: &[OsString]) -> bool {
+        self.name != "producer" || rest.iter().any(|arg| arg == "-b" || arg == "--broker")
+    }
+
     fn rewrite(&self, args: impl Iterator<Item = OsString>, out: &mut Vec<OsString>) {
         out.extend(self.words.iter().map(OsString::from));
         let mut placed = vec![None; self.places.len()];
@@ -262,6 +288,88 @@ mod tests {
         assert_eq!(expanded("rmq topic route topicList"), "rmq topic route topicList");
         assert_eq!(expanded("rmq -n topicList"), "rmq -n topicList");
         assert_eq!(expanded("rmq"), "rmq");
+        assert_eq!(expanded("rmq producer -n a:1 -b b:2"), "rmq broker producers -n a:1 -b b:2");
+        assert_eq!(expanded("rmq producer connections G T"), "rmq producer connections G T");
+        assert_eq!(expanded("rmq producer --help"), "rmq producer --help");
+    }
+
+    /// Each as people who know it write it.
+    #[test]
+    fn every_command_of_mqadmin_that_is_covered_can_be_read() {
+        let lines = [
+            "clusterList -n a:1",
+            "topicList -c C",
+            "updateTopic -t T -c C -r 8 -w 8 -p 6 -o false -a +message.type=FIFO",
+            "updateTopicPerm -t T -p 4 -b b:1",
+            "deleteTopic -t T -c C",
+            "topicRoute -t T",
+            "topicStatus -t T",
+            "topicClusterList -t T",
+            "updateSubGroup -g G -c C -s true -m true -d true -o false -q 1 -r 16 -i 0 -w 1 -a true",
+            "deleteSubGroup -g G -c C -r true",
+            "consumerProgress -g G -t T",
+            "consumerStatus -g G -i M",
+            "consumerConnection -g G",
+            "setConsumeMode -g G -t T -m POP -q 0",
+            "producerConnection -g G -t T",
+            "resetOffsetByTime -g G -t T -s now -f true",
+            "skipAccumulatedMessage -g G -t T -f true",
+            "cloneGroupOffset -s A -d B -t T -o true",
+            "getConsumerStatus -g G -t T -i M",
+            "queryMsgById -t T -i I",
+            "queryMsgByUniqueKey -t T -i I",
+            "queryMsgByOffset -t T -b b -i 0 -o 5",
+            "queryMsgByKey -t T -k K -b 1 -e 2 -m 64",
+            "printMsg -t T -s * -b 1 -e 2 -d true -c UTF-8",
+            "printMsgByQueue -t T -a b -i 0 -s * -b 1 -e 2 -p true -d true -c UTF-8 -f false",
+            "consumeMessage -t T -b b -i 0 -o 1 -c 1",
+            "sendMessage -t T -p body -k K -c tag -b b -i 0",
+            "queryMsgTraceById -i I -t T -b 1 -e 2 -c 64",
+            "brokerStatus -b b:1",
+            "getBrokerConfig -b b:1",
+            "updateBrokerConfig -b b:1 -k K -v V",
+            "brokerConsumeStats -b b:1 -l 1 -o false -t 5000",
+            "haStatus -b b:1",
+            "cleanExpiredCQ -b b:1",
+            "cleanUnusedTopic -c C",
+            "deleteExpiredCommitLog -b b:1",
+            "getColdDataFlowCtrInfo -b b:1",
+            "updateColdDataFlowCtrGroupConfig -b b:1 -g G -v 4096",
+            "removeColdDataFlowCtrGroupConfig -b b:1 -g G",
+            "setCommitLogReadAheadMode -b b:1 -m 1",
+            "producer -b b:1",
+            "wipeWritePerm -b b",
+            "addWritePerm -b b",
+            "statsAll -t T",
+            "updateOrderConf -t T -m put -v b:4",
+            "queryCq -t T -q 0 -i 0 -c 10 -b b:1 -g G",
+            "getConsumerConfig -g G",
+            "getNamesrvConfig",
+            "updateNamesrvConfig -k K -v V",
+            "updateKvConfig -s N -k K -v V",
+            "deleteKvConfig -s N -k K",
+            "listUser -b b:1 -f U",
+            "getUser -b b:1 -u U",
+            "createUser -b b:1 -u U -p P -t Normal",
+            "updateUser -b b:1 -u U -p P -t Normal -s enable",
+            "deleteUser -b b:1 -u U",
+            "copyUser -f a:1 -t b:1 -u U,V",
+            "listAcl -b b:1 -s U -r T",
+            "getAcl -b b:1 -s User:U",
+            "createAcl -b b:1 -s User:U -r Topic:T -a Pub,Sub -d Allow -i 10.0.0.1",
+            "updateAcl -b b:1 -s User:U -r Topic:T -a Pub,Sub -d Deny -i 10.0.0.1",
+            "deleteAcl -b b:1 -s User:U -r Topic:T",
+            "copyAcl -f a:1 -t b:1 -s User:U",
+        ];
+        for line in lines {
+            let words = expand(["rmq"].into_iter().chain(line.split(' ')).map(OsString::from).collect());
+            let read = crate::command().try_get_matches_from(&words);
+            assert!(read.is_ok(), "{line}: {words:?}: {:?}", read.err().map(|error| error.to_string()));
+            assert!(words.get(1).is_some_and(|word| *word != line.split(' ').next().unwrap()), "{line}");
+        }
+        let names = |lines: &[&'static str]| lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        let tried: std::collections::BTreeSet<_> = names(&lines);
+        assert_eq!(tried, ALIASES.iter().map(|alias| alias.name).collect());
     }
 
     #[test]

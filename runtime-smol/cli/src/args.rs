@@ -59,6 +59,24 @@ impl BrokersArg {
     }
 }
 
+/// Two brokers, one of which gets something of the other.
+#[derive(Debug, Args)]
+pub(crate) struct BetweenArg {
+    /// The broker that has it, by its name or address
+    #[arg(long, value_name = "BROKER")]
+    pub(crate) from: String,
+    /// The broker that gets it
+    #[arg(long, value_name = "BROKER")]
+    pub(crate) to: String,
+}
+
+impl BetweenArg {
+    pub(crate) async fn resolve(&self, cx: &Cx<'_>) -> Result<(Brokers, Brokers), Failure> {
+        let (from, to) = (broker_named(cx, &self.from).await?, broker_named(cx, &self.to).await?);
+        Ok((Brokers::Named(from), Brokers::Named(to)))
+    }
+}
+
 /// A broker by its name, or by the address of one of its replicas.
 pub(crate) async fn broker_named(cx: &Cx<'_>, broker: &str) -> Result<BrokerName, Failure> {
     if !broker.contains(':') {

@@ -1,4 +1,4 @@
-//! One real name server and one real broker.
+//! One real name server and one real broker, or several such pairs that are one cluster.
 
 use std::ffi::OsString;
 use std::fs;
@@ -89,6 +89,8 @@ pub struct RealCluster {
     /// The broker listens where a slave would.
     moved: bool,
     boot_time: Duration,
+    /// The ports of all name servers that the broker registers at, its own among them.
+    name_servers: Vec<u16>,
     // Last, so that the folder goes after the processes and the ports after the folder.
     dir: RunDir,
     ports: PortBlock,
@@ -97,23 +99,45 @@ pub struct RealCluster {
 impl RealCluster {
     /// Starts a name server and a broker, and returns when the broker is registered.
     pub fn start(options: Options) -> Result<Self, RealError> {
-        let lib = cache::jars(&format!("server-{}", options.version), &server_pom(&options.version))?;
+        Self::start_together([options]).map(|[one]| one)
+    }
+
+    /// Starts what is one cluster: each has a name server and a broker of its own, and every broker is registered at every
+    /// name server.
+    pub fn start_together<const N: usize>(options: [Options; N]) -> Result<[Self; N], RealError> {
         let mut attempt = 1;
         loop {
-            let mut cluster = Self::prepare(options.clone(), lib.clone())?;
-            match cluster.start_namesrv().and_then(|()| cluster.start_broker()) {
-                Ok(()) => return Ok(cluster),
+            match Self::try_together(&options) {
                 Err(RealError::NotReady { log, .. }) if attempt < START_ATTEMPTS && lost_port_race(&log) => {
                     attempt += 1
                 }
-                Err(error) => return Err(error),
+                done => return done,
             }
         }
+    }
+
+    fn try_together<const N: usize>(options: &[Options; N]) -> Result<[Self; N], RealError> {
+        let mut parts = Vec::with_capacity(N);
+        for options in options {
+            let lib = cache::jars(&format!("server-{}", options.version), &server_pom(&options.version))?;
+            parts.push(Self::prepare(options.clone(), lib)?);
+        }
+        let name_servers: Vec<_> = parts.iter().map(|part| part.ports.namesrv()).collect();
+        for part in &mut parts {
+            part.name_servers.clone_from(&name_servers);
+            part.start_namesrv()?;
+        }
+        std::thread::scope(|scope| {
+            let booting: Vec<_> = parts.iter_mut().map(|part| scope.spawn(|| part.start_broker())).collect();
+            booting.into_iter().try_for_each(|broker| broker.join().expect("booting does not panic"))
+        })?;
+        Ok(parts.try_into().expect("one for each of the options"))
     }
 
     fn prepare(options: Options, lib: PathBuf) -> Result<Self, RealError> {
         let ports = PortBlock::reserve()?;
         let dir = RunDir::new(&options.version)?;
+        let name_servers = vec![ports.namesrv()];
         let cluster = Self {
             options,
             lib,
@@ -123,6 +147,7 @@ impl RealCluster {
             boots: 0,
             moved: false,
             boot_time: Duration::ZERO,
+            name_servers,
             dir,
             ports,
         };
@@ -133,6 +158,12 @@ impl RealCluster {
     /// Address of the name server, `host:port`.
     pub fn namesrv(&self) -> String {
         format!("127.0.0.1:{}", self.ports.namesrv())
+    }
+
+    /// Addresses of all name servers that the broker registers at, as clients take them.
+    pub fn name_servers(&self) -> String {
+        let all: Vec<_> = self.name_servers.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        all.join(";")
     }
 
     /// Address of the broker, `host:port`.
@@ -157,7 +188,7 @@ impl RealCluster {
 
     /// The administration tool of this version, for this cluster.
     pub fn mqadmin(&self) -> MqAdmin {
-        MqAdmin::new(&self.lib, self.namesrv(), self.dir.path())
+        MqAdmin::new(&self.lib, self.name_servers(), self.dir.path())
     }
 
     /// Process id of the broker, if it runs.
@@ -213,6 +244,20 @@ impl RealCluster {
         }
     }
 
+    /// Has the broker do nothing at all, with its connections open, until [`RealCluster::wake_broker`].
+    pub fn suspend_broker(&self) {
+        if let Some(broker) = &self.broker {
+            broker.suspend();
+        }
+    }
+
+    /// Has a broker that was suspended go on.
+    pub fn wake_broker(&self) {
+        if let Some(broker) = &self.broker {
+            broker.signal("CONT");
+        }
+    }
+
     /// Starts the broker on its old port and store; returns when it reports success and is registered.
     pub fn start_broker(&mut self) -> Result<(), RealError> {
         if self.broker.is_some() {
@@ -230,6 +275,17 @@ impl RealCluster {
         self.stop_broker(false);
         self.moved = true;
         self.start_broker()
+    }
+
+    /// Gives a slave that never ran the topics, groups and offsets that its master has on disk. It would copy them by itself:
+    /// one of 5.4.0 a minute after its start.
+    pub fn copy_tables(&self) -> Result<(), RealError> {
+        let (from, to) = (self.dir().join("store/config"), self.dir().join("slave-store/config"));
+        fs::create_dir_all(&to).map_err(RealError::io("create the folder of tables"))?;
+        for table in ["topics.json", "subscriptionGroup.json", "consumerOffset.json"] {
+            fs::copy(from.join(table), to.join(table)).map_err(RealError::io(format!("copy {table}")))?;
+        }
+        Ok(())
     }
 
     /// Starts the slave of the broker; returns when it is registered.
@@ -253,7 +309,7 @@ impl RealCluster {
         self.main_args(&mut args, "org.apache.rocketmq.broker.BrokerStartup", &format!("{who}.conf"));
         let mut broker = Watched::start(&args, &log)?;
         let addr = format!("127.0.0.1:{port}");
-        let (namesrv, name) = (self.ports.namesrv(), self.options.broker_name.clone());
+        let (name_servers, name) = (self.name_servers.clone(), self.options.broker_name.clone());
         let (boot_timeout, probe) = (self.options.boot_timeout, self.probe());
         let booted = broker.log_watch("boot success");
         ready(&mut broker, who, "\"boot success\" in its log", boot_timeout, booted)?;
@@ -262,7 +318,7 @@ impl RealCluster {
         let permission = self.conf_value("brokerPermission").unwrap_or("6").to_owned();
         let mut asked = Instant::now();
         ready(&mut broker, who, "its registration at the name server", boot_timeout, || {
-            let there = probe.registered(namesrv, &name, &addr).unwrap_or(false);
+            let there = name_servers.iter().all(|port| probe.registered(*port, &name, &addr).unwrap_or(false));
             if !there && asked.elapsed() > REGISTER_PATIENCE {
                 asked = Instant::now();
                 let _ = probe.ask_to_register(port, &permission);
@@ -364,7 +420,7 @@ impl RealCluster {
             ("brokerClusterName", "DefaultCluster".to_owned()),
             ("brokerName", self.options.broker_name.clone()),
             ("brokerId", "0".to_owned()),
-            ("namesrvAddr", self.namesrv()),
+            ("namesrvAddr", self.name_servers()),
             ("brokerIP1", "127.0.0.1".to_owned()),
             ("listenPort", self.broker_port().to_string()),
             ("haListenPort", (self.ports.broker() + 1).to_string()),

@@ -15,10 +15,11 @@ use super::process::RunDir;
 use super::{RealError, cache, tools};
 
 const POM: &str = include_str!("../../java/pom.xml");
-const SOURCES: [(&str, &str); 16] = [
+const SOURCES: [(&str, &str); 17] = [
     ("Admin.java", include_str!("../../java/src/rocketmq/testkit/Admin.java")),
     ("AdminTools.java", include_str!("../../java/src/rocketmq/testkit/AdminTools.java")),
     ("AdminViews.java", include_str!("../../java/src/rocketmq/testkit/AdminViews.java")),
+    ("AdminWhole.java", include_str!("../../java/src/rocketmq/testkit/AdminWhole.java")),
     ("Clients.java", include_str!("../../java/src/rocketmq/testkit/Clients.java")),
     ("Codec.java", include_str!("../../java/src/rocketmq/testkit/Codec.java")),
     ("Golden.java", include_str!("../../java/src/rocketmq/testkit/Golden.java")),

@@ -67,10 +67,7 @@ impl Watched {
 
     /// Asks the process to end (SIGTERM) and waits; kills it after `patience`. True if it ended by itself.
     pub(super) fn terminate(&mut self, patience: Duration) -> bool {
-        let pid = self.pid().to_string();
-        // The shell's own `kill`: no other package is needed. The child is not reaped yet, so the id is ours.
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &pid]).status();
-        if asked.is_ok_and(|s| s.success()) {
+        if self.signal("TERM") {
             let started = Instant::now();
             while started.elapsed() < patience {
                 if self.ended().is_some() {
@@ -81,6 +78,29 @@ impl Watched {
         }
         self.kill();
         false
+    }
+
+    /// Sends it a signal, such as `TERM`. True if it got it.
+    pub(super) fn signal(&self, name: &str) -> bool {
+        let pid = self.pid().to_string();
+        // The shell's own `kill`: no other package is needed. The child is not reaped yet, so the id is ours.
+        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &pid]).status();
+        sent.is_ok_and(|status| status.success())
+    }
+
+    /// Stops it where it stands, until it gets `CONT`; returns when none of its threads runs any more.
+    pub(super) fn suspend(&self) {
+        self.signal("STOP");
+        let threads = PathBuf::from(format!("/proc/{}/task", self.pid()));
+        let stands = |thread: std::fs::DirEntry| {
+            let told = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            told.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('T') || rest.is_empty())
+        };
+        let started = Instant::now();
+        while started.elapsed() < STOPPED_IN && !std::fs::read_dir(&threads).into_iter().flatten().flatten().all(stands)
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Kills the process at once (SIGKILL) and waits for its end.
@@ -102,6 +122,9 @@ impl Drop for Watched {
         self.kill();
     }
 }
+
+/// A busy machine takes a while to stop all threads.
+const STOPPED_IN: Duration = Duration::from_secs(10);
 
 /// An own folder below the system's temporary folder, removed on drop.
 #[derive(Debug)]
@@ -187,6 +210,20 @@ mod tests {
         drop(child.watch.take()); // what the kernel does when the test process dies
         assert!(until(|| !alive(child.pid())));
         assert!(child.ended().is_some());
+    }
+
+    #[test]
+    fn a_suspended_child_stands_until_it_is_woken() {
+        let dir = RunDir::new("unit").expect("dir");
+        let child = sleeper(&dir);
+        let state = || {
+            let told = std::fs::read_to_string(format!("/proc/{}/stat", child.pid())).unwrap_or_default();
+            told.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next())
+        };
+        child.suspend();
+        assert_eq!(state(), Some('T'));
+        child.signal("CONT");
+        assert!(until(|| state() == Some('S')));
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl AtWork {
                         false => admin.query(&*topic, key, 32, ever).await,
                     }
                 };
-                let asked = self.asks(request::QUERY_MESSAGE, Whom::AnyOfTopic(topic.clone()), LONG, found);
+                let asked = self.asks(request::QUERY_MESSAGE, of_topic(), LONG, found);
                 asked.await.of(|found| found.iter().map(message_row).collect());
             }
             7 => {
@@ -385,6 +385,7 @@ const LONG: Duration = Duration::from_secs(24);
 
 #[cfg(test)]
 mod tests {
+    use super::super::net::End;
     use super::super::{Fault, Sim, Swarm};
     use super::*;
     use crate::cluster::Node;
@@ -395,7 +396,7 @@ mod tests {
         faults.iter().for_each(|fault| swarm.with(*fault, 100_000));
         let (result, out) = (Arc::new(std::sync::Mutex::new(None)), Arc::new(std::sync::Mutex::new(Duration::ZERO)));
         let (told, took) = (result.clone(), out.clone());
-        Sim::new(7).topic("t", 2).brokers(3).faults(swarm).run(|world| async move {
+        three_brokers().faults(swarm).run(|world| async move {
             let host = world.host("10.0.3.2");
             world.with(|state| state.hosts[host.index].administrator = true);
             let client = world.builder().connect_on(&host).await.map_err(|error| error.to_string())?;
@@ -411,6 +412,10 @@ mod tests {
         });
         let result = result.lock().expect("one thread").take();
         (result.expect("an end"), *out.lock().expect("one thread"))
+    }
+
+    fn three_brokers() -> Sim {
+        Sim::new(7).topic("t", 2).brokers(3)
     }
 
     fn brokers(stats: &TopicStats) -> BTreeSet<&str> {
@@ -440,5 +445,29 @@ mod tests {
         let (told, took) = told(&[Fault::NoResponse], None);
         assert!(matches!(told, Err(AdminError::Route(_) | AdminError::Request(_))), "{told:?}");
         assert!(took <= SHORT, "{took:?}");
+    }
+
+    #[test]
+    fn where_a_master_is_gone_its_slave_tells_but_does_nothing() {
+        three_brokers().slaves(Duration::ZERO).run(|world| async move {
+            let host = world.host("10.0.3.2");
+            let client = world.builder().connect_on(&host).await.map_err(|error| error.to_string())?;
+            let admin = client.admin();
+            // Slaves have copied the topic.
+            world.sleep(Duration::from_secs(60)).await;
+            world.with(|state| state.stop_server(Node::Broker(1), End::Reset));
+            let stats = admin.topic_stats("t").await.expect("all answer");
+            assert!(stats.is_complete(), "{:?}", stats.failed);
+            assert_eq!(brokers(&stats.value), ["broker-a", "broker-b", "broker-c"].into());
+            let done = admin.set_topic(&TopicConfig::new("t", 4), &Brokers::All).await.expect("two do");
+            assert_eq!(done.value, ["broker-a".into(), "broker-c".into()]);
+            assert_eq!(done.failed, [("broker-b".to_owned(), AdminError::NoMaster("broker-b".into()))].into());
+            let slave = world.with(|state| state.servers.cluster.slave_of(1)).expect("a slave");
+            world.with(|state| state.stop_server(Node::Broker(slave), End::Reset));
+            let stats = admin.topic_stats("t").await.expect("two answer");
+            assert_eq!(brokers(&stats.value), ["broker-a", "broker-c"].into());
+            client.shutdown().await;
+            Ok::<(), String>(())
+        });
     }
 }

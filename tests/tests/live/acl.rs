@@ -12,7 +12,7 @@ use rocketmq_core::driver::Client;
 use rocketmq_core::error::AccessDenied;
 use rocketmq_core::message::Message;
 use rocketmq_core::wire::Codec;
-use rocketmq_testkit::real::{JavaPeer, Options, RealCluster, RealError, V4};
+use rocketmq_testkit::real::{JavaPeer, Options, RealCluster, RealError, V4, V5};
 
 use super::checks::{Checks, Scope};
 use super::kit::{Got, World, collect, drain, eventually, producer, receipts, send_all, sorted};
@@ -77,9 +77,31 @@ pub(crate) fn both_runtimes(
             OnTokio::block_on(users::<OnTokio>(&world, &cluster));
         }
     }));
-    eprintln!("{version}: acl took {:.1?}", begun.elapsed());
     let failure = seen.err().map(|panic| format!("acl: {}\n{}", super::kit::panic_text(&*panic), cluster.log_tail()));
-    Ok(failure.into_iter().collect())
+    drop(cluster);
+    let copies = if version == V4 { None } else { copies(java, checks)? };
+    eprintln!("{version}: acl took {:.1?}", begun.elapsed());
+    Ok(failure.into_iter().chain(copies).collect())
+}
+
+/// Two brokers that keep their users, of which one gets those of the other.
+fn copies(java: &Arc<JavaPeer>, checks: &Arc<Checks>) -> Result<Option<String>, RealError> {
+    let mut other = options(V5);
+    other.broker_name = "broker-b".to_owned();
+    let [one, other] = RealCluster::start_together([options(V5), other])?;
+    let world = World::new(&one, java, checks);
+    let secret = one.dir().join("secret");
+    std::fs::write(&secret, ADMIN.1).map_err(|source| RealError::Io { what: "write a secret".to_owned(), source })?;
+    let access = ["--access-key", ADMIN.0, "--secret-key-file", secret.to_str().expect("a path that is text")];
+    let seen = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        OnSmol::block_on(async {
+            let admin = client::<OnSmol>(&world, Some(credentials(ADMIN)), Codec::Json).await;
+            let brokers = [&one, &other].map(|part| (part.broker_name(), part.broker_addr()));
+            super::admin_users::copied::<OnSmol>(&world, &admin, &brokers, &access).await;
+            admin.shutdown().await;
+        });
+    }));
+    Ok(seen.err().map(|panic| format!("acl copies: {}\n{}", super::kit::panic_text(&*panic), other.log_tail())))
 }
 
 /// The topics, by our own administration, and on new brokers the user, by that of the version.

@@ -1,13 +1,12 @@
 //! Every operation of our admin beside that of Java's, on the same broker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use rocketmq_core::client::RouteError;
 use rocketmq_core::config::StartFrom;
-use rocketmq_core::driver::{Admin, AdminError, Brokers, Client, Partial, Producer, ReceivedMessage};
-use rocketmq_core::ids::{MessageQueue, QueueOffset, Topic};
+use rocketmq_core::driver::{Admin, AdminError, Brokers, Client, Partial, Producer};
+use rocketmq_core::ids::{QueueOffset, Topic};
 use rocketmq_core::message::Message;
 use rocketmq_core::send::Receipt;
 use rocketmq_core::time::UnixMillis;
@@ -16,6 +15,7 @@ use rocketmq_core::wire::request::Boundary;
 use rocketmq_testkit::real::{StoredMessage, V4};
 use serde_json::{Value, json};
 
+use super::beside::{EVER, brokers, essence, essence_of, progress_rows, stats_rows};
 use super::checks::Scope;
 use super::kit::{World, collect, eventually, producer, receipts, send_all, sleep, sorted};
 use super::runtimes::Live;
@@ -23,7 +23,6 @@ use super::runtimes::Live;
 const QUEUES: usize = 3;
 const MESSAGES: usize = 12;
 const SECONDS: Duration = Duration::from_millis(1_500);
-const EVER: RangeInclusive<UnixMillis> = UnixMillis(0)..=UnixMillis(i64::MAX);
 
 pub(crate) async fn scenario<L: Live>(world: &World) {
     let client = world.client::<L>().await;
@@ -182,14 +181,9 @@ impl Compared<'_> {
             }
         }
         let stats = self.admin.topic_stats(self.topic.as_str()).await.expect("stats").complete().unwrap();
-        let row = |(queue, row): (&MessageQueue, &rocketmq_core::wire::body::QueueStats)| {
-            json!({ "topic": self.topic, "broker": queue.broker.as_str(), "queue_id": queue.id,
-                "min": row.min_offset, "max": row.max_offset, "updated": row.last_update_timestamp })
-        };
-        let ours: Vec<_> = stats.offset_table.0.iter().map(row).collect();
         check.eq(
             "stats",
-            Value::from(ours),
+            stats_rows(&stats),
             self.java("topic_stats", json!({ "topic": self.topic, "broker": self.broker() })),
         );
     }
@@ -281,13 +275,8 @@ impl Compared<'_> {
 
         let progress = self.admin.consume_stats(self.group.as_str(), Some(self.topic.as_str().into())).await;
         let progress = progress.expect("progress").complete().unwrap();
-        let row = |(queue, row): (&MessageQueue, &rocketmq_core::wire::body::Progress)| {
-            json!({ "topic": queue.topic.as_str(), "broker": queue.broker.as_str(), "queue_id": queue.id,
-                "end": row.broker_offset, "committed": row.consumer_offset, "stored": row.last_timestamp })
-        };
-        let ours: Vec<_> = progress.offset_table.0.iter().map(row).collect();
         let args = json!({ "group": self.group, "topic": self.topic, "broker": self.broker() });
-        check.eq("progress", Value::from(ours), self.java("group_progress", args));
+        check.eq("progress", progress_rows(&progress), self.java("group_progress", args));
         check.eq("no-backlog", progress.offset_table.0.values().map(|row| row.backlog()).sum::<i64>(), 0);
         let nobody = self.admin.consumers(self.group.as_str()).await;
         check.eq("nobody-is-there", nobody.and_then(Partial::complete), Ok(None));
@@ -323,25 +312,20 @@ impl Compared<'_> {
         let queues = self.admin.queues(self.topic.as_str()).await.unwrap();
         self.admin.set_committed(other.as_str(), &queues[0], QueueOffset::new(1)).await.expect("a commit");
         check.eq("committed", self.admin.committed(other.as_str(), &queues[0]).await, Ok(Some(QueueOffset::new(1))));
-        let cloned = self.admin.clone_offsets(self.group.as_str(), other.as_str(), self.topic.as_str()).await;
-        cloned.expect("a clone").complete().unwrap();
         let of = |group: &str| {
             let rows = self.world.java.offsets(&self.world.namesrv, group, &self.topic).unwrap();
             rows.iter().map(|row| (row.queue_id, row.committed)).collect::<BTreeMap<_, _>>()
         };
+        check.eq("java-sees-what-was-set", of(other.as_str()).remove(&queues[0].id), Some(1));
+        let cloned = self.admin.clone_offsets(self.group.as_str(), other.as_str(), self.topic.as_str()).await;
+        cloned.expect("a clone").complete().unwrap();
         check.eq("cloned-as-java-sees-it", of(&other), of(&self.group));
         check.eq("all-of-it", of(&other).values().sum::<i64>(), MESSAGES as i64);
     }
 
     async fn servers(&self) {
         let check = self.check.step("servers");
-        let cluster = self.admin.cluster().await.expect("a cluster");
-        let row = |(name, broker): (&rocketmq_core::ids::BrokerName, &rocketmq_core::wire::body::BrokerData)| {
-            let addrs = broker.broker_addrs.iter().map(|(id, addr)| (id.to_string(), json!(addr.as_str())));
-            (name.to_string(), json!({ "cluster": broker.cluster, "addrs": addrs.collect::<serde_json::Map<_, _>>() }))
-        };
-        let ours: serde_json::Map<_, _> = cluster.broker_addr_table.iter().map(row).collect();
-        check.eq("cluster", Value::Object(ours), self.java("cluster_info", json!({})));
+        check.eq("cluster", brokers(&self.admin).await, self.java("cluster_info", json!({})));
 
         let brokers = Brokers::Named(self.world.broker_name.as_str().into());
         let java = self.java("broker_view", json!({ "broker": self.broker() }));
@@ -417,25 +401,6 @@ impl Compared<'_> {
             "",
         );
     }
-}
-
-/// What must be equal, whoever shows it.
-type Essence = (String, String, i32, i64, String, i64, i64, BTreeMap<String, String>);
-
-fn essence(message: &ReceivedMessage) -> Essence {
-    let hex = message.body().iter().map(|byte| format!("{byte:02x}")).collect();
-    let properties = message.properties().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let queue = (message.queue().id, message.queue_offset().to_wire());
-    let (born, stored) = (message.born().0, message.stored().0);
-    (message.msg_id(), message.offset_msg_id(), queue.0, queue.1, hex, born, stored, properties)
-}
-
-fn essence_of(java: &StoredMessage) -> Essence {
-    let body = java.body_hex.clone().unwrap_or_default();
-    let properties = java.properties.clone().unwrap_or_default();
-    let (born, stored) = (java.born_timestamp, java.store_timestamp);
-    let (id, at) = (java.properties.as_ref().and_then(|all| all.get("UNIQ_KEY")), java.offset_msg_id.clone());
-    (id.cloned().unwrap_or_default(), at, java.queue_id, java.queue_offset, body, born, stored, properties)
 }
 
 fn now() -> i64 {

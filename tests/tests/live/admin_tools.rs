@@ -43,6 +43,7 @@ pub(crate) fn alone<L: Live>(world: &World) {
         if !it.v4 {
             it.pages().await;
         }
+        it.log_reads().await;
         it.client.shutdown().await;
     });
 }
@@ -154,15 +155,16 @@ impl<'w> Tools<'w> {
         let queues: BTreeMap<BrokerName, u32> =
             [(BrokerName::from("broker-x"), 3), (self.world.broker_name.as_str().into(), 2)].into();
         self.admin.set_order_config(self.topic.as_str(), &queues).await.expect("set").complete().unwrap();
-        let args = json!({ "namespace": "ORDER_TOPIC_CONFIG", "key": self.topic });
+        let kept = || self.java("kv", json!({ "namespace": "ORDER_TOPIC_CONFIG", "key": self.topic }));
         let text = format!("{}:2;broker-x:3", self.world.broker_name);
-        check.eq("java-sees-it", self.java("kv", args), json!(text));
+        check.eq("java-sees-it", kept(), json!(text));
         check.eq("so-do-we", self.admin.order_config(self.topic.as_str()).await, Ok(Some(queues)));
         self.java("order_put", json!({ "topic": self.topic, "value": "broker-y:7" }));
         let javas = [(BrokerName::from("broker-y"), 7)].into();
         check.eq("we-see-javas", self.admin.order_config(self.topic.as_str()).await, Ok(Some(javas)));
         self.admin.delete_order_config(self.topic.as_str()).await.expect("deleted").complete().unwrap();
         check.eq("gone", self.admin.order_config(self.topic.as_str()).await, Ok(None));
+        check.eq("java-sees-it-gone", kept(), Value::Null);
     }
 
     async fn settings(&self) {
@@ -497,6 +499,18 @@ impl<'w> Tools<'w> {
         check.eq("broker", self.admin.topic_configs(&nowhere).await, Err(AdminError::NoBroker));
         let spans = self.admin.time_spans(self.group.as_str(), "tools_nowhere").await;
         check.that("topic", matches!(spans, Err(AdminError::Route(_))), &spans);
+    }
+
+    /// How the broker reads its log.
+    async fn log_reads(&self) {
+        let check = self.check.step("log-reads");
+        for (name, at_random, mode) in [("at-random", true, "1"), ("ahead", false, "0")] {
+            let told = self.admin.set_log_reads(at_random, &self.brokers).await;
+            let Some(told) = self.new_only(&check, name, told) else { continue };
+            let javas = self.java("log_reads", json!({ "mode": mode }));
+            let mine = (BrokerName::from(self.world.broker_name.as_str()), strings(&json!([javas])).remove(0));
+            check.eq(name, told.complete(), Ok(vec![mine]));
+        }
     }
 
     /// A broker that tells few rows at a time. Java's admin overlooks the last one when it has a page of its own.

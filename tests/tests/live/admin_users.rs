@@ -100,6 +100,64 @@ pub(crate) async fn scenario<L: Live>(
     check.eq("we-too", admin.user(&name, &all).await.map(|told| told.value[0].1.clone()), Ok(None));
 }
 
+/// The second broker gets users of the first, and what they may do: one by `rmq`, one by the official tool. Then all is
+/// changed at the first, and they go once more.
+pub(crate) async fn copied<L: Live>(world: &World, admin: &Client, brokers: &[(&str, String); 2], access: &[&str]) {
+    let check = world.scope::<L>("admin-users").step("copied");
+    let admin = admin.admin();
+    let [from, to] = brokers.each_ref().map(|(name, _)| Brokers::Named((*name).into()));
+    let between = ["-f", &brokers[0].1, "-t", &brokers[1].1];
+    let (ours, theirs) = ("copied_by_rmq", "copied_by_java");
+    let entries = |resource: &str| vec![AclEntry::allow(resource, &["Pub", "Sub"])];
+    for name in [ours, theirs] {
+        admin.create_user(&User::normal(name, "first secret"), &from).await.expect("a user").complete().unwrap();
+        let acl = Acl::of_user(name, entries("Topic:copies"));
+        admin.create_acl(&acl, &from).await.expect("an ACL").complete().unwrap();
+    }
+    let user = async |name: &str, at: &Brokers| {
+        let known = admin.user(name, at).await.expect("an answer").complete().unwrap().remove(0).1;
+        known.map(|user| (user.password, user.kind, user.status))
+    };
+    let acl = async |name: &str, at: &Brokers| {
+        let subject = format!("User:{name}");
+        let known = admin.acl(&subject, at).await.expect("an answer").complete().unwrap().remove(0).1;
+        let mut entries: Vec<_> =
+            known.expect("an ACL").policies.into_iter().flat_map(|policy| policy.entries).collect();
+        entries.sort_by(|one, other| one.resource.cmp(&other.resource));
+        entries
+    };
+    for round in ["new", "known"] {
+        let check = check.step(round);
+        for (command, option, names) in [
+            ("copyUser", "-u", [ours.to_owned(), theirs.to_owned()]),
+            ("copyAcl", "-s", [ours, theirs].map(|name| format!("User:{name}"))),
+        ] {
+            let words = |name| [&[command][..], &between, &[option, name]].concat();
+            let (code, out, err) = super::cli::rmq(world, &[&words(&names[0]), access].concat());
+            check.that(format!("{command}-by-rmq"), code == 0 && !out.contains("secret"), (out, err));
+            let said = world.mqadmin.run(&words(&names[1])).expect("mqadmin");
+            check.that(format!("{command}-by-java"), said.contains("success"), &said);
+        }
+        // What is not shown is compared all the same.
+        let (there, wanted) = (user(ours, &to).await, user(ours, &from).await);
+        check.that("user", there.is_some() && there == wanted, there.map(|(_, kind, status)| (kind, status)));
+        check.that("user-as-java", user(ours, &to).await == user(theirs, &to).await, ());
+        check.eq("allowed", acl(ours, &to).await, acl(ours, &from).await);
+        check.eq("allowed-as-java", acl(ours, &to).await, acl(theirs, &to).await);
+        for name in [ours, theirs] {
+            let changed = User { status: Some("disable".into()), ..User::normal(name, "second secret") };
+            admin.update_user(&changed, &from).await.expect("a change").complete().unwrap();
+            let more = Acl::of_user(name, entries("Group:copies"));
+            admin.update_acl(&more, &from).await.expect("a change").complete().unwrap();
+        }
+    }
+    let (code, out, err) = super::cli::rmq(world, &[&["copyUser"][..], &between, access].concat());
+    let all = admin.users(None, &from).await.expect("users").complete().unwrap().remove(0).1;
+    check.that("all", code == 0 && all.len() >= 3 && all.iter().all(|user| out.contains(&user.name)), (out, err));
+    let (code, _, err) = super::cli::rmq(world, &[&["copyUser"][..], &between, &["-u", "nobody"], access].concat());
+    check.that("nobody", code == 1 && err.contains("no user nobody"), err);
+}
+
 /// Whether a user may send to a topic.
 async fn sent<L: Live>(
     check: &Scope,

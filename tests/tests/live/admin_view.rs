@@ -16,9 +16,10 @@ use rocketmq_core::send::Receipt;
 use rocketmq_core::time::UnixMillis;
 use rocketmq_core::wire::body::ConsumeResult;
 use rocketmq_testkit::real::{V4, V5};
+use serde_json::{Value, json};
 
 use super::checks::Scope;
-use super::kit::{World, collect, drain, eventually, producer, receipts, send_all, sleep};
+use super::kit::{World, collect, drain, eventually, producer, receipts, send_all, sleep, sorted};
 use super::runtimes::Live;
 
 const QUEUES: usize = 2;
@@ -33,7 +34,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
         let mut it = Shown::start::<L>(world, orderly, Permission::Allow).await;
         it.tools(world).await;
         it.handles(world).await;
-        it.asks_by_ours().await;
+        it.asks_by_ours(world).await;
         it.client.shutdown().await;
     }
     refuses::<L>(world).await;
@@ -235,7 +236,7 @@ impl Shown {
     }
 
     /// The same questions by our own administration.
-    async fn asks_by_ours(&mut self) {
+    async fn asks_by_ours(&mut self, world: &World) {
         let (check, admin) = (self.check.step("ours"), self.client.admin());
         let me = ClientId::from(&self.id);
         let ends: BTreeMap<_, _> =
@@ -248,7 +249,27 @@ impl Shown {
         );
         let status = admin.consumer_status(self.group.as_str(), self.topic.as_str(), Some(me.clone())).await;
         check.eq("offsets-of-one", status.and_then(Partial::complete), Ok(BTreeMap::from([(me.clone(), ends)])));
+        let rows = |offsets: &BTreeMap<MessageQueue, QueueOffset>| {
+            let row = |(queue, offset): (&MessageQueue, &QueueOffset)| {
+                (format!("{}#{}", queue.broker, queue.id), json!(offset.to_wire()))
+            };
+            Value::Object(offsets.iter().map(row).collect())
+        };
+        let status = admin.consumer_status(self.group.as_str(), self.topic.as_str(), None).await;
+        let status = status.and_then(Partial::complete).expect("offsets");
+        let ours = status.iter().map(|(member, offsets)| (member.to_string(), rows(offsets))).collect();
+        let args = json!({ "namesrv": world.namesrv, "topic": self.topic, "group": self.group });
+        let Value::Object(args) = args else { panic!("arguments") };
+        check.eq("offsets-as-java", Ok(Value::Object(ours)), world.java.command("member_offsets", args).map_err(drop));
         let info = admin.running_info(self.group.as_str(), me.clone()).await.expect("an answer");
+        let javas = world.java.running_info(&world.namesrv, &self.group, &self.id).expect("an answer");
+        check.eq("properties-as-java", json!(info.properties), javas["properties"].clone());
+        let queues = |queues: Vec<String>| sorted(queues);
+        let ours = info.queues.0.keys().map(|queue| format!("{} {} {}", queue.topic, queue.broker, queue.id)).collect();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let javas = javas["queues"].as_array().expect("queues").iter();
+        let javas = javas.map(|row| format!("{} {} {}", text(&row["topic"]), text(&row["broker"]), row["queue_id"]));
+        check.eq("queues-as-java", queues(ours), queues(javas.collect()));
         check.eq("state", info.queues.0.keys().filter(|queue| queue.topic.as_str() == self.topic).count(), QUEUES);
         check.that("no-stacks", info.jstack.is_none(), &info.jstack);
         let nobody = admin.running_info(self.group.as_str(), "nobody".into()).await;
@@ -360,6 +381,11 @@ async fn moved<L: Live>(world: &World, by_members: bool) {
         check.that("one-queue-is-not-for-4", matches!(one, Err(AdminError::OldBroker { version: 407 })), &one);
     } else {
         check.eq("one-queue", one, Ok(()));
+        // One that has members move themselves has them go to the start of every queue.
+        if !by_members {
+            let at = || committed()?.iter().find(|row| row.queue_id == queue.id && row.committed == 1).map(drop);
+            check.eq("java-sees-where-it-is", eventually(at).await, Some(()));
+        }
     }
     it.client.shutdown().await;
     let nobody = world.client::<L>().await;

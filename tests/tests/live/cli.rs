@@ -47,6 +47,16 @@ pub(crate) fn alone(world: &World) {
     check.eq("we-see-it-back", &it.json(&["topicRoute", "-t", &it.topic])[0]["perm"], "rw");
 }
 
+/// Runs `rmq`; its exit code, and what it writes.
+pub(crate) fn rmq(world: &World, words: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let streams = Streams { out: &mut out, err: &mut err, out_is_terminal: false, err_is_terminal: false };
+    let words = ["rmq", "-n", &world.namesrv].into_iter().chain(words.iter().copied()).map(OsString::from);
+    let code = rocketmq_rmq::run(words, streams);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (code, text(out), text(err))
+}
+
 struct Beside<'w> {
     world: &'w World,
     check: Scope,
@@ -76,12 +86,7 @@ impl<'w> Beside<'w> {
     }
 
     fn try_rmq(&self, words: &[&str]) -> (u8, String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let streams = Streams { out: &mut out, err: &mut err, out_is_terminal: false, err_is_terminal: false };
-        let words = ["rmq", "-n", &self.world.namesrv].into_iter().chain(words.iter().copied()).map(OsString::from);
-        let code = rocketmq_rmq::run(words, streams);
-        let text = |bytes| String::from_utf8(bytes).expect("text");
-        (code, text(out), text(err))
+        rmq(self.world, words)
     }
 
     #[track_caller]
@@ -271,7 +276,7 @@ impl<'w> Beside<'w> {
         let max = ours.map(|row| text(&row["value"])).expect("a row");
         let said = javas.lines().find(|line| line.contains("retryMaxTimes")).unwrap_or_default().to_owned();
         check.that("group-config", said.split_whitespace().last() == Some(max.as_str()), (&said, &max));
-        let producers = self.json(&["broker", "producers"]);
+        let producers = self.json(&["producer", "-b", &broker]);
         let javas = self.java(&["producer", "-b", &broker]);
         let of = producers.as_array().expect("rows").iter().find(|row| text(&row["group"]).starts_with("cli"));
         let id = of.map(|row| text(&row["clientId"])).expect("a producer");
@@ -285,6 +290,13 @@ impl<'w> Beside<'w> {
             self.rmq(&["removeColdDataFlowCtrGroupConfig", "-b", &broker, "-g", "cli_cold"]);
             let left = self.rmq(&["getColdDataFlowCtrInfo", "-b", &broker]);
             check.that("bound-is-gone", !left.contains("cli_cold"), left);
+            let words = ["setCommitLogReadAheadMode", "-b", &broker, "-m", "0"];
+            let (ours, javas) = (self.rmq(&words), self.java(&words));
+            check.that(
+                "log-reads",
+                [&ours, &javas].iter().all(|said| said.contains("success, mode: 0")),
+                (ours, javas),
+            );
             let javas = self.java(&["haStatus", "-b", &broker]);
             let ours = self.json(&["haStatus", "-b", &broker]);
             let slaves = after(&javas, "#SlaveNum").map(|rest| first_word(&rest));
@@ -440,6 +452,13 @@ impl<'w> Beside<'w> {
         let all = self.json(&["group", "list"]);
         check.that("list", all.as_array().unwrap().contains(&json!({ "group": self.group })), &all);
 
+        let times = |group: &str| self.json(&["group", "times", group, &self.topic]);
+        let told = |times: &Value, key: &str| times.as_array().unwrap().iter().all(|row| !row[key].is_null());
+        let (consumed, nobodys) = (times(&self.group), times(&other));
+        let all = ["first", "last", "consumed", "delayMs"].iter().all(|key| told(&consumed, key));
+        check.that("times", all, &consumed);
+        let none = nobodys.as_array().unwrap().iter().all(|row| row["delayMs"].is_null() && row["consumed"].is_null());
+        check.that("a-group-without-offsets-waits-for-nothing", none && told(&nobodys, "first"), &nobodys);
         self.rmq(&["cloneGroupOffset", "-s", &self.group, "-d", &other, "-t", &self.topic]);
         let of = |group: &str| self.world.java.offsets(&self.world.namesrv, group, &self.topic).unwrap();
         let committed =

@@ -40,6 +40,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
 
 /// A running cluster of one version, and a Java peer.
 pub(crate) struct World {
+    /// The addresses of all name servers.
     pub(crate) namesrv: String,
     pub(crate) broker_name: String,
     pub(crate) java: Arc<JavaPeer>,
@@ -50,7 +51,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(cluster: &RealCluster, java: &Arc<JavaPeer>, checks: &Arc<Checks>) -> Self {
         Self {
-            namesrv: cluster.namesrv(),
+            namesrv: cluster.name_servers(),
             broker_name: cluster.broker_name().to_owned(),
             java: java.clone(),
             mqadmin: cluster.mqadmin(),

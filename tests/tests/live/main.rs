@@ -15,6 +15,7 @@ mod admin;
 mod admin_tools;
 mod admin_users;
 mod admin_view;
+mod beside;
 mod broadcast;
 mod checks;
 mod cli;
@@ -45,6 +46,7 @@ mod slaves;
 mod slow;
 mod subscriptions;
 mod tls;
+mod topology;
 mod trace;
 mod transactions;
 mod volume;
@@ -90,10 +92,13 @@ fn live(version: &str) -> Result<(), RealError> {
     if wanted("slaves") {
         failures.extend(slaves::both_runtimes(version, &java, &checks)?);
     }
+    if wanted("topology") {
+        failures.extend(topology::both_runtimes(version, &java, &checks)?);
+    }
     if wanted("tls") {
         failures.extend(tls::both_runtimes(version, &java, &checks)?);
     }
-    if !only().is_some_and(|only| ["acl", "slaves", "tls"].contains(&&*only)) {
+    if !only().is_some_and(|only| ["acl", "slaves", "tls", "topology"].contains(&&*only)) {
         failures.extend(on_one_broker(version, &java, &checks)?);
     }
     eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());

@@ -274,6 +274,17 @@ async fn as_the_tool_shows(world: &World, check: &Scope, ours: &Ours) {
     };
     check.eq("pub", of("Pub", &ours.producer), ["success"]);
     check.eq("sub", of("Sub", &ours.consumer), ["failed", "success"]);
+    let (code, shown, err) = super::cli::rmq(world, &["queryMsgTraceById", "-i", &ours.id, "-o", "json"]);
+    check.that("rmq-finds-it", code == 0, &err);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&shown).expect("JSON");
+    let of = |kind: &str| {
+        let mine = rows.iter().filter(|row| row["type"] == kind);
+        sorted(mine.map(|row| if row["ok"] == true { "success" } else { "failed" }))
+    };
+    check.eq("rmq-pub", of("Pub"), ["success"]);
+    check.eq("rmq-sub", of("SubAfter"), ["failed", "success"]);
+    let group = rows.iter().find(|row| row["type"] == "Pub").map(|row| row["group"].clone());
+    check.eq("rmq-group", group, Some(ours.producer.as_str().into()));
 }
 
 async fn java<L: Live>(world: &World, looking: &Client, check: &Scope) {

@@ -10,6 +10,7 @@ use rocketmq_core::message::Message;
 use rocketmq_core::transaction::Resolution;
 use rocketmq_core::wire::codes::request;
 use rocketmq_testkit::real::{ConsumedMessage, ConsumerSpec, V4};
+use serde_json::{Value, json};
 
 use super::checks::Scope;
 use super::kit::{Got, PATIENCE, QUIET, World, before, drain, eventually, sleep, sorted};
@@ -23,6 +24,7 @@ pub(crate) async fn scenario<L: Live>(world: &World) {
     it.ends().await;
     it.around_something().await;
     it.checks().await;
+    it.resumed().await;
     it.in_hand().await;
     it.restart().await;
     it.java_answers_for_us().await;
@@ -212,6 +214,30 @@ impl<'w, L: Live> Stage<'w, L> {
         check.at_least("told", done.count(), 5);
     }
 
+    /// A half message that is over is asked about once more when an operator wants that, by our admin or by Java's.
+    async fn resumed(&mut self) {
+        let check = self.check.step("resumed");
+        let bodies = ["commit when we resume it", "commit when Java resumes it"];
+        let mut ids = Vec::new();
+        for body in bodies {
+            let half = self.producer.begin(self.message(body)).await.expect("stored");
+            ids.push(half.receipt().offset_msg_id.clone());
+            check.eq("rolled-back", half.rollback().await, Ok(()));
+        }
+        sleep(ASKED).await;
+        check.eq("nobody-asked", bodies.map(|body| self.asked_of(body).len()), [0, 0]);
+        let at = ids[0].parse().expect("an id");
+        let topic = Some(self.topic.as_str().into());
+        check.eq("by-us", self.client.admin().resume_half_message(topic, at).await, Ok(()));
+        let args = json!({ "namesrv": self.world.namesrv, "topic": self.topic, "msg_id": ids[1] });
+        let Value::Object(args) = args else { panic!("arguments") };
+        check.eq("by-java", self.world.java.command("resume_half", args).map_err(drop), Ok(json!(true)));
+        for (name, body) in [("ours", bodies[0]), ("javas", bodies[1])] {
+            check.that(format!("{name}-is-seen"), self.sees(body).await.is_some(), ());
+            check.eq(format!("{name}-was-asked-about"), self.asked_of(body).len(), 1);
+        }
+    }
+
     /// What is in hand is not asked about, and ends where the broker has it then.
     async fn in_hand(&mut self) {
         let check = self.check.step("in-hand");
@@ -294,7 +320,7 @@ impl<'w, L: Live> Stage<'w, L> {
         for body in hidden.into_iter().chain(["rollback for Java"]) {
             self.check.that(format!("never-seen-{body}"), !bodies.iter().any(|seen| seen == body), &bodies);
         }
-        self.check.eq("all-seen", bodies.len(), 11);
+        self.check.eq("all-seen", bodies.len(), 13);
         self.world.java.stop_consumer(&self.witness).expect("stopped");
         if self.world.checks.version() == V4 {
             self.check.eq("no-word-too-much-on-4.9", self.asked_of("commit later").len(), 1);

@@ -45,6 +45,9 @@ use crate::wire::request::Request;
 ///
 /// Each call has a deadline, 6 s as in Java and more where brokers take longer. What is asked of several servers is asked
 /// of all at once: [`Partial`] has what those say that answer, and why the others did not.
+///
+/// Masters are asked, and do what is to be done. Where a master is gone, a slave tells what is asked about a topic, a group
+/// or a message as a whole, as with Java; it may be a little behind.
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,

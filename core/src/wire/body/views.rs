@@ -111,6 +111,15 @@ pub struct QueueTimeSpan {
     pub min_time_stamp: i64,
 }
 
+impl QueueTimeSpan {
+    /// How long the next message waits for the group, in milliseconds; `None` when the group has no offset in this queue:
+    /// brokers tell how long ago 1970 was then, and the first message for the last one consumed.
+    #[must_use]
+    pub fn delay(&self) -> Option<i64> {
+        (self.delay_time < self.min_time_stamp.max(1)).then_some(self.delay_time)
+    }
+}
+
 /// How far the groups of a broker are (reply 317).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -346,3 +355,19 @@ const MOST_GROUPS: usize = 100_000;
 const MOST_ENTRIES: usize = 65_536;
 /// Slaves of one broker at most.
 const MOST_SLAVES: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_without_an_offset_waits_for_nothing() {
+        const STORED: i64 = 1_700_000_000_000;
+        let of = |min_time_stamp, delay_time| QueueTimeSpan { min_time_stamp, delay_time, ..QueueTimeSpan::default() };
+        assert_eq!(of(STORED, 0).delay(), Some(0));
+        assert_eq!(of(STORED, 86_400_000).delay(), Some(86_400_000));
+        assert_eq!(of(STORED, STORED + 5_001).delay(), None);
+        assert_eq!(of(-1, 0).delay(), Some(0), "an empty queue");
+        assert_eq!(of(-1, STORED).delay(), None, "an empty queue");
+    }
+}

@@ -6,7 +6,7 @@ use rocketmq_core::wire::body;
 use rocketmq_smol::Brokers;
 
 use super::done_on;
-use crate::args::BrokersArg;
+use crate::args::{BetweenArg, BrokersArg};
 use crate::context::Cx;
 use crate::failure::Failure;
 use crate::output::{Table, row};
@@ -28,6 +28,20 @@ pub(crate) enum Acl {
     /// Forget what a user may do, with one resource or all of it
     #[command(after_help = "Example:\n  rmq acl delete billing --resource Topic:orders")]
     Delete(Delete),
+    /// Let users do at one broker what they may do at another; of what is said there already nothing is taken back
+    #[command(
+        after_help = "Examples:\n  rmq acl copy billing,audit --from broker-a --to broker-b\n  rmq acl copy --from broker-a --to broker-b"
+    )]
+    Copy(Copy),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The users; all when none is named
+    #[arg(value_name = "USERS", value_delimiter = ',')]
+    users: Vec<String>,
+    #[command(flatten)]
+    between: BetweenArg,
 }
 
 #[derive(Debug, Args)]
@@ -81,8 +95,12 @@ pub(crate) struct Delete {
 impl Of {
     /// As brokers name it.
     fn subject(&self) -> String {
-        if self.user.contains(':') { self.user.clone() } else { format!("User:{}", self.user) }
+        subject(&self.user)
     }
+}
+
+fn subject(user: &str) -> String {
+    if user.contains(':') { user.to_owned() } else { format!("User:{user}") }
 }
 
 impl Acl {
@@ -112,7 +130,40 @@ impl Acl {
                 let (text, record) = done_on("forgot", &format!("{what} of {subject}"), "subject", &subject, &done);
                 Ok(cx.out.done(&text, &record)?)
             }
+            Self::Copy(copy) => copy.run(cx).await,
         }
+    }
+}
+
+impl Copy {
+    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
+        let (from, to) = self.between.resolve(cx).await?;
+        let found = if self.users.is_empty() {
+            let found = cx.ask(cx.admin.acls(None, None, &from)).await?;
+            cx.partial(found).into_iter().flat_map(|(_, acls)| acls).collect()
+        } else {
+            let mut found = Vec::new();
+            for subject in self.users.iter().map(|user| subject(user)) {
+                let known = cx.ask_of(&subject, cx.admin.acl(&subject, &from)).await?;
+                let known = cx.partial(known).into_iter().find_map(|(_, known)| known);
+                let none = || Failure::refused(format!("nothing is said of {subject}; nothing is copied"));
+                found.push(known.ok_or_else(none)?);
+            }
+            found
+        };
+        let mut table = Table::new(["subject", "from", "to", "was"]);
+        for acl in found {
+            let there = cx.ask_of(&acl.subject, cx.admin.acl(&acl.subject, &to)).await?;
+            let new = cx.partial(there).iter().all(|(_, known)| known.is_none());
+            let done = match new {
+                true => cx.ask_of(&acl.subject, cx.admin.create_acl(&acl, &to)).await?,
+                false => cx.ask_of(&acl.subject, cx.admin.update_acl(&acl, &to)).await?,
+            };
+            cx.partial(done);
+            let was = if new { "created" } else { "changed" };
+            table.push(row![&acl.subject, &self.between.from, &self.between.to, was]);
+        }
+        Ok(cx.out.table(&table)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use rocketmq_core::ids::BrokerName;
 use rocketmq_smol::{Brokers, Partial};
 
@@ -53,6 +53,27 @@ pub(crate) enum Broker {
     /// Take bound-cold-reads back
     #[command(after_help = "Example:\n  rmq broker free-cold-reads audit -b broker-a")]
     FreeColdReads(OfGroup),
+    /// Set how brokers read the files of their logs, from 5.1 on
+    #[command(after_help = "Example:\n  rmq broker log-reads random -b broker-a")]
+    LogReads(LogReads),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogReads {
+    /// Ahead of what is asked for, or no more than that
+    #[arg(value_enum, value_name = "HOW")]
+    how: How,
+    #[command(flatten)]
+    brokers: BrokersArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum How {
+    // As `mqadmin` names them.
+    #[value(alias = "0")]
+    Ahead,
+    #[value(alias = "1")]
+    Random,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +197,13 @@ impl Broker {
                 let brokers = brokers.resolve(cx, Brokers::All).await?;
                 let done = cx.ask(cx.admin.remove_cold_read(group.name(), &brokers)).await?;
                 worked(cx, "freed", &format!("cold reads of group {}", group.name()), done)
+            }
+            Self::LogReads(LogReads { how, brokers }) => {
+                let brokers = brokers.resolve(cx, Brokers::All).await?;
+                let told = cx.ask(cx.admin.set_log_reads(how == How::Random, &brokers)).await?;
+                let mut table = Table::new(["broker", "told"]);
+                cx.partial(told).iter().for_each(|(broker, words)| table.push(row![broker, words]));
+                Ok(cx.out.table(&table)?)
             }
         }
     }

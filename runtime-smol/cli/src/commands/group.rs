@@ -479,7 +479,10 @@ impl Times {
         for span in cx.partial(spans) {
             let [first, last, consumed] =
                 [span.min_time_stamp, span.max_time_stamp, span.consume_time_stamp].map(Cell::time);
-            table.push(row![&span.message_queue.broker, span.message_queue.id, first, last, consumed, span.delay_time]);
+            // A group without an offset has consumed nothing.
+            let delay = span.delay();
+            let consumed = delay.map_or(Cell::Nothing, |_| consumed);
+            table.push(row![&span.message_queue.broker, span.message_queue.id, first, last, consumed, delay]);
         }
         Ok(cx.out.table(&table)?)
     }

@@ -56,6 +56,18 @@ fn groups_have_settings_and_may_be_kept_from_a_topic() {
     lab.send("orders", ["one", "two"]);
     let times = lab.json(&["group", "times", "billing", "orders"]);
     assert_eq!(times.as_array().unwrap().len(), 4, "{times}");
+    let full = times.as_array().unwrap().iter().find(|row| !row["first"].is_null()).expect("a queue with a message");
+    assert!(full["consumed"].is_null() && full["delayMs"].is_null(), "a group without offset: {times}");
+    let queue = format!("{}#{}", full["broker"].as_str().unwrap(), full["queueId"]);
+    lab.shown(&["offset", "set", "billing", "orders", "--queue", &queue, "--offset", "1"]);
+    let times = lab.json(&["group", "times", "billing", "orders"]);
+    let row = times
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| [&row["broker"], &row["queueId"]] == [&full["broker"], &full["queueId"]]);
+    let row = row.expect("the same queue");
+    assert_eq!((&row["delayMs"], &row["consumed"]), (&json!(0), &full["first"]), "{times}");
     assert_eq!(lab.failure(&["group", "times", "billing", "nowhere"]).0, 1);
 }
 
@@ -70,11 +82,14 @@ fn brokers_do_their_work_and_tell_of_it() {
     lab.shown(&["deleteExpiredCommitLog", "-c", "DefaultCluster"]);
     lab.shown(&["updateColdDataFlowCtrGroupConfig", "-g", "audit", "-v", "4096", "-b", "broker-a"]);
     lab.shown(&["removeColdDataFlowCtrGroupConfig", "-g", "audit", "-b", "broker-a"]);
+    assert!(lab.shown(&["setCommitLogReadAheadMode", "-m", "1", "-b", "broker-a"]).contains("mode: 1"));
+    assert!(lab.json(&["broker", "log-reads", "ahead"])[1]["told"].as_str().unwrap().ends_with("mode: 0"));
+    assert!(lab.json(&["producer", "-b", "broker-a"]).is_array());
     let slaves = lab.json(&["haStatus"]);
     assert_eq!((slaves.as_array().unwrap().len(), &slaves[0]["slave"]), (2, &json!(null)));
     let (code, line) = lab.failure(&["broker", "figure", "TOPIC_PUT_NUMS", "nowhere"]);
     assert!(code == 1 && line.contains("not exist"), "{line}");
-    lab.send("orders", ["one", "two", "three", "four"]);
+    lab.shown(&["message", "send", "orders", "one", "--queue", "broker-a#0"]);
     let entries = lab.json(&["queryCq", "-t", "orders", "-q", "0", "-b", "broker-a", "-i", "0", "-c", "1"]);
     assert_eq!((&entries["min"], entries["entries"].as_array().unwrap().len()), (&json!(0), 1), "{entries}");
     assert_eq!(lab.failure(&["topic", "entries", "orders"]).0, 2);

@@ -49,9 +49,13 @@ impl Broker {
                 let status = HaStatus { master, master_commit_log_max_offset: self.store.end(), ..HaStatus::default() };
                 Ok(Some(Reply::ok().body(status.encode())))
             }
-            request::UPDATE_COLD_DATA_FLOW_CTR_CONFIG | request::REMOVE_COLD_DATA_FLOW_CTR_CONFIG if new => {
+            request::UPDATE_COLD_DATA_FLOW_CTR_CONFIG if new => self.bound_cold_reads(body),
+            request::REMOVE_COLD_DATA_FLOW_CTR_CONFIG if new => {
+                self.cold_bounds.remove(&*String::from_utf8_lossy(body));
                 Ok(Some(Reply::ok()))
             }
+            request::GET_COLD_DATA_FLOW_CTR_INFO if new => self.cold_reads(),
+            request::SET_COMMITLOG_READ_MODE if new => log_reads(call),
             request::AUTH_LIST_ACL if new => {
                 Err("java.lang.IllegalStateException: The authorizationMetadataProvider is not configured.".into())
             }
@@ -299,6 +303,21 @@ impl Broker {
         Ok(Some(Reply::ok().remark(NOT_SET).body(body.encode())))
     }
 
+    fn bound_cold_reads(&mut self, body: &[u8]) -> Answer {
+        let text = String::from_utf8_lossy(body);
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        let bounds = lines.filter_map(|(group, bytes)| Some((group.to_owned(), bytes.parse().ok()?)));
+        self.cold_bounds.extend(bounds);
+        Ok(Some(Reply::ok()))
+    }
+
+    /// Code 2003. A model has no old messages.
+    fn cold_reads(&self) -> Answer {
+        let body = serde_json::json!({ "runtimeTable": {}, "configTable": self.cold_bounds, "globalAcc": 0,
+            "cgColdReadThreshold": COLD_READS, "globalColdReadThreshold": ALL_COLD_READS });
+        Ok(Some(Reply::ok().body(body.to_string().into_bytes())))
+    }
+
     fn resume_half(&mut self, call: &Call<'_>) -> Answer {
         let id: String = call.header.ext.field("msgId")?;
         let found = id.parse::<OffsetMsgId>().ok().and_then(|id| self.store.record_at(id.physical_offset));
@@ -339,6 +358,9 @@ impl Broker {
 
 /// The remark of an answer whose handler sets none.
 const NOT_SET: &str = "not set any response code";
+/// Bytes of old messages that each group may read, and all together. Source: Java `BrokerConfig`.
+const COLD_READS: i64 = 3 << 20;
+const ALL_COLD_READS: i64 = 100 << 20;
 /// Topics that brokers with another store use.
 const UNUSED_TOPICS: [&str; 2] = ["RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC", "RMQ_SYS_ROCKSDB_TRANS_OP_HALF_TOPIC"];
 
@@ -346,6 +368,15 @@ const UNUSED_TOPICS: [&str; 2] = ["RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC", "RMQ_SYS_R
 fn figure(call: &Call<'_>) -> Answer {
     let (name, key): (String, String) = (call.header.ext.field("statsName")?, call.header.ext.field("statsKey")?);
     Ok(Some(Reply::error(response::SYSTEM_ERROR, format!("The stats <{name}> <{key}> not exist"))))
+}
+
+/// Code 2004. A model has no files.
+fn log_reads(call: &Call<'_>) -> Answer {
+    let mode: i32 = call.header.ext.field("READ_AHEAD_MODE")?;
+    Ok(Some(match mode {
+        0 | 1 => Reply::ok().remark(format!("set commitlog readahead mode success, mode: {mode}")),
+        _ => Reply::error(response::INVALID_PARAMETER, "set commitlog readahead mode param value error"),
+    }))
 }
 
 fn stored(topic: &TopicConfig) -> store::TopicConfig {

@@ -62,6 +62,8 @@ pub struct Broker {
     groups: BTreeMap<String, GroupConfig>,
     /// Groups that may not read a topic.
     forbidden: BTreeSet<(String, String)>,
+    /// How many bytes of old messages groups may read.
+    cold_bounds: BTreeMap<String, i64>,
     offsets: Offsets,
     delays: Delays,
     timers: Timers,
@@ -117,6 +119,7 @@ impl Broker {
             settings: Settings::new(&cfg),
             groups: BTreeMap::new(),
             forbidden: BTreeSet::new(),
+            cold_bounds: BTreeMap::new(),
             offsets: Offsets::default(),
             delays: Delays::new(cfg.delay_levels.len()),
             timers: Timers::default(),

@@ -57,10 +57,8 @@ pub struct ErrandOf {
 /// Whom an operation asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whom {
-    /// The master of each broker of a topic.
+    /// One replica of each broker of a topic: its master, or a slave when that is gone.
     OfTopic(Arc<str>),
-    /// One replica of each broker of a topic.
-    AnyOfTopic(Arc<str>),
     /// The master of each broker.
     All,
     /// One server.

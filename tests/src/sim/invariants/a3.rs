@@ -89,7 +89,7 @@ impl Open<'_> {
     /// The brokers that a name server told of; there may be several that did.
     fn tables(&self) -> impl Iterator<Item = &Table> {
         let (asks, topic) = match &self.of.whom {
-            Whom::OfTopic(topic) | Whom::AnyOfTopic(topic) => (request::GET_ROUTEINFO_BY_TOPIC, &**topic),
+            Whom::OfTopic(topic) => (request::GET_ROUTEINFO_BY_TOPIC, &**topic),
             Whom::All | Whom::One => (request::GET_BROKER_CLUSTER_INFO, ""),
         };
         let of_it = move |told: &&Told<'_>| told.asks == asks && told.about == topic;
@@ -118,11 +118,8 @@ impl Open<'_> {
         }
         let mut said = BTreeSet::new();
         for (name, addresses) in table {
-            let address = match self.of.whom {
-                Whom::AnyOfTopic(_) => &addresses.first,
-                Whom::OfTopic(_) | Whom::All | Whom::One => &addresses.master,
-            };
-            let shared = table.values().filter(|other| other.master == addresses.master).count() > 1;
+            let address = self.asked(addresses);
+            let shared = table.values().filter(|other| self.asked(other) == address).count() > 1;
             let why = failed.get(name).copied();
             match (address, why) {
                 (None, Some(Why::NoMaster)) => {}
@@ -135,6 +132,14 @@ impl Open<'_> {
         match facts.iter().find(|fact| !said.contains(*fact)) {
             Some(fact) => Err(format!("nobody said {fact}")),
             None => Ok(()),
+        }
+    }
+
+    /// The replica that is asked.
+    fn asked<'a>(&self, addresses: &'a Addresses) -> &'a Option<Arc<str>> {
+        match self.of.whom {
+            Whom::OfTopic(_) => &addresses.first,
+            Whom::All | Whom::One => &addresses.master,
         }
     }
 
@@ -298,14 +303,30 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_without_a_master_is_named_so() {
-        let whom = Whom::OfTopic("t0".into());
+    fn a_broker_without_a_master_is_named_so_unless_its_slave_can_tell() {
+        let slave = |asks| {
+            let row = |name: &str, master: Option<&str>, first: &str| {
+                (Arc::from(name), Addresses { first: Some(first.into()), master: master.map(Into::into) })
+            };
+            let table = [row("a", Some("a:1"), "a:1"), row("b", None, "b:1")].into();
+            told("n:1", asks, 2, Answer::Brokers(table))
+        };
         let rows = |end| {
-            let route = route(&[("a", Some("a:1")), ("b", None)]);
-            history(vec![(1, begun(202, whom.clone())), (3, route), (5, says("a", &["a/0 9"])), (6, end)])
+            history(vec![
+                (1, begun(28, Whom::All)),
+                (3, slave(106)),
+                (5, told("a:1", 28, 4, Answer::Facts(facts(&["a/0 9"])))),
+                (6, end),
+            ])
         };
         assert_eq!(check(&rows(some(&["a/0 9"], &[("b", Why::NoMaster)]))), Ok(()));
         assert!(check(&rows(some(&["a/0 9"], &[("b", Why::Silent)]))).is_err());
+        let rows = |end| {
+            let said = vec![(5, says("a", &["a/0 9"])), (6, says("b", &["b/0 7"])), (7, end)];
+            history([vec![(1, begun(202, Whom::OfTopic("t0".into()))), (3, slave(105))], said].concat())
+        };
+        assert_eq!(check(&rows(some(&["a/0 9", "b/0 7"], &[]))), Ok(()));
+        assert!(check(&rows(some(&["a/0 9"], &[("b", Why::NoMaster)]))).is_err());
     }
 
     #[test]

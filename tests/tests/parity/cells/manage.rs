@@ -240,7 +240,36 @@ fn work() -> Vec<Cell> {
             let group = lab.group();
             lab.ask(Call::new(request::REMOVE_COLD_DATA_FLOW_CTR_CONFIG).body(group));
         }),
+        cell(request::GET_COLD_DATA_FLOW_CTR_INFO, "a bound that is set and taken back", |lab| {
+            let group = lab.group();
+            cold_bound(lab);
+            lab.ask(Call::new(request::UPDATE_COLD_DATA_FLOW_CTR_CONFIG).body(format!("{group}=4096\n")));
+            cold_bound(lab);
+            lab.ask(Call::new(request::REMOVE_COLD_DATA_FLOW_CTR_CONFIG).body(group));
+            cold_bound(lab);
+        }),
+        cell(request::SET_COMMITLOG_READ_MODE, "at random, and ahead", |lab| {
+            lab.ask(log_reads(1));
+            lab.ask(log_reads(0));
+        }),
+        cell(request::SET_COMMITLOG_READ_MODE, "a mode that is none", |lab| drop(lab.ask(log_reads(2)))),
     ]
+}
+
+/// What a broker tells of old reads, of whose tables only this script's group is compared.
+fn cold_bound(lab: &mut Lab) {
+    let told = lab.ask_but(
+        Call::new(request::GET_COLD_DATA_FLOW_CTR_INFO),
+        &["body runtimeTable", "body configTable", "body globalAcc"],
+    );
+    let told: serde_json::Value = serde_json::from_slice(&told.body).unwrap_or_default();
+    let bound = told["configTable"][lab.group()].to_string();
+    lab.note("bound", &bound);
+    lab.note("tables", &told["runtimeTable"].is_object().to_string());
+}
+
+fn log_reads(mode: i32) -> Call {
+    Call::new(request::SET_COMMITLOG_READ_MODE).with("READ_AHEAD_MODE", mode)
 }
 
 /// Of a broker that keeps no users.

@@ -56,7 +56,8 @@ impl Admin {
         Ok(all.map(|all| offsets(all.into_iter().flat_map(|(_, moved)| moved)).collect()))
     }
 
-    /// Moves a group in one queue.
+    /// Moves a group in one queue. A broker of 5.x that is told to have members move themselves
+    /// (`useServerSideResetOffset`) has them go to the start of all queues, whatever is asked.
     ///
     /// # Errors
     /// The broker refuses or does not answer, or is older than 5.0: such a one would move the group in all queues.
@@ -103,7 +104,7 @@ impl Admin {
         let topic = topic.into();
         let request = InvokeConsumerStatus { topic: topic.clone(), group: group.into(), client: only };
         let read = |_: &BrokerName, frame: &Frame| Ok(ConsumerStatus::decode(&frame.body)?.consumer_table);
-        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| {
             let mut members = BTreeMap::<_, BTreeMap<_, _>>::new();
             for (client, table) in all.into_iter().flat_map(|(_, told)| told) {
@@ -126,9 +127,9 @@ impl Admin {
         let request = GetRunningInfo { group: group.clone(), client: member, stacks: Some(false) };
         // Whatever brokers a group is at, its retry topic is there.
         let mut last = AdminError::NoBroker;
-        let masters = self.masters(&Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")))).await?;
-        for (_, master) in masters.value {
-            match self.request(&master, &request).await {
+        let replicas = self.replicas(&Topic::from(alloc::format!("%RETRY%{group}"))).await?;
+        for (_, replica) in replicas.value {
+            match self.request(&replica, &request).await {
                 Ok(frame) => return Ok(ConsumerRunningInfo::decode(&frame.body)?),
                 Err(error) => last = error,
             }

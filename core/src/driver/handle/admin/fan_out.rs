@@ -74,8 +74,8 @@ pub enum Brokers {
 impl Admin {
     /// The masters among these brokers, and the names of those without one.
     pub(super) async fn masters(&self, of: &Brokers) -> Result<Partial<Vec<(BrokerName, Endpoint)>>, AdminError> {
-        let wanted: Vec<(BrokerName, Option<Endpoint>)> = match of {
-            Brokers::OfTopic(topic) => self.brokers_of(topic).await?,
+        match of {
+            Brokers::OfTopic(topic) => self.servers_of(topic, |addrs| addrs.get(&MASTER_ID).cloned()).await,
             Brokers::All | Brokers::Cluster(_) | Brokers::Named(_) => {
                 let info = self.cluster().await?;
                 let rows = info.broker_addr_table.into_iter().filter(|(name, broker)| match of {
@@ -83,29 +83,24 @@ impl Admin {
                     Brokers::Named(wanted) => name == wanted,
                     Brokers::All | Brokers::OfTopic(_) => true,
                 });
-                rows.map(|(name, broker)| (name, broker.broker_addrs.get(&MASTER_ID).cloned())).collect()
-            }
-        };
-        if wanted.is_empty() {
-            return Err(AdminError::NoBroker);
-        }
-        let mut masters = Partial { value: Vec::new(), failed: BTreeMap::new() };
-        for (name, endpoint) in wanted {
-            match endpoint {
-                Some(endpoint) => masters.value.push((name, endpoint)),
-                None => drop(masters.failed.insert(String::from(name.as_str()), AdminError::NoMaster(name))),
+                named(rows.map(|(name, broker)| (name, broker.broker_addrs.get(&MASTER_ID).cloned())).collect())
             }
         }
-        Ok(masters)
     }
 
-    async fn brokers_of(&self, topic: &Topic) -> Result<Vec<(BrokerName, Option<Endpoint>)>, AdminError> {
-        let route = self.topic_route(topic.clone()).await?;
-        let row = |broker: crate::wire::body::BrokerData| {
-            let master = broker.broker_addrs.get(&MASTER_ID).cloned();
-            (broker.broker_name, master)
-        };
-        Ok(route.broker_datas.into_iter().map(row).collect())
+    /// One replica of each broker that has a topic: its master, or the slave with the least id when that is gone. Java
+    /// takes any slave then.
+    pub(super) async fn replicas(&self, topic: &Topic) -> Result<Partial<Vec<(BrokerName, Endpoint)>>, AdminError> {
+        self.servers_of(topic, |addrs| addrs.values().next().cloned()).await
+    }
+
+    async fn servers_of(
+        &self,
+        topic: &Topic,
+        one: impl Fn(&BTreeMap<i64, Endpoint>) -> Option<Endpoint>,
+    ) -> Result<Partial<Vec<(BrokerName, Endpoint)>>, AdminError> {
+        let brokers = self.topic_route(topic.clone()).await?.broker_datas;
+        named(brokers.into_iter().map(|broker| (broker.broker_name, one(&broker.broker_addrs))).collect())
     }
 
     /// The brokers of all clusters, as a name server knows them.
@@ -128,6 +123,18 @@ impl Admin {
     ) -> Result<Partial<Vec<(BrokerName, T)>>, AdminError> {
         let masters = self.masters(brokers).await?;
         self.ask_each(masters, request, body, timeout, |broker, answer| read(broker, &answer?)).await.of_some()
+    }
+
+    /// Asks a replica of each broker of a topic the same, all at once, and reads what each says.
+    pub(super) async fn ask_replicas<Q: Request, T>(
+        &self,
+        topic: &Topic,
+        request: &Q,
+        read: impl Fn(&BrokerName, &Frame) -> Result<T, AdminError>,
+    ) -> Result<Partial<Vec<(BrokerName, T)>>, AdminError> {
+        let replicas = self.replicas(topic).await?;
+        let read = |broker: &BrokerName, answer: Result<Frame, AdminError>| read(broker, &answer?);
+        self.ask_each(replicas, request, Bytes::new(), super::TIMEOUT, read).await.of_some()
     }
 
     /// Has the master of each broker do the same, all at once; says which did.
@@ -197,6 +204,21 @@ impl Admin {
     pub(super) fn no_topic() -> AdminError {
         AdminError::Route(RouteError::NoTopic)
     }
+}
+
+/// The servers there are, and the names of the brokers that have none.
+fn named(wanted: Vec<(BrokerName, Option<Endpoint>)>) -> Result<Partial<Vec<(BrokerName, Endpoint)>>, AdminError> {
+    if wanted.is_empty() {
+        return Err(AdminError::NoBroker);
+    }
+    let mut servers = Partial { value: Vec::new(), failed: BTreeMap::new() };
+    for (name, endpoint) in wanted {
+        match endpoint {
+            Some(endpoint) => servers.value.push((name, endpoint)),
+            None => drop(servers.failed.insert(String::from(name.as_str()), AdminError::NoMaster(name))),
+        }
+    }
+    Ok(servers)
 }
 
 /// The broker id of a master.

@@ -51,13 +51,13 @@ impl Admin {
     /// No broker answers, or the group never had members.
     pub async fn consumers(&self, group: impl Into<Group>) -> Result<Partial<Option<ConsumerConnection>>, AdminError> {
         let group = group.into();
-        let masters = self.masters(&Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")))).await?;
+        let replicas = self.replicas(&Topic::from(alloc::format!("%RETRY%{group}"))).await?;
         let read = |_: &BrokerName, answer: Result<Frame, AdminError>| match answer {
             Ok(frame) => Ok(Some(ConsumerConnection::decode(&frame.body)?)),
             Err(AdminError::Broker { code: response::CONSUMER_NOT_ONLINE, .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        let found = self.ask_each(masters, &GetConsumerConnections { group }, Bytes::new(), TIMEOUT, read).await;
+        let found = self.ask_each(replicas, &GetConsumerConnections { group }, Bytes::new(), TIMEOUT, read).await;
         Ok(found.of_some()?.map(|found| found.into_iter().find_map(|(_, members)| members)))
     }
 
@@ -71,14 +71,14 @@ impl Admin {
         topic: impl Into<Topic>,
     ) -> Result<Partial<Vec<Connection>>, AdminError> {
         let request = GetProducerConnections { group: group.into() };
-        let masters = self.masters(&Brokers::OfTopic(topic.into())).await?;
+        let replicas = self.replicas(&topic.into()).await?;
         // A broker that does not know the group refuses: others may know it.
         let read = |_: &BrokerName, answer: Result<Frame, AdminError>| match answer {
             Ok(frame) => Ok(Ok(ProducerConnection::decode(&frame.body)?.connection_set)),
             Err(unknown @ AdminError::Broker { code: response::SYSTEM_ERROR, .. }) => Ok(Err(unknown)),
             Err(error) => Err(error),
         };
-        let found = self.ask_each(masters, &request, Bytes::new(), TIMEOUT, read).await.of_some()?;
+        let found = self.ask_each(replicas, &request, Bytes::new(), TIMEOUT, read).await.of_some()?;
         if let Some((_, Err(unknown))) = found.value.iter().find(|(_, known)| known.is_err())
             && found.value.iter().all(|(_, known)| known.is_err())
         {
@@ -98,9 +98,9 @@ impl Admin {
     /// No broker answers, or the group never had members.
     pub async fn topics_of_group(&self, group: impl Into<Group>) -> Result<Partial<Vec<Topic>>, AdminError> {
         let group = group.into();
-        let brokers = Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")));
+        let retry = Topic::from(alloc::format!("%RETRY%{group}"));
         let read = |_: &BrokerName, frame: &Frame| Ok(TopicList::decode(&frame.body)?.topic_list);
-        let all = self.ask_brokers(&brokers, &GetTopicsOfGroup { group }, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&retry, &GetTopicsOfGroup { group }, read).await?;
         Ok(all.map(|all| sorted(all.into_iter().flat_map(|(_, topics)| topics).collect())))
     }
 

@@ -4,10 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Bytes;
-
 use super::topics::sorted;
-use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
+use super::{Admin, AdminError, Partial};
 use crate::driver::handle::ReceivedMessage;
 use crate::ids::{BrokerName, Endpoint, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::Frame;
@@ -66,7 +64,7 @@ impl Admin {
         let (group, topic) = (group.into(), topic.into());
         let read = |_: &BrokerName, frame: &Frame| Ok(GroupSubscription::decode(&frame.body)?.subscription_data);
         let request = GetSubscription { group, topic: topic.clone() };
-        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| all.into_iter().find_map(|(_, wanted)| wanted)))
     }
 
@@ -85,7 +83,7 @@ impl Admin {
             let spans = QueueTimeSpans::decode(&frame.body)?.consume_time_span_set;
             Self::own(broker, spans.iter().map(|span| &span.message_queue)).map(|()| spans)
         };
-        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| {
             let mut spans: Vec<_> = all.into_iter().flat_map(|(_, spans)| spans).collect();
             spans.sort_by(|one, other| one.message_queue.cmp(&other.message_queue));
@@ -140,7 +138,7 @@ impl Admin {
             let queue = |id| MessageQueue { topic: topic.clone(), broker: broker.clone(), id };
             Ok(offsets.into_iter().map(|(id, offset)| (queue(id), offset)).collect::<Vec<_>>())
         };
-        let all = self.ask_brokers(&Brokers::OfTopic(topic.clone()), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| sorted(all.into_iter().flat_map(|(_, offsets)| offsets).collect())))
     }
 

@@ -1,6 +1,5 @@
 //! Stored messages, by their ids and keys.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -110,17 +109,7 @@ impl Admin {
             end: stored.end().0,
             unique,
         };
-        // One replica of each broker: its master, or a slave when that is gone.
-        let route = self.topic_route(topic.clone()).await?;
-        let replica = |broker: crate::wire::body::BrokerData| {
-            let first = broker.broker_addrs.into_values().next()?;
-            Some((broker.broker_name, first))
-        };
-        let servers: Vec<_> = route.broker_datas.into_iter().filter_map(replica).collect();
-        if servers.is_empty() {
-            return Err(AdminError::NoBroker);
-        }
-        let servers = Partial { value: servers, failed: BTreeMap::new() };
+        let servers = self.replicas(topic).await?;
         // That there is none is what brokers call a failure.
         let none_or = |broker: &BrokerName, answer| match answer {
             Err(AdminError::Broker { code: response::QUERY_NOT_FOUND, .. }) => Ok(Vec::new()),

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
+use super::{Admin, AdminError, Brokers, Partial};
 use crate::ids::{BrokerName, Group, MessageQueue, QueueOffset, Topic};
 use crate::time::UnixMillis;
 use crate::wire::Frame;
@@ -124,13 +124,13 @@ impl Admin {
         topic: Option<Topic>,
     ) -> Result<Partial<ConsumeStats>, AdminError> {
         let group = group.into();
-        let brokers = Brokers::OfTopic(Topic::from(alloc::format!("%RETRY%{group}")));
+        let retry = Topic::from(alloc::format!("%RETRY%{group}"));
         let request = GetConsumeStats { group, topic };
         let read = |broker: &BrokerName, frame: &Frame| {
             let stats = ConsumeStats::decode(&frame.body)?;
             Self::own(broker, stats.offset_table.0.keys()).map(|()| stats)
         };
-        let all = self.ask_brokers(&brokers, &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&retry, &request, read).await?;
         Ok(all.map(|all| {
             let mut whole = ConsumeStats::default();
             for (_, stats) in all {

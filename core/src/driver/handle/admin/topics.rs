@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::names::ORDER;
-use super::{Admin, AdminError, Brokers, Partial, TIMEOUT};
+use super::{Admin, AdminError, Brokers, Partial};
 use crate::client::RouteError;
 use crate::ids::{BrokerName, Group, MessageQueue, Topic};
 use crate::wire::Frame;
@@ -143,7 +143,7 @@ impl Admin {
         let topic = topic.into();
         let request = GetTopicConfig { topic: topic.clone(), local: true };
         let read = |_: &BrokerName, frame: &Frame| Ok(TopicConfig::decode(&frame.body)?);
-        self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await
+        self.ask_replicas(&topic, &request, read).await
     }
 
     /// Start, end and last time of the queues of a topic.
@@ -157,7 +157,7 @@ impl Admin {
             let stats = TopicStats::decode(&frame.body)?;
             Self::own(broker, stats.offset_table.0.keys()).map(|()| stats)
         };
-        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| {
             let mut whole = TopicStats::default();
             for (_, stats) in all {
@@ -176,7 +176,7 @@ impl Admin {
         let topic = topic.into();
         let request = GetGroupsOfTopic { topic: topic.clone() };
         let read = |_: &BrokerName, frame: &Frame| Ok(GroupList::decode(&frame.body)?.group_list);
-        let all = self.ask_brokers(&Brokers::OfTopic(topic), &request, Bytes::new(), TIMEOUT, read).await?;
+        let all = self.ask_replicas(&topic, &request, read).await?;
         Ok(all.map(|all| sorted(all.into_iter().flat_map(|(_, groups)| groups).collect())))
     }
 }

@@ -4,6 +4,7 @@ mod find;
 mod follow;
 mod inspect;
 mod send;
+mod trace;
 
 use std::io::{self, Write};
 
@@ -55,6 +56,11 @@ pub(crate) enum Message {
     /// Which groups have consumed a message
     #[command(after_help = "Example:\n  rmq message track orders C0A80102000018B4AAC26A1B2C3D0000")]
     Track(inspect::Track),
+    /// What clients that trace told of a message: sent, handed out, settled
+    #[command(
+        after_help = "Examples:\n  rmq message trace C0A80102000018B4AAC26A1B2C3D0000\n  rmq message trace order-42 --from 2h"
+    )]
+    Trace(trace::Trace),
     /// Have a member of a group handle a stored message once more
     #[command(after_help = "Example:
   rmq message direct orders C0A80102000018B4AAC26A1B2C3D0000 --group billing --member 10.0.0.7@4711#1a2b3c4d")]
@@ -73,6 +79,7 @@ impl Message {
             Self::Consume(consume) => consume.run(cx).await,
             Self::Tail(tail) => tail.run(cx).await,
             Self::Track(track) => track.run(cx).await,
+            Self::Trace(trace) => trace.run(cx).await,
             Self::Direct(direct) => direct.run(cx).await,
             Self::Recall(recall) => recall.run(cx).await,
         }

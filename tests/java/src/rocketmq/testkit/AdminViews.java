@@ -62,7 +62,7 @@ final class AdminViews {
         });
     }
 
-    private static Object rows(Map<MessageQueue, Map<String, Object>> table) {
+    static Object rows(Map<MessageQueue, Map<String, Object>> table) {
         List<Object> rows = new ArrayList<>();
         new TreeMap<>(table).forEach((queue, values) -> {
             Map<String, Object> row = new LinkedHashMap<>();

@@ -45,6 +45,7 @@ public final class Peer {
         admin.register(COMMANDS);
         new AdminViews(admin).register(COMMANDS);
         new AdminTools(admin).register(COMMANDS);
+        new AdminWhole(admin).register(COMMANDS);
         Codec.register(COMMANDS);
         Traces.register(COMMANDS);
         COMMANDS.put("read_offset_file", a -> {
