@@ -67,7 +67,9 @@ fn groups_have_settings_and_may_be_kept_from_a_topic() {
         .iter()
         .find(|row| [&row["broker"], &row["queueId"]] == [&full["broker"], &full["queueId"]]);
     let row = row.expect("the same queue");
-    assert_eq!((&row["delayMs"], &row["consumed"]), (&json!(0), &full["first"]), "{times}");
+    assert_eq!(row["consumed"], full["first"], "{times}");
+    // The other message may be in the same queue, and waits then.
+    assert!(row["delayMs"].as_i64().is_some_and(|delay| (0..60_000).contains(&delay)), "{times}");
     assert_eq!(lab.failure(&["group", "times", "billing", "nowhere"]).0, 1);
 }
 
