@@ -2,20 +2,26 @@
 
 use std::panic::catch_unwind;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rocketmq_fuzz::{CORPORA, TARGETS, Target, corpus};
 use rocketmq_testkit::real::golden;
 
-/// Runs a target; a failure names the input. One at a time: targets measure memory.
+/// Targets measure the memory of the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a target; a failure names the input.
 fn run(target: Target, name: &str, input: &[u8]) {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(catch_unwind(|| target(input)).is_ok(), "{name} fails");
 }
 
 #[test]
 fn every_corpus_is_replayed() {
+    let _alone = alone();
     let mut bytes = 0;
     for (name, target) in TARGETS {
         let files = corpus(name).expect("each target has a corpus");
@@ -46,6 +52,7 @@ fn every_target_has_a_program() {
 
 #[test]
 fn every_golden_and_captured_frame_passes_every_target() {
+    let _alone = alone();
     let golden = golden::frames().expect("golden frames").into_iter().map(|frame| golden::bytes(&frame.hex));
     let bodies = golden::bodies().expect("golden bodies").into_iter().map(|body| golden::bytes(&body.hex));
     let captured = golden::captures().expect("captures").into_iter().map(|frame| frame.bytes);
