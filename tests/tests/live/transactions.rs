@@ -308,14 +308,18 @@ impl<'w, L: Live> Stage<'w, L> {
         (client, producer)
     }
 
-    /// What was rolled back, and nothing else, was never seen; nothing was seen twice.
+    /// What was rolled back, and nothing else, was never seen; nothing was seen more often than a broker asked about it.
     async fn last_look(mut self) {
         before(Instant::now() + ASKED, std::future::pending::<()>()).await;
         self.look();
-        let bodies = sorted(self.seen.iter().map(|seen| seen.body.clone()));
-        let mut once = bodies.clone();
-        once.dedup();
-        self.check.eq("each-seen-once", &bodies, &once);
+        let all = sorted(self.seen.iter().map(|seen| seen.body.clone()));
+        let mut bodies = all.clone();
+        bodies.dedup();
+        let often = |body: &String| all.iter().filter(|seen| *seen == body).count();
+        // A broker of 5.x that asks again before it has noted the first answer carries out both.
+        let asked = |body: &String| self.asked_of(body).len().max(1);
+        let too_often: Vec<_> = bodies.iter().filter(|body| often(body) > asked(body)).collect();
+        self.check.that("each-seen-once", too_often.is_empty(), &too_often);
         let hidden = ["ends in rollback", "2", "rollback later", "rollback after restart", "rollback by Java"];
         for body in hidden.into_iter().chain(["rollback for Java"]) {
             self.check.that(format!("never-seen-{body}"), !bodies.iter().any(|seen| seen == body), &bodies);
