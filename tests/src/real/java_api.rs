@@ -102,7 +102,10 @@ impl JavaPeer {
 
     /// Starts a push consumer and returns its client id.
     pub fn start_consumer(&self, spec: &ConsumerSpec) -> Result<String, RealError> {
-        self.typed::<Started>("consumer_start", spec).map(|s| s.client_id)
+        let start = || self.typed::<Started>("consumer_start", spec).map(|s| s.client_id);
+        // A Java client whose connection to a name server breaks while it starts has ended, and may be started anew.
+        let broke = |error: &RealError| error.to_string().contains("RemotingSendRequestException");
+        start().or_else(|error| if broke(&error) { start() } else { Err(error) })
     }
 
     /// Shuts a consumer down in order.
