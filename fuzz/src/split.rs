@@ -7,7 +7,7 @@ use rocketmq_core::conn::{ConnEvent, Connection, LinkStats};
 use rocketmq_core::error::CloseReason;
 use rocketmq_core::time::Instant;
 
-/// A stream and where it is cut, as [`pieces`] reads it. Whole, cut there or byte by byte,
+/// A stream and where it is cut: how often, the places, then the stream. Whole, cut there or byte by byte,
 /// it makes the same events, and memory grows with what was received only.
 pub fn frame_split(data: &[u8]) {
     let Some((stream, chunks)) = pieces(data) else { return };
