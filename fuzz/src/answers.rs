@@ -3,7 +3,7 @@
 use rocketmq_core::config::{SocksProxy, parse_name_servers};
 use rocketmq_core::error::IoFailure;
 use rocketmq_core::wire::http::{HttpError, MAX_RESPONSE, Response, first_line};
-use rocketmq_core::wire::socks::{Next, Talk};
+use rocketmq_core::wire::socks::{MAX_ANSWER, Next, Talk};
 
 use crate::split::pieces;
 
@@ -62,9 +62,9 @@ pub fn socks(data: &[u8]) {
                 assert!(matches!(answer, [5, 0, _, 1 | 3 | 4, ..]), "{answer:?}");
                 return;
             }
-            Ok(Next::Wait) => assert!(rest.is_empty() && len <= LONGEST),
+            Ok(Next::Wait) => assert!(rest.is_empty() && len <= MAX_ANSWER),
             Err(error) => {
-                assert!(len <= LONGEST && !error.to_string().contains(SECRET));
+                assert!(len <= MAX_ANSWER && !error.to_string().contains(SECRET));
                 return;
             }
         }
@@ -85,5 +85,3 @@ fn byte_by_byte(talk: &mut Talk, said: &[u8]) -> (usize, Result<Next, IoFailure>
 const SECRET: &str = "s3cr3t of the user";
 /// Answers up to here are read byte by byte too, which takes the square of their length.
 const SHORT: usize = 2_000;
-/// The longest answer of a proxy, with a name of 255 bytes.
-const LONGEST: usize = 262;

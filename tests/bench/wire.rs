@@ -4,17 +4,18 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use rocketmq_core::config::AutoBatch;
 use rocketmq_core::driver::Client;
 use rocketmq_core::ids::Opaque;
 use rocketmq_core::wire::Codec;
+use rocketmq_core::wire::message::batch::{BatchItem, push};
 use rocketmq_core::wire::request::{Request, SendBatch, SendMessage};
 
 use super::Work;
 
 /// How many messages a batch has, for bodies of this size: what a default accumulator puts together.
-const fn batch_of(size: usize) -> usize {
-    let most = 32 * 1024 / size;
-    if most == 0 { 1 } else { most }
+fn batch_of(size: usize) -> usize {
+    (AutoBatch::default().max_bytes / size).max(1)
 }
 
 impl Work {
@@ -46,15 +47,10 @@ impl Work {
     /// The frame of a batch of messages that are all alike.
     fn batch(&self, messages: usize, queue_id: i32) -> Vec<u8> {
         let properties = "UNIQ_KEY\u{1}7F0000010000000000000000000000AB\u{2}WAIT\u{1}true\u{2}";
-        let len = 22 + self.size + properties.len();
-        let mut item = Vec::with_capacity(len);
-        // Length, magic, checksum and flag; of these the broker reads the length only.
-        item.extend(u32::try_from(len).expect("a small message").to_be_bytes());
-        item.extend([0; 12]);
-        item.extend(u32::try_from(self.size).expect("a small message").to_be_bytes());
-        item.resize(item.len() + self.size, b'x');
-        item.extend(u16::try_from(properties.len()).expect("short").to_be_bytes());
-        item.extend(properties.bytes());
+        let body = vec![b'x'; self.size];
+        let mut item = Vec::new();
+        let of = BatchItem { flag: 0, body: &body, properties: properties.as_bytes() };
+        push(&of, &mut item).expect("a small message");
         let header = SendMessage {
             group: "bench_wire".into(),
             topic: self.topic.as_str().into(),

@@ -199,7 +199,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 /// The longest answer: with a name of 255 bytes.
-pub(crate) const MAX_ANSWER: usize = 262;
+pub const MAX_ANSWER: usize = 262;
 
 #[cfg(test)]
 mod tests {

@@ -59,9 +59,12 @@ impl BrokersArg {
     }
 }
 
-/// Two brokers, one of which gets something of the other.
+/// Two brokers, one of which gets of the other what it has of users.
 #[derive(Debug, Args)]
-pub(crate) struct BetweenArg {
+pub(crate) struct CopyArg {
+    /// The users; all when none is named
+    #[arg(value_name = "USERS", value_delimiter = ',')]
+    pub(crate) users: Vec<String>,
     /// The broker that has it, by its name or address
     #[arg(long, value_name = "BROKER")]
     pub(crate) from: String,
@@ -70,7 +73,7 @@ pub(crate) struct BetweenArg {
     pub(crate) to: String,
 }
 
-impl BetweenArg {
+impl CopyArg {
     pub(crate) async fn resolve(&self, cx: &Cx<'_>) -> Result<(Brokers, Brokers), Failure> {
         let (from, to) = (broker_named(cx, &self.from).await?, broker_named(cx, &self.to).await?);
         Ok((Brokers::Named(from), Brokers::Named(to)))

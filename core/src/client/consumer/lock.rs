@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
 use crate::client::snapshot::{LockPhase, LockSnapshot, millis};
-use crate::client::{ClientEvent, Output, StartReason};
+use crate::client::{ClientEvent, Output};
 use crate::effects::Effects;
 use crate::error::RequestError;
 use crate::ids::{BrokerName, Endpoint, Epoch, MessageQueue, QueueOffset};
@@ -305,9 +305,7 @@ impl Consumer {
                     lock.be(LockState::Held { until }, until.before(LEASE.saturating_sub(RENEW_AFTER)));
                     let ours = self.queues.get(queue).and_then(|assigned| assigned.settled_to());
                     if let Some(offset) = stored.filter(|_| ours.is_some() && stored > ours) {
-                        let (group, reason) = (self.config.group.clone(), StartReason::Stored);
-                        fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-                        self.restart_at(queue, Some((offset, StartReason::Stored)), fx);
+                        self.follow(queue, offset, fx);
                     }
                 }
                 None => lock.fail(fx.now),

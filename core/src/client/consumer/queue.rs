@@ -523,6 +523,13 @@ impl Consumer {
         self.lend_for_good(epoch, fx);
     }
 
+    /// The broker has a later offset than ours, which another member got to: a queue goes on from there.
+    pub(super) fn follow(&mut self, queue: &MessageQueue, stored: QueueOffset, fx: &mut Effects) {
+        let (group, reason) = (self.config.group.clone(), StartReason::Stored);
+        fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset: stored, reason });
+        self.restart_at(queue, Some((stored, reason)), fx);
+    }
+
     /// `said` is what the broker said.
     fn pull_failed(&mut self, queue: &MessageQueue, why: String, said: &str, fx: &mut Effects) {
         if let Some(assigned) = self.queues.get_mut(queue) {

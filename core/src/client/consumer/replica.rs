@@ -9,7 +9,6 @@ use super::queue::readable;
 use super::{Consumer, Siblings, State};
 use crate::client::signal::ReplyTo;
 use crate::client::view::{BrokerView, MASTER_ID};
-use crate::client::{ClientEvent, StartReason};
 use crate::config::ReadFrom;
 use crate::effects::Effects;
 use crate::error::RequestError;
@@ -113,9 +112,7 @@ impl Consumer {
         };
         assigned.be_sure();
         if let Some(offset) = stored.filter(|_| stored > assigned.settled_to()) {
-            let (group, reason) = (self.config.group.clone(), StartReason::Stored);
-            fx.event(ClientEvent::StartPosition { group, queue: queue.clone(), offset, reason });
-            self.restart_at(queue, Some((offset, StartReason::Stored)), fx);
+            self.follow(queue, offset, fx);
             if matches!(self.state, State::Running) {
                 self.pull_on(queue, at, fx);
             }

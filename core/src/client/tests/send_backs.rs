@@ -3,14 +3,20 @@ use crate::dispatch::PoisonPolicy;
 
 const FAILED: Outcome = Outcome::Failed { level: 0 };
 
-/// A consumer that failed the message at 500.
-fn failed() -> World {
+/// A consumer that has the message at 500.
+fn handling() -> World {
     let mut world = World::consuming(1, |_| ());
     world.topic("%RETRY%g", 1, &["b"]);
     world.advance(31_000);
     world.held.extend([request::CONSUMER_SEND_MSG_BACK, request::SEND_MESSAGE_V2]);
     let pull = world.pull("T");
     world.found(pull, 500..501);
+    world
+}
+
+/// A consumer that failed it.
+fn failed() -> World {
+    let mut world = handling();
     assert_eq!(world.consume(FAILED), 1);
     world.run();
     world
@@ -63,12 +69,7 @@ fn refused_it_is_republished() {
 /// A broker that was restarted may have something else where the message was.
 #[test]
 fn what_was_pulled_before_the_link_broke_is_republished_and_what_came_after_it_is_handed_back() {
-    let mut world = World::consuming(1, |_| ());
-    world.topic("%RETRY%g", 1, &["b"]);
-    world.advance(31_000);
-    world.held.extend([request::CONSUMER_SEND_MSG_BACK, request::SEND_MESSAGE_V2]);
-    let pull = world.pull("T");
-    world.found(pull, 500..501);
+    let mut world = handling();
     let taken = world.take_one().expect("a message");
     world.hang_up("b:1");
     world.advance(5_000);
@@ -89,12 +90,7 @@ fn what_was_pulled_before_the_link_broke_is_republished_and_what_came_after_it_i
 
 #[test]
 fn a_dead_letter_is_republished_without_delay() {
-    let mut world = World::consuming(1, |_| ());
-    world.topic("%RETRY%g", 1, &["b"]);
-    world.advance(31_000);
-    world.held.extend([request::CONSUMER_SEND_MSG_BACK, request::SEND_MESSAGE_V2]);
-    let pull = world.pull("T");
-    world.found(pull, 500..501);
+    let mut world = handling();
     assert_eq!(world.consume(Outcome::Failed { level: -1 }), 1);
     world.run();
     let back = world.take(request::CONSUMER_SEND_MSG_BACK);

@@ -6,7 +6,7 @@ use rocketmq_core::wire::body;
 use rocketmq_smol::Brokers;
 
 use super::done_on;
-use crate::args::{BetweenArg, BrokersArg};
+use crate::args::{BrokersArg, CopyArg};
 use crate::context::Cx;
 use crate::failure::Failure;
 use crate::output::{Table, row};
@@ -32,16 +32,7 @@ pub(crate) enum Acl {
     #[command(
         after_help = "Examples:\n  rmq acl copy billing,audit --from broker-a --to broker-b\n  rmq acl copy --from broker-a --to broker-b"
     )]
-    Copy(Copy),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Copy {
-    /// The users; all when none is named
-    #[arg(value_name = "USERS", value_delimiter = ',')]
-    users: Vec<String>,
-    #[command(flatten)]
-    between: BetweenArg,
+    Copy(CopyArg),
 }
 
 #[derive(Debug, Args)]
@@ -130,41 +121,39 @@ impl Acl {
                 let (text, record) = done_on("forgot", &format!("{what} of {subject}"), "subject", &subject, &done);
                 Ok(cx.out.done(&text, &record)?)
             }
-            Self::Copy(copy) => copy.run(cx).await,
+            Self::Copy(between) => copy(between, cx).await,
         }
     }
 }
 
-impl Copy {
-    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
-        let (from, to) = self.between.resolve(cx).await?;
-        let found = if self.users.is_empty() {
-            let found = cx.ask(cx.admin.acls(None, None, &from)).await?;
-            cx.partial(found).into_iter().flat_map(|(_, acls)| acls).collect()
-        } else {
-            let mut found = Vec::new();
-            for subject in self.users.iter().map(|user| subject(user)) {
-                let known = cx.ask_of(&subject, cx.admin.acl(&subject, &from)).await?;
-                let known = cx.partial(known).into_iter().find_map(|(_, known)| known);
-                let none = || Failure::refused(format!("nothing is said of {subject}; nothing is copied"));
-                found.push(known.ok_or_else(none)?);
-            }
-            found
-        };
-        let mut table = Table::new(["subject", "from", "to", "was"]);
-        for acl in found {
-            let there = cx.ask_of(&acl.subject, cx.admin.acl(&acl.subject, &to)).await?;
-            let new = cx.partial(there).iter().all(|(_, known)| known.is_none());
-            let done = match new {
-                true => cx.ask_of(&acl.subject, cx.admin.create_acl(&acl, &to)).await?,
-                false => cx.ask_of(&acl.subject, cx.admin.update_acl(&acl, &to)).await?,
-            };
-            cx.partial(done);
-            let was = if new { "created" } else { "changed" };
-            table.push(row![&acl.subject, &self.between.from, &self.between.to, was]);
+async fn copy(between: CopyArg, cx: &mut Cx<'_>) -> Result<(), Failure> {
+    let (from, to) = between.resolve(cx).await?;
+    let found = if between.users.is_empty() {
+        let found = cx.ask(cx.admin.acls(None, None, &from)).await?;
+        cx.partial(found).into_iter().flat_map(|(_, acls)| acls).collect()
+    } else {
+        let mut found = Vec::new();
+        for subject in between.users.iter().map(|user| subject(user)) {
+            let known = cx.ask_of(&subject, cx.admin.acl(&subject, &from)).await?;
+            let known = cx.partial(known).into_iter().find_map(|(_, known)| known);
+            let none = || Failure::refused(format!("nothing is said of {subject}; nothing is copied"));
+            found.push(known.ok_or_else(none)?);
         }
-        Ok(cx.out.table(&table)?)
+        found
+    };
+    let mut table = Table::new(["subject", "from", "to", "was"]);
+    for acl in found {
+        let there = cx.ask_of(&acl.subject, cx.admin.acl(&acl.subject, &to)).await?;
+        let new = cx.partial(there).iter().all(|(_, known)| known.is_none());
+        let done = match new {
+            true => cx.ask_of(&acl.subject, cx.admin.create_acl(&acl, &to)).await?,
+            false => cx.ask_of(&acl.subject, cx.admin.update_acl(&acl, &to)).await?,
+        };
+        cx.partial(done);
+        let was = if new { "created" } else { "changed" };
+        table.push(row![&acl.subject, &between.from, &between.to, was]);
     }
+    Ok(cx.out.table(&table)?)
 }
 
 impl Set {

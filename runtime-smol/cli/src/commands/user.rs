@@ -7,7 +7,7 @@ use rocketmq_core::wire::body;
 use rocketmq_smol::Brokers;
 
 use super::done_on;
-use crate::args::{BetweenArg, BrokersArg};
+use crate::args::{BrokersArg, CopyArg};
 use crate::context::Cx;
 use crate::failure::Failure;
 use crate::output::{Table, row};
@@ -33,16 +33,7 @@ pub(crate) enum User {
     #[command(
         after_help = "Examples:\n  rmq user copy billing,audit --from broker-a --to broker-b\n  rmq user copy --from broker-a --to broker-b"
     )]
-    Copy(Copy),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Copy {
-    /// The users; all when none is named
-    #[arg(value_name = "USERS", value_delimiter = ',')]
-    users: Vec<String>,
-    #[command(flatten)]
-    between: BetweenArg,
+    Copy(CopyArg),
 }
 
 #[derive(Debug, Args)]
@@ -128,40 +119,38 @@ impl User {
                 let (text, record) = done_on("deleted", &format!("user {user}"), "user", &user, &done);
                 Ok(cx.out.done(&text, &record)?)
             }
-            Self::Copy(copy) => copy.run(cx).await,
+            Self::Copy(between) => copy(between, cx).await,
         }
     }
 }
 
-impl Copy {
-    async fn run(self, cx: &mut Cx<'_>) -> Result<(), Failure> {
-        let (from, to) = self.between.resolve(cx).await?;
-        let found = if self.users.is_empty() {
-            let found = cx.ask(cx.admin.users(None, &from)).await?;
-            cx.partial(found).into_iter().flat_map(|(_, users)| users).collect()
-        } else {
-            let mut found = Vec::new();
-            for user in &self.users {
-                let known = cx.ask_of(format_args!("user {user}"), cx.admin.user(user, &from)).await?;
-                let known = cx.partial(known).into_iter().find_map(|(_, known)| known);
-                found.push(known.ok_or_else(|| Failure::refused(format!("no user {user}; nothing is copied")))?);
-            }
-            found
-        };
-        let mut table = Table::new(["user", "from", "to", "was"]);
-        for user in found {
-            let about = format!("user {}", user.name);
-            let there = cx.ask_of(&about, cx.admin.user(&user.name, &to)).await?;
-            let new = cx.partial(there).iter().all(|(_, known)| known.is_none());
-            let done = match new {
-                true => cx.ask_of(&about, cx.admin.create_user(&user, &to)).await?,
-                false => cx.ask_of(&about, cx.admin.update_user(&user, &to)).await?,
-            };
-            cx.partial(done);
-            table.push(row![&user.name, &self.between.from, &self.between.to, if new { "created" } else { "changed" }]);
+async fn copy(between: CopyArg, cx: &mut Cx<'_>) -> Result<(), Failure> {
+    let (from, to) = between.resolve(cx).await?;
+    let found = if between.users.is_empty() {
+        let found = cx.ask(cx.admin.users(None, &from)).await?;
+        cx.partial(found).into_iter().flat_map(|(_, users)| users).collect()
+    } else {
+        let mut found = Vec::new();
+        for user in &between.users {
+            let known = cx.ask_of(format_args!("user {user}"), cx.admin.user(user, &from)).await?;
+            let known = cx.partial(known).into_iter().find_map(|(_, known)| known);
+            found.push(known.ok_or_else(|| Failure::refused(format!("no user {user}; nothing is copied")))?);
         }
-        Ok(cx.out.table(&table)?)
+        found
+    };
+    let mut table = Table::new(["user", "from", "to", "was"]);
+    for user in found {
+        let about = format!("user {}", user.name);
+        let there = cx.ask_of(&about, cx.admin.user(&user.name, &to)).await?;
+        let new = cx.partial(there).iter().all(|(_, known)| known.is_none());
+        let done = match new {
+            true => cx.ask_of(&about, cx.admin.create_user(&user, &to)).await?,
+            false => cx.ask_of(&about, cx.admin.update_user(&user, &to)).await?,
+        };
+        cx.partial(done);
+        table.push(row![&user.name, &between.from, &between.to, if new { "created" } else { "changed" }]);
     }
+    Ok(cx.out.table(&table)?)
 }
 
 impl Set {
