@@ -26,6 +26,8 @@ pub(crate) struct Net {
     pub(crate) next: u64,
     /// Until when host and server do not hear each other.
     pub(crate) partitions: BTreeMap<(usize, Node), Instant>,
+    /// When the last of what clients have written arrives, also of links that they have closed since.
+    pub(crate) arrives_by: Instant,
     /// Incarnations of servers that a host has talked to.
     pub(crate) met: BTreeMap<(usize, Node), u64>,
     /// The opaque of the next request that a server makes.
@@ -182,6 +184,7 @@ impl State {
         let at = at.after(rate.map_or(Duration::ZERO, |rate| Duration::from_micros(n as u64 * 1_000_000 / rate)));
         let at = at.max(self.net.partitions.get(&(link.host, link.node)).copied().unwrap_or_default());
         link.last_sent = at;
+        self.net.arrives_by = self.net.arrives_by.max(at);
         self.schedule(at, Event::ToServer(id, bytes, now));
         Poll::Ready(Ok(n))
     }

@@ -185,16 +185,18 @@ async fn check(world: World, books: Books, message: ReceivedMessage) -> Resoluti
     }
 }
 
-/// Waits until brokers have asked about all there is, or given it up: what is sent last may be under way at the first look.
+/// Waits until brokers have asked about all there is, or given it up: what is sent last may be under way at the first look,
+/// and what a partition held back is so for longer.
 async fn wait_for_checks(world: &World) {
     while !world.is_healed() {
         world.sleep(LOOK).await;
     }
+    let arrived = world.with(|state| state.net.arrives_by);
     let end = world.now().after(PATIENCE);
     let mut quiet = 0;
     while quiet < 3 && world.now() < end {
         world.sleep(LOOK).await;
-        quiet = if undecided(world) == 0 { quiet + 1 } else { 0 };
+        quiet = if undecided(world) == 0 && world.now() > arrived { quiet + 1 } else { 0 };
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
     let mut pulled: BTreeMap<Key, i64> = BTreeMap::new();
     // The same as `reused` of queues that were moved, and of groups whose wishes changed.
     let mut passed: BTreeMap<Key, i64> = BTreeMap::new();
+    // Brokers that forgot whose their locks are.
+    let mut forgetful = BTreeSet::new();
     for row in &history.rows {
         match &row.what {
             What::Delivered { group, queue, offset, .. } if history.setup.is_orderly(group) => {
@@ -40,6 +42,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 let passed = passed.entry(key.clone()).or_default();
                 let seen = seen.get(&key).and_then(|seen| seen.last()).map_or(0, |last| last + 1);
                 *passed = (*passed).max(seen).max(*offset);
+            }
+            What::LocksLost { broker } => drop(forgetful.insert(*broker)),
+            // Where two believe that they have the lock, one begins behind what is no longer there, and the other one still
+            // has that in its hands.
+            What::Illegal { group, queue, next, .. } if forgetful.contains(&queue.broker) => {
+                let passed = passed.entry((group.clone(), queue.clone())).or_default();
+                *passed = (*passed).max(*next);
             }
             // And what was unwanted before the wishes changed, of all that had been pulled by then.
             What::Pull { group, queue, offset, .. } if history.setup.is_orderly(group) => {
@@ -118,6 +127,18 @@ mod tests {
         };
         assert_eq!(check(&orderly(rows(2))), Ok(()));
         assert!(check(&orderly(rows(1))).is_err(), "what comes after the offset it was moved to is not passed by");
+    }
+
+    #[test]
+    fn one_of_two_who_believe_to_have_the_lock_may_still_have_what_is_gone() {
+        let illegal = What::Illegal { group: "g0".into(), queue: queue(0), next: 2, bounds: (2, 9) };
+        let rows = |broker, late| {
+            let forgot = What::LocksLost { broker };
+            vec![(1, forgot), (2, illegal.clone()), (3, delivered_to(1, 1, 4, 0)), (4, delivered_to(0, 2, late, 0))]
+        };
+        assert_eq!(check(&orderly(rows(0, 1))), Ok(()));
+        assert!(check(&orderly(rows(0, 3))).is_err(), "it is not gone");
+        assert!(check(&orderly(rows(1, 1))).is_err(), "the locks of another broker");
     }
 
     #[test]
