@@ -166,6 +166,11 @@ impl Message {
         self.properties.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
+    /// All properties, in the order in which they were set.
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The flag.
     #[must_use]
     pub const fn flag(&self) -> i32 {
@@ -193,6 +198,11 @@ impl Message {
         if SEND_FORBIDDEN.contains(&self.topic.as_str()) {
             return Err(MessageError::SystemTopic(self.topic.clone()));
         }
+        self.check_content(max_size)
+    }
+
+    /// The same, of a message whose topic is known to be right.
+    pub(crate) fn check_content(&self, max_size: usize) -> Result<(), MessageError> {
         if self.body.is_empty() {
             return Err(MessageError::EmptyBody);
         }
@@ -211,12 +221,18 @@ impl Message {
     /// A property holds a character that separates properties.
     pub fn encode_properties(&self, unique_key: &str) -> Result<String, MessageError> {
         let mut out = PropertiesBuilder::with_capacity(PROPERTIES_GUESS);
+        self.put_properties(unique_key, &mut out)?;
+        Ok(out.finish())
+    }
+
+    /// The same, behind what there is.
+    pub(crate) fn put_properties(&self, unique_key: &str, out: &mut PropertiesBuilder) -> Result<(), PropertyError> {
         for (key, value) in &self.properties {
             out.put(key, value)?;
         }
         out.put(name::UNIQ_KEY, unique_key)?;
         out.put(name::WAIT, if self.wait { "true" } else { "false" })?;
-        Ok(out.finish())
+        Ok(())
     }
 
     /// The same, delivered at once.

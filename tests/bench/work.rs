@@ -1,7 +1,7 @@
 //! The work of the benchmark programs, the same on every runtime.
 //!
-//! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures. `together` sends
-//! the messages one by one first, then once more put together into batches, and tells how many times faster that is, and
+//! `MODE TOPIC COUNT SIZE IN_FLIGHT` against the name server on 127.0.0.1:9876; one JSON line of figures. `batched` puts
+//! messages together into batches; `together` sends them one by one first, then so, and tells how many times faster that is, and
 //! how much of what the bare wire does with batches built before.
 
 mod process;
@@ -48,7 +48,9 @@ impl Work {
     pub(crate) fn from_args() -> Self {
         let args: Vec<_> = std::env::args().skip(1).collect();
         let [mode, topic, count, size, in_flight] = args.as_slice() else {
-            eprintln!("usage: MODE TOPIC COUNT SIZE IN_FLIGHT, with MODE one of send, async, together, consume, e2e");
+            eprintln!(
+                "usage: MODE TOPIC COUNT SIZE IN_FLIGHT, with MODE one of send, async, batched, together, consume, e2e"
+            );
             std::process::exit(2);
         };
         let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("'{text}' is not a number"));
@@ -65,6 +67,7 @@ impl Work {
     pub(crate) async fn run(self, host: Host, connected: impl Future<Output = Client>) {
         match self.mode.as_str() {
             "send" | "async" => drop(self.send(&host, &connected.await, None).await),
+            "batched" => drop(self.send(&host, &connected.await, Some(AutoBatch::default())).await),
             "together" => {
                 let client = connected.await;
                 let plain = self.send(&host, &client, None).await;

@@ -63,9 +63,9 @@ pub struct LatencyFaults {
 pub struct AutoBatch {
     /// The longest that a message waits for others. Java `batchMaxDelayMs`: 10 ms.
     pub max_delay: Duration,
-    /// Bytes of a batch. Java `batchMaxBytes`: 32 KiB.
+    /// Bytes of the bodies and properties of a batch. Java `batchMaxBytes`, of bodies alone: 32 KiB.
     pub max_bytes: usize,
-    /// Bytes of all messages that wait; above, messages go by themselves. Java `totalBatchMaxBytes`: 32 MiB.
+    /// The same of all messages that wait; above, messages go by themselves. Java `totalBatchMaxBytes`: 32 MiB.
     pub max_total_bytes: usize,
 }
 

@@ -41,6 +41,47 @@ pub fn cell_in<V, L: Locks>() -> (Completer<V, L>, Completion<V, L>) {
     (Completer(Some(Arc::clone(&shared))), Completion(shared))
 }
 
+impl<V> State<V> {
+    /// The value, and who is to be woken; it comes back when nobody waits for it.
+    fn complete(&mut self, value: V) -> Result<Option<Waker>, V> {
+        match self {
+            Self::Waiting(waker) => {
+                let waker = waker.take();
+                *self = Self::Done(value);
+                Ok(waker)
+            }
+            Self::Done(_) | Self::Taken | Self::Abandoned | Self::Lost => Err(value),
+        }
+    }
+
+    /// No value will come.
+    fn lose(&mut self) -> Option<Waker> {
+        match self {
+            Self::Waiting(waker) => {
+                let waker = waker.take();
+                *self = Self::Lost;
+                waker
+            }
+            Self::Done(_) | Self::Taken | Self::Abandoned | Self::Lost => None,
+        }
+    }
+
+    /// The value, if it is there, else `waker` is kept and the one known before comes out.
+    fn poll(&mut self, waker: &mut Option<Waker>) -> Poll<Result<V, Lost>> {
+        match self {
+            Self::Waiting(kept) => {
+                mem::swap(kept, waker);
+                Poll::Pending
+            }
+            Self::Done(_) => match mem::replace(self, Self::Taken) {
+                Self::Done(value) => Poll::Ready(Ok(value)),
+                Self::Waiting(_) | Self::Taken | Self::Abandoned | Self::Lost => Poll::Ready(Err(Lost)),
+            },
+            Self::Taken | Self::Abandoned | Self::Lost => Poll::Ready(Err(Lost)),
+        }
+    }
+}
+
 impl<V, L: Locks> Completer<V, L> {
     /// Completes the cell. The waker returned is to be called after the caller's own state is settled.
     ///
@@ -48,14 +89,7 @@ impl<V, L: Locks> Completer<V, L> {
     /// The cell is abandoned: the value comes back.
     pub fn complete(mut self, value: V) -> Result<Option<Waker>, V> {
         let Some(shared) = self.0.take() else { return Err(value) };
-        shared.with(|state| match state {
-            State::Waiting(waker) => {
-                let waker = waker.take();
-                *state = State::Done(value);
-                Ok(waker)
-            }
-            State::Done(_) | State::Taken | State::Abandoned | State::Lost => Err(value),
-        })
+        shared.with(|state| state.complete(value))
     }
 
     /// Whether nobody waits any more.
@@ -68,15 +102,7 @@ impl<V, L: Locks> Completer<V, L> {
 impl<V, L: Locks> Drop for Completer<V, L> {
     fn drop(&mut self) {
         let Some(shared) = self.0.take() else { return };
-        let waker = shared.with(|state| match state {
-            State::Waiting(waker) => {
-                let waker = waker.take();
-                *state = State::Lost;
-                waker
-            }
-            State::Done(_) | State::Taken | State::Abandoned | State::Lost => None,
-        });
-        if let Some(waker) = waker {
+        if let Some(waker) = shared.with(State::lose) {
             waker.wake();
         }
     }
@@ -88,17 +114,7 @@ impl<V, L: Locks> Future for Completion<V, L> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Cloned before and dropped after, so that no code of a waker runs under the lock.
         let mut waker = Some(cx.waker().clone());
-        self.0.with(|state| match state {
-            State::Waiting(kept) => {
-                mem::swap(kept, &mut waker);
-                Poll::Pending
-            }
-            State::Done(_) => match mem::replace(state, State::Taken) {
-                State::Done(value) => Poll::Ready(Ok(value)),
-                State::Waiting(_) | State::Taken | State::Abandoned | State::Lost => Poll::Ready(Err(Lost)),
-            },
-            State::Taken | State::Abandoned | State::Lost => Poll::Ready(Err(Lost)),
-        })
+        self.0.with(|state| state.poll(&mut waker))
     }
 }
 
@@ -108,6 +124,10 @@ impl<V, L: Locks> Drop for Completion<V, L> {
         drop(self.0.with(|state| mem::replace(state, State::Abandoned)));
     }
 }
+
+mod row;
+
+pub(super) use row::{Place, Row};
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,8 @@
 //! Messages of one topic, queue, durability and tag go together. A batch is due when its first message has waited for the
 //! longest time, and is full when the next message would make it too large. What is given out is no longer counted.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -13,11 +14,13 @@ use crate::message::Message;
 use crate::time::{Instant, Wakeup};
 use crate::wire::message::properties::name;
 
-/// Messages that wait for others. `T` is what each brings along.
+/// Messages that wait for others. `W` is what belongs to a batch beside its messages.
 #[derive(Debug)]
-pub struct Accumulator<T> {
+pub struct Accumulator<W> {
     limits: AutoBatch,
-    open: BTreeMap<Key, Open<T>>,
+    /// Bytes of an encoded batch at most.
+    max_encoded: usize,
+    open: BTreeMap<Key, Open<W>>,
     /// When the open ones are due, in order: all wait for the same time.
     due: VecDeque<(Instant, Key)>,
     bytes: usize,
@@ -45,64 +48,79 @@ impl Key {
 }
 
 #[derive(Debug)]
-struct Open<T> {
+struct Open<W> {
     due: Instant,
     bytes: usize,
-    messages: Vec<(Message, T)>,
+    messages: Vec<Message>,
+    with: W,
 }
 
 /// Messages that go together now.
 #[derive(Debug)]
-pub struct Ready<T> {
+pub struct Ready<W> {
     /// The queue they go to, else any.
     pub queue: Option<MessageQueue>,
-    /// The messages, in the order in which they came, and what each brought along.
-    pub messages: Vec<(Message, T)>,
+    /// The messages, in the order in which they came.
+    pub messages: Vec<Message>,
+    /// What belongs to the batch.
+    pub with: W,
 }
 
 /// What became of a message.
 #[derive(Debug)]
-pub enum Pushed<T> {
-    /// It waits for others.
-    Waits,
-    /// It waits for others, and those before it go now: it would have made them too many.
-    Full(Ready<T>),
+pub enum Pushed<'a, W> {
+    /// It waits for others; what belongs to their batch.
+    Waits(&'a mut W),
+    /// The same, and those before it go now: it would have made them too many.
+    Full(Ready<W>, &'a mut W),
     /// It goes by itself: it is too large, or too much waits already.
-    Alone(Message, T),
+    Alone(Message),
 }
 
-impl<T> Accumulator<T> {
-    /// Nothing waits.
+impl<W: Default> Accumulator<W> {
+    /// Nothing waits. No batch is to have more than `max_encoded` bytes when it is written, whatever the limits say.
     #[must_use]
-    pub const fn new(limits: AutoBatch) -> Self {
-        Self { limits, open: BTreeMap::new(), due: VecDeque::new(), bytes: 0 }
+    pub const fn new(limits: AutoBatch, max_encoded: usize) -> Self {
+        Self { limits, max_encoded, open: BTreeMap::new(), due: VecDeque::new(), bytes: 0 }
     }
 
     /// Adds a message.
-    pub fn push(&mut self, now: Instant, key: Key, message: Message, with: T) -> Pushed<T> {
+    pub fn push(&mut self, now: Instant, key: Key, message: Message) -> Pushed<'_, W> {
         let bytes = len_of(&message);
         let total = self.bytes.saturating_add(bytes);
         if bytes > self.limits.max_bytes || total > self.limits.max_total_bytes {
-            return Pushed::Alone(message, with);
+            return Pushed::Alone(message);
         }
-        let fits = |open: &Open<T>| open.bytes.saturating_add(bytes) <= self.limits.max_bytes;
+        let fits = |open: &Open<W>| {
+            let bytes = open.bytes.saturating_add(bytes);
+            let encoded = open.messages.len().saturating_add(1).saturating_mul(OVERHEAD).saturating_add(bytes);
+            bytes <= self.limits.max_bytes && encoded <= self.max_encoded
+        };
         let full = match self.open.get(&key) {
             Some(open) if !fits(open) => self.take(&key),
             Some(_) | None => None,
         };
         self.bytes = self.bytes.saturating_add(bytes);
-        let open = self.open.entry(key.clone()).or_insert_with(|| {
-            let due = now.after(self.limits.max_delay);
-            self.due.push_back((due, key));
-            Open { due, bytes: 0, messages: Vec::new() }
-        });
+        let open = match self.open.entry(key) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let due = now.after(self.limits.max_delay);
+                self.due.push_back((due, place.key().clone()));
+                // The next batch of its kind is often as large.
+                let messages = Vec::with_capacity(full.as_ref().map_or(0, |full| full.messages.len()));
+                place.insert(Open { due, bytes: 0, messages, with: W::default() })
+            }
+        };
         open.bytes = open.bytes.saturating_add(bytes);
-        open.messages.push((message, with));
-        full.map_or(Pushed::Waits, Pushed::Full)
+        open.messages.push(message);
+        match full {
+            Some(full) => Pushed::Full(full, &mut open.with),
+            None => Pushed::Waits(&mut open.with),
+        }
     }
 
     /// The next batch that is due.
-    pub fn poll(&mut self, now: Instant) -> Option<Ready<T>> {
+    pub fn poll(&mut self, now: Instant) -> Option<Ready<W>> {
         while let Some((due, key)) = self.due.front().filter(|(due, _)| *due <= now).cloned() {
             self.due.pop_front();
             // It may have gone for being full, and another one of its kind be open, which is due later.
@@ -125,20 +143,22 @@ impl<T> Accumulator<T> {
         self.bytes
     }
 
-    fn take(&mut self, key: &Key) -> Option<Ready<T>> {
+    fn take(&mut self, key: &Key) -> Option<Ready<W>> {
         let open = self.open.remove(key)?;
         self.bytes = self.bytes.saturating_sub(open.bytes);
-        Some(Ready { queue: key.queue.clone(), messages: open.messages })
+        Some(Ready { queue: key.queue.clone(), messages: open.messages, with: open.with })
     }
 }
 
-/// Bytes that a message counts for: its body, as in Java, and what a batch adds for it.
+/// Bytes that a message counts for: its body, as in Java, and what it says beside it.
 fn len_of(message: &Message) -> usize {
-    message.body().len().saturating_add(OVERHEAD)
+    message
+        .properties()
+        .fold(message.body().len(), |len, (key, value)| len.saturating_add(key.len()).saturating_add(value.len()))
 }
 
-/// Bytes of a message of a batch beside its body: the head of the item and its key.
-const OVERHEAD: usize = 80;
+/// Bytes that a batch adds for a message at most: the head of the item, its key, and whether it waits.
+const OVERHEAD: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -156,25 +176,51 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn push(all: &mut Accumulator<u32>, now: u64, message: Message, with: u32) -> Pushed<u32> {
+    /// What became of a message that is known by a number.
+    #[derive(Debug)]
+    enum Became {
+        Waits,
+        Full(Ready<Vec<u32>>),
+        Alone(Message),
+    }
+
+    fn push(all: &mut Accumulator<Vec<u32>>, now: u64, message: Message, number: u32) -> Became {
         let key = Key::of(&message, None).unwrap();
-        all.push(at(now), key, message, with)
+        push_to(all, now, key, message, number)
     }
 
-    fn of(ready: Option<Ready<u32>>) -> Option<Vec<u32>> {
-        ready.map(|ready| ready.messages.into_iter().map(|(_, with)| with).collect())
+    fn push_to(all: &mut Accumulator<Vec<u32>>, now: u64, key: Key, message: Message, number: u32) -> Became {
+        match all.push(at(now), key, message) {
+            Pushed::Waits(with) => {
+                with.push(number);
+                Became::Waits
+            }
+            Pushed::Full(ready, with) => {
+                with.push(number);
+                Became::Full(ready)
+            }
+            Pushed::Alone(message) => Became::Alone(message),
+        }
     }
 
+    fn of(ready: Option<Ready<Vec<u32>>>) -> Option<Vec<u32>> {
+        ready.map(|ready| {
+            assert_eq!(ready.messages.len(), ready.with.len());
+            ready.with
+        })
+    }
+
+    /// A hundred bytes.
     fn small() -> Message {
-        Message::new("T", "12345678901234567890")
+        Message::new("T", "1234567890".repeat(10))
     }
 
     #[test]
     fn messages_go_when_the_first_has_waited() {
-        let mut all = Accumulator::new(limits());
+        let mut all = Accumulator::new(limits(), 4_096);
         assert_eq!(all.poll_timeout(), Wakeup::Never);
         for (now, with) in [(0, 1), (9, 2)] {
-            assert!(matches!(push(&mut all, now, small(), with), Pushed::Waits));
+            assert!(matches!(push(&mut all, now, small(), with), Became::Waits));
         }
         assert_eq!((all.poll_timeout(), all.bytes()), (Wakeup::At(at(10)), 200));
         assert!(all.poll(at(9)).is_none());
@@ -184,11 +230,11 @@ mod tests {
 
     #[test]
     fn a_batch_is_no_larger_than_allowed_and_the_next_one_waits_its_own_time() {
-        let mut all = Accumulator::new(limits());
+        let mut all = Accumulator::new(limits(), 4_096);
         for with in 0..3 {
-            assert!(matches!(push(&mut all, 0, small(), with), Pushed::Waits));
+            assert!(matches!(push(&mut all, 0, small(), with), Became::Waits));
         }
-        let Pushed::Full(ready) = push(&mut all, 5, small(), 3) else { panic!("not full") };
+        let Became::Full(ready) = push(&mut all, 5, small(), 3) else { panic!("not full") };
         assert_eq!(of(Some(ready)), Some([0, 1, 2].to_vec()));
         assert!(all.poll(at(10)).is_none(), "it came at 5");
         assert_eq!(all.poll_timeout(), Wakeup::At(at(15)));
@@ -196,8 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn many_small_ones_are_no_batch_that_cannot_be_sent() {
+        let mut all = Accumulator::new(AutoBatch::default(), 10_000);
+        let pushed = (0..100).map(|number| push(&mut all, 0, Message::new("T", "x"), number));
+        let full: Vec<_> =
+            pushed.filter_map(|became| if let Became::Full(ready) = became { of(Some(ready)) } else { None }).collect();
+        assert_eq!(full, [(0..99).collect::<Vec<_>>()]);
+    }
+
+    #[test]
+    fn what_a_message_says_beside_its_body_counts() {
+        let mut all = Accumulator::new(limits(), 4_096);
+        let message = || Message::new("T", "x").with_property("k", "v".repeat(150));
+        assert!(matches!(push(&mut all, 0, message(), 0), Became::Waits));
+        assert!(matches!(push(&mut all, 0, message(), 1), Became::Full(_)));
+        assert_eq!(all.bytes(), 152);
+    }
+
+    #[test]
     fn what_differs_in_topic_queue_durability_or_tag_goes_apart() {
-        let mut all = Accumulator::new(AutoBatch::default());
+        let mut all = Accumulator::new(AutoBatch::default(), 4_096);
         let queue = MessageQueue { topic: "T".into(), broker: "b".into(), id: 1 };
         let kinds = [
             (small(), None),
@@ -209,7 +273,7 @@ mod tests {
         for round in 0..2 {
             for (with, (message, queue)) in (0_u32..).zip(&kinds) {
                 let key = Key::of(message, *queue).unwrap();
-                assert!(matches!(all.push(at(round), key, message.clone(), with), Pushed::Waits));
+                assert!(matches!(push_to(&mut all, round, key, message.clone(), with), Became::Waits));
             }
         }
         for with in 0..5 {
@@ -225,24 +289,24 @@ mod tests {
         assert_eq!(Key::of(&small().with_delay_level(1), None), None);
         assert_eq!(Key::of(&small().with_delay(Duration::from_secs(1)), None), None);
         assert_eq!(Key::of(&Message::new("%RETRY%g", "x"), None), None);
-        let mut all = Accumulator::new(limits());
+        let mut all = Accumulator::new(limits(), 4_096);
         let large = Message::new("T", "x".repeat(301));
-        assert!(matches!(push(&mut all, 0, large, 0), Pushed::Alone(_, 0)));
-        let topics = ["A", "B", "C", "D", "E", "F"].map(|topic| Message::new(topic, "12345678901234567890"));
+        assert!(matches!(push(&mut all, 0, large, 0), Became::Alone(_)));
+        let topics = ["A", "B", "C", "D", "E", "F"].map(|topic| Message::new(topic, small().body().clone()));
         let pushed = topics.map(|message| push(&mut all, 0, message, 1));
-        let alone: Vec<_> = pushed.iter().map(|pushed| matches!(pushed, Pushed::Alone(..))).collect();
+        let alone: Vec<_> = pushed.iter().map(|pushed| matches!(pushed, Became::Alone(_))).collect();
         assert_eq!(alone, [false, false, false, false, false, true]);
         assert_eq!(all.bytes(), 500);
         assert!(all.poll(at(10)).is_some());
-        assert!(matches!(push(&mut all, 10, small(), 2), Pushed::Waits), "there is room again");
+        assert!(matches!(push(&mut all, 10, small(), 2), Became::Waits), "there is room again");
     }
 
     proptest! {
         #[test]
         fn every_message_comes_out_once_in_order_and_in_time(
-            steps in prop::collection::vec((0_u64..8, 0_usize..3, 0_usize..260), 1..80),
+            steps in prop::collection::vec((0_u64..8, 0_usize..3, 0_usize..340), 1..80),
         ) {
-            let mut all = Accumulator::new(limits());
+            let mut all = Accumulator::new(limits(), 4_096);
             let (mut now, mut pushed, mut out) = (0, 0_u32, Vec::new());
             let mut came = BTreeMap::new();
             for (pause, topic, len) in steps {
@@ -253,10 +317,10 @@ mod tests {
                 let message = Message::new(["A", "B", "C"][topic], "x".repeat(len + 1));
                 came.insert(pushed, now);
                 match push(&mut all, now, message, pushed) {
-                    Pushed::Waits => {}
-                    Pushed::Full(ready) => out.push((now, ready)),
-                    Pushed::Alone(message, with) => {
-                        out.push((now, Ready { queue: None, messages: alloc::vec![(message, with)] }));
+                    Became::Waits => {}
+                    Became::Full(ready) => out.push((now, ready)),
+                    Became::Alone(message) => {
+                        out.push((now, Ready { queue: None, messages: [message].into(), with: [pushed].into() }));
                     }
                 }
                 pushed += 1;
@@ -268,12 +332,13 @@ mod tests {
             }
             prop_assert_eq!(all.bytes(), 0);
             prop_assert_eq!(all.poll_timeout(), Wakeup::Never);
-            let mut seen = Vec::new();
-            for (_, ready) in &out {
-                let bytes: usize = ready.messages.iter().map(|(message, _)| len_of(message)).sum();
+            let mut seen = Vec::<u32>::new();
+            for (now, ready) in &out {
+                let bytes: usize = ready.messages.iter().map(len_of).sum();
                 prop_assert!(bytes <= 300 || ready.messages.len() == 1);
-                prop_assert!(ready.messages.is_sorted_by_key(|(_, with)| *with));
-                seen.extend(ready.messages.iter().map(|(_, with)| *with));
+                prop_assert!(ready.with.iter().all(|number| *now <= came[number] + 10 + 10), "as late as the next step");
+                prop_assert!(ready.with.is_sorted() && ready.with.len() == ready.messages.len());
+                seen.extend(&ready.with);
             }
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..pushed).collect::<Vec<_>>());

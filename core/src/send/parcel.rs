@@ -12,7 +12,7 @@ use crate::mutants::mutant;
 use crate::time::UnixMillis;
 use crate::wire::compress::{CompressionKind, deflate};
 use crate::wire::message::batch::{self, BatchItem};
-use crate::wire::message::properties::{self, PropertyError, name};
+use crate::wire::message::properties::{self, PropertiesBuilder, PropertyError, name};
 use crate::wire::message::{SysFlags, UniqueKeys};
 
 /// What is sent: a message, or a batch of them, encoded but for where it goes.
@@ -86,22 +86,28 @@ impl Parcel {
     ) -> Result<Self, MessageError> {
         let first = messages.first().ok_or(BatchRule::Empty)?;
         let limit = producer.max_message_size;
-        let (mut body, mut ids) = (Vec::new(), Vec::with_capacity(messages.len()));
+        first.check(limit)?;
+        let bodies = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
+        let guess = messages.len().saturating_mul(ITEM_GUESS).saturating_add(bodies).min(limit);
+        let (mut body, mut ids) = (Vec::with_capacity(guess), Vec::with_capacity(messages.len()));
+        let mut properties = PropertiesBuilder::with_capacity(ITEM_GUESS);
         for message in messages {
-            message.check(limit)?;
             check_member(first, message)?;
+            message.check_content(limit)?;
             let id = match ids.first() {
                 Some(first) if mutant!(130) => String::clone(first),
                 _ => keys.next(born),
             };
-            let properties = message.encode_properties(&id)?;
-            let item = BatchItem { flag: message.flag(), body: message.body(), properties: properties.as_bytes() };
+            properties.clear();
+            message.put_properties(&id, &mut properties)?;
+            let (flag, told) = (message.flag(), properties.as_str().as_bytes());
+            let item = BatchItem { flag, body: message.body(), properties: told };
             let len = body.len().saturating_add(item.encoded_len());
             if len > limit {
                 return Err(MessageError::TooLarge { len, limit });
             }
             // Neither is long enough to be refused here: both were looked at.
-            batch::push(&item, &mut body).map_err(|_| PropertyError::TooLong { len: properties.len() })?;
+            batch::push(&item, &mut body).map_err(|_| PropertyError::TooLong { len: told.len() })?;
             ids.push(id);
         }
         let unique_key = keys.next(born);
@@ -174,6 +180,8 @@ fn compressed(body: &Bytes, producer: &ProducerConfig) -> (Bytes, i32) {
     }
 }
 
+/// Room for what a usual message of a batch has beside its body.
+const ITEM_GUESS: usize = 96;
 /// The beginning of the names of retry topics.
 const RETRY_PREFIX: &str = "%RETRY%";
 

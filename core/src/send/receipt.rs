@@ -57,8 +57,17 @@ impl BatchReceipt {
         for msg_id in ids {
             // A batch that is kept as one record is in one place.
             place = places.next().unwrap_or(place);
-            let (offset_msg_id, msg_id) = (String::from(place), msg_id);
-            messages.push(Receipt { msg_id, offset_msg_id, queue_offset, batch_key: None, ..whole.clone() });
+            messages.push(Receipt {
+                status: whole.status,
+                msg_id,
+                offset_msg_id: String::from(place),
+                queue: whole.queue.clone(),
+                queue_offset,
+                recall_handle: None,
+                region: whole.region.clone(),
+                trace_on: whole.trace_on,
+                batch_key: None,
+            });
             if !mutant!(135) {
                 queue_offset = queue_offset.next();
             }

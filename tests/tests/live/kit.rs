@@ -94,6 +94,23 @@ impl World {
     }
 }
 
+/// Does something with each at once; what came of those that did not fail.
+pub(crate) fn at_once<T: Send, U: Send>(
+    part: &str,
+    all: Vec<T>,
+    failures: &mut Vec<String>,
+    act: impl Fn(T) -> U + Sync,
+) -> Vec<U> {
+    let act = &act;
+    let ended: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = all.into_iter().map(|one| scope.spawn(move || act(one))).collect();
+        running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let (done, failed): (Vec<_>, Vec<_>) = ended.into_iter().partition(Result::is_ok);
+    failures.extend(failed.into_iter().filter_map(Result::err).map(|why| format!("{part}: {}", panic_text(&*why))));
+    done.into_iter().filter_map(Result::ok).collect()
+}
+
 /// A topic that our own administration makes: once more while the name server, which loses news of two topics that change
 /// at once, does not show it.
 pub(crate) async fn create(client: &Client, topic: &str, queues: u32) {

@@ -19,7 +19,7 @@ use rocketmq_core::wire::{Codec, Frame};
 use rocketmq_testkit::real::{ConsumerSpec, JavaPeer, Options, RealCluster, RealError};
 
 use super::checks::{Checks, Scope};
-use super::kit::{Got, World, eventually, extra, panic_text, producer, receipts, receive, send_all, sorted};
+use super::kit::{Got, World, at_once, eventually, extra, producer, receipts, receive, send_all, sorted};
 use super::runtimes::{Live, OnSmol, OnTokio};
 
 const QUEUES: u32 = 2;
@@ -44,36 +44,18 @@ pub(crate) fn both_runtimes(
     let world = World::new(&cluster, java, checks);
     let begun = Instant::now();
     let mut failures = Vec::new();
-    let stages = [Stage::begin::<OnSmol>, Stage::begin::<OnTokio>].map(|begin| caught(|| begin(&world, &cluster)));
-    let mut running = Vec::new();
-    for stage in stages {
-        match stage {
-            Ok(stage) => running.push(stage),
-            Err(why) => failures.push(why),
-        }
-    }
+    let slave = cluster.slave_addr();
+    let begin = [Stage::begin::<OnSmol>, Stage::begin::<OnTokio>];
+    let stages = at_once("slaves", begin.into(), &mut failures, |begin| begin(&world, &slave));
     cluster.stop_broker(true);
-    let mut still = Vec::new();
-    for stage in running {
-        match caught(|| stage.without_master()) {
-            Ok(stage) => still.push(stage),
-            Err(why) => failures.push(why),
-        }
-    }
+    let stages = at_once("slaves", stages, &mut failures, Stage::without_master);
     cluster.start_broker()?;
-    for stage in still {
-        failures.extend(caught(|| stage.with_master_again(&world)).err());
-    }
+    at_once("slaves", stages, &mut failures, |stage| stage.with_master_again(&world));
     eprintln!("{version}: slaves took {:.1?}", begun.elapsed());
     if !failures.is_empty() {
         eprintln!("{}", cluster.log_tail());
     }
     Ok(failures)
-}
-
-fn caught<T>(stage: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(stage))
-        .map_err(|panic| format!("slaves: {}", panic_text(&*panic)))
 }
 
 /// One runtime between two changes of the cluster.
@@ -140,7 +122,7 @@ impl Member {
 }
 
 impl Stage {
-    fn begin<L: Live>(world: &World, cluster: &RealCluster) -> Self {
+    fn begin<L: Live>(world: &World, slave: &str) -> Self {
         let check = world.scope::<L>("slaves");
         let topic = format!("slaves_{}", L::NAME);
         world.topic(&topic, QUEUES);
@@ -152,8 +134,7 @@ impl Stage {
         };
         send(0, BACKLOG);
         let name = |kind: &str| format!("slaves_{kind}_{}", L::NAME);
-        let slave = cluster.slave_addr();
-        let copied = || (0..QUEUES as i32).map(|queue| end_at(&slave, &topic, queue)).sum::<i64>() == BACKLOG as i64;
+        let copied = || (0..QUEUES as i32).map(|queue| end_at(slave, &topic, queue)).sum::<i64>() == BACKLOG as i64;
         check.that("the-slave-copies-the-log", super::kit::wait(COPIED_IN, copied), ());
         let route = world.java.topic_route(&world.namesrv, &topic).expect("a route");
         check.that("the-route-has-both", route.iter().all(|broker| broker.addrs.len() == 2), &route);
@@ -202,7 +183,7 @@ impl Stage {
         let theirs: BTreeSet<_> = theirs.into_iter().map(|got| got.body).collect();
         check.eq("java-gets-the-same", theirs.len(), 440);
         let known =
-            || (0..QUEUES as i32).map(|queue| offset_at(&slave, &gone.group, &topic, queue)).sum::<i64>() == left_at;
+            || (0..QUEUES as i32).map(|queue| offset_at(slave, &gone.group, &topic, queue)).sum::<i64>() == left_at;
         check.that("the-slave-copies-offsets", super::kit::wait(COPIED_IN, known), left_at);
 
         let mut half = Member::start(&client, name("half"), &topic, ReadFrom::Suggested);

@@ -23,7 +23,7 @@ use super::beside::{
     stats_rows,
 };
 use super::checks::{Checks, Scope};
-use super::kit::{BROKER_CONF, PATIENCE, World, collect, panic_text, producer, sorted, wait};
+use super::kit::{BROKER_CONF, PATIENCE, World, at_once, collect, producer, sorted, wait};
 use super::runtimes::{Kill, Live, OnSmol, OnTokio};
 
 /// Of each broker.
@@ -52,7 +52,7 @@ pub(crate) fn both_runtimes(
     };
     let mut failures = Vec::new();
     let begin = [Stage::begin::<OnSmol>, Stage::begin::<OnTokio>].map(|begin| (begin, world.clone(), servers.clone()));
-    let mut stages = side_by_side(begin.into(), &mut failures, |(begin, world, servers)| begin(world, servers));
+    let mut stages = at_once("topology", begin.into(), &mut failures, |(begin, world, servers)| begin(world, servers));
     // Brokers write down now and then what is committed.
     let offsets = || std::fs::read_to_string(one.dir().join("store/config/consumerOffset.json")).unwrap_or_default();
     let known = |text: &str, stage: &Stage| text.contains(&format!("{}@{}", stage.topic, stage.group));
@@ -68,7 +68,7 @@ pub(crate) fn both_runtimes(
     stages = step(stages, &mut failures, Stage::without_name_server);
     one.stop_broker(true);
     stages = step(stages, &mut failures, Stage::without_master);
-    side_by_side(stages, &mut failures, Stage::end);
+    at_once("topology", stages, &mut failures, Stage::end);
     eprintln!("{version}: topology took {:.1?}", begun.elapsed());
     if !failures.is_empty() {
         eprintln!("{}\n{}\n--- Java peer ---\n{}", one.log_tail(), other.log_tail(), java.log_tail());
@@ -88,20 +88,8 @@ fn options(version: &str, name: &str) -> Options {
     options
 }
 
-/// Does something with each at once; what came of those that did not fail.
-fn side_by_side<T: Send, U: Send>(all: Vec<T>, failures: &mut Vec<String>, act: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let act = &act;
-    let ended: Vec<_> = std::thread::scope(|scope| {
-        let running: Vec<_> = all.into_iter().map(|one| scope.spawn(move || act(one))).collect();
-        running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
-    });
-    let (done, failed): (Vec<_>, Vec<_>) = ended.into_iter().partition(Result::is_ok);
-    failures.extend(failed.into_iter().filter_map(Result::err).map(|why| format!("topology: {}", panic_text(&*why))));
-    done.into_iter().filter_map(Result::ok).collect()
-}
-
 fn step(stages: Vec<Stage>, failures: &mut Vec<String>, act: impl Fn(&mut Stage) + Sync) -> Vec<Stage> {
-    side_by_side(stages, failures, |mut stage| {
+    at_once("topology", stages, failures, |mut stage| {
         act(&mut stage);
         stage
     })

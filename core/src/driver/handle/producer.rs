@@ -17,7 +17,7 @@ pub use builder::ProducerBuilder;
 pub use recall::RecallError;
 
 pub(super) use self::attempt::before;
-use self::batching::Batching;
+use self::batching::{Alone, Batching};
 use self::faults::Faults;
 use super::Client;
 use super::tracer::{Began, Tracer};
@@ -92,7 +92,7 @@ impl Inner {
             turn: AtomicU32::new(turn),
             budget: Budget { slots, _intake: intake },
             faults: config.latency_faults.clone().map(Faults::new),
-            batching: config.auto_batch.map(Batching::new),
+            batching: config.auto_batch.map(|batch| Batching::new(batch, config.max_message_size)),
             namespace,
             hooks,
             tracer,
@@ -117,8 +117,8 @@ impl Loaded for Inner {
 
 impl Told {
     /// Of a half message.
-    pub(super) fn half(mut self) -> Self {
-        self.began = self.began.map(Began::half);
+    pub(super) fn half(mut self: Box<Self>) -> Box<Self> {
+        self.began = self.began.take().map(Began::half);
         self
     }
 }
@@ -205,11 +205,11 @@ impl Producer {
         let result = match self.parcel(&message) {
             Ok(parcel) => {
                 let op = SendOp::new(parcel, self.codec(), SendPolicy::once(), deadline).to(target).oneway();
-                self.drive(op).await.0.map(drop)
+                self.drive(Box::new(op)).await.0.map(drop)
             }
             Err(error) => Err(error),
         };
-        self.tell(told.as_ref(), result.as_ref().map(|()| None));
+        self.tell(told.as_deref(), result.as_ref().map(|()| None));
         result
     }
 
@@ -238,7 +238,7 @@ impl Producer {
         let result = self.deliver_batch(&messages, target, deadline).await;
         for (index, told) in told.iter().enumerate() {
             let result = result.as_ref().map(|receipt| receipt.messages.get(index));
-            self.tell(told.as_ref(), result);
+            self.tell(told.as_deref(), result);
         }
         result
     }
@@ -323,18 +323,19 @@ impl Producer {
         target: Target,
         deadline: Instant,
         permit: Permit<()>,
-        told: Option<Told>,
+        told: Option<Box<Told>>,
     ) -> Result<Receipt, SendError> {
         let target = self.aimed(target);
         let result = match self.put_together(message, target, deadline, permit) {
             Ok(batched) => batched.await,
-            Err((message, target, permit)) => {
-                let result = self.deliver(&message, target, deadline).await;
+            Err(Alone { message, target, permit }) => {
+                // What sends it is large, and would make the future of every send so, also while it waits.
+                let result = Box::pin(self.deliver(&message, target, deadline)).await;
                 drop(permit);
                 result
             }
         };
-        self.tell(told.as_ref(), result.as_ref().map(Some));
+        self.tell(told.as_deref(), result.as_ref().map(Some));
         result
     }
 
@@ -344,16 +345,15 @@ impl Producer {
     }
 
     /// The receipt is as brokers know the topic.
-    pub(super) async fn deliver_parcel(
+    pub(super) fn deliver_parcel(
         &self,
         parcel: Parcel,
         target: Target,
         deadline: Instant,
-    ) -> Result<Receipt, SendError> {
-        let policy = self.policy(&target);
-        let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
+    ) -> impl Future<Output = Result<Receipt, SendError>> {
+        let op = self.op(parcel, target, deadline);
         // Only a send without answer has no receipt.
-        self.drive(op).await.0?.ok_or(SendError::Closed)
+        async move { self.drive(op).await.0?.ok_or(SendError::Closed) }
     }
 
     async fn deliver_batch(
@@ -365,11 +365,15 @@ impl Producer {
         let shared = self.shared();
         let config = &self.inner.config;
         let parcel = Parcel::batch(&shared.config, config, messages, &shared.keys, shared.clock.wall())?;
-        let policy = self.policy(&target);
-        let op = SendOp::new(parcel, self.codec(), policy, deadline).to(target);
-        let (result, ids) = self.drive(op).await;
+        let (result, ids) = self.drive(self.op(parcel, target, deadline)).await;
         let whole = result?.ok_or(SendError::Closed)?;
         Ok(BatchReceipt::new(self.seen_within(whole), ids))
+    }
+
+    /// On the heap, where it need not be moved.
+    fn op(&self, parcel: Parcel, target: Target, deadline: Instant) -> Box<SendOp> {
+        let policy = self.policy(&target);
+        Box::new(SendOp::new(parcel, self.codec(), policy, deadline).to(target))
     }
 
     fn policy(&self, target: &Target) -> SendPolicy {
@@ -381,7 +385,7 @@ impl Producer {
     }
 
     /// Checks a message and asks the hooks.
-    pub(super) fn announce(&self, message: &Message, target: &Target) -> Result<Option<Told>, SendError> {
+    pub(super) fn announce(&self, message: &Message, target: &Target) -> Result<Option<Box<Told>>, SendError> {
         message.check(self.inner.config.max_message_size)?;
         let began = self.inner.tracer.as_ref().and_then(|tracer| tracer.begin(message.topic()));
         if self.inner.hooks.is_empty() && began.is_none() {
@@ -391,7 +395,7 @@ impl Producer {
             Target::Queue(queue) => Some(queue.clone()),
             Target::Any | Target::Chosen(_) => None,
         };
-        let told = Told { message: message.clone(), queue, began };
+        let told = Box::new(Told { message: message.clone(), queue, began });
         let context = self.context(&told);
         self.inner.hooks.iter().try_for_each(|hook| hook.before(&context)).map_err(SendError::Refused)?;
         Ok(Some(told))

@@ -59,7 +59,7 @@ impl Producer {
         };
         let sent = sent.await;
         drop(permit);
-        self.tell(told.as_ref(), sent.as_ref().map(Some));
+        self.tell(told.as_deref(), sent.as_ref().map(Some));
         let patience = match &sent {
             // It may be stored, and the reply be here already, or come yet.
             Err(error) if !error.may_be_stored() => return Err(ReplyError::Send(error.clone())),

@@ -121,7 +121,7 @@ impl TransactionProducer {
             Err(error) => Err(error.into()),
         };
         drop(permit);
-        producer.tell(told.as_ref(), result.as_ref().map(Some));
+        producer.tell(told.as_deref(), result.as_ref().map(Some));
         let receipt = result?;
         if let Some(place) = HalfPlace::of(&receipt) {
             shared.transactions.take_in_hand(place);

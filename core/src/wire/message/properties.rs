@@ -100,7 +100,7 @@ impl PropertiesBuilder {
         if key.is_empty() || value.is_empty() {
             return Err(PropertyError::Empty);
         }
-        if key.bytes().chain(value.bytes()).any(|byte| byte == KEY_END || byte == PAIR_END) {
+        if has_separator(key) || has_separator(value) {
             return Err(PropertyError::Separator);
         }
         let len = [key.len(), value.len(), 2].into_iter().fold(self.text.len(), usize::saturating_add);
@@ -126,11 +126,27 @@ impl PropertiesBuilder {
         self.text.is_empty()
     }
 
+    /// Takes everything out again; the room stays.
+    pub fn clear(&mut self) {
+        self.text.clear();
+    }
+
+    /// What is encoded so far.
+    #[must_use]
+    pub const fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
     /// The encoded properties.
     #[must_use]
     pub fn finish(self) -> String {
         self.text
     }
+}
+
+/// Looks at every byte, so that it can look at many at once.
+fn has_separator(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte == KEY_END) | (byte == PAIR_END))
 }
 
 /// Encodes these pairs.

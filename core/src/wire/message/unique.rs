@@ -40,7 +40,7 @@ impl UniqueKeys {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let [.., a, b, c, d] = wall.0.saturating_sub(month_start(wall)).to_be_bytes();
         let [e, f] = counter.to_be_bytes();
-        let mut key = Vec::with_capacity(V6_LEN);
+        let mut key = Vec::with_capacity(self.prefix.len().saturating_add(TAIL_LEN));
         key.extend_from_slice(&self.prefix);
         push_hex(&[a, b, c, d, e, f], &mut key);
         String::from_utf8(key).unwrap_or_default()
@@ -67,7 +67,9 @@ const fn day_of_month(day: i64) -> i64 {
 }
 
 fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend(bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 0xf)]));
+    for byte in bytes {
+        out.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 0xf)]);
+    }
 }
 
 const fn hex_digit(nibble: u8) -> u8 {
@@ -82,6 +84,8 @@ const DAYS_TO_1970: i64 = 719_468;
 const DAYS_PER_ERA: i64 = 146_097;
 /// Characters of a key with an IPv6 address.
 const V6_LEN: usize = 56;
+/// Characters of a key behind address, pid and nonce.
+const TAIL_LEN: usize = 12;
 
 #[cfg(test)]
 mod tests {

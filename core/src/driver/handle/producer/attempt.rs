@@ -1,5 +1,6 @@
 //! The attempts of a send.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use futures_lite::FutureExt;
@@ -22,7 +23,7 @@ use crate::wire::frame::EncodedFrame;
 
 impl Producer {
     /// Gives the send what it needs until it is done: its receipt, none when nobody answers, and the ids of a batch.
-    pub(super) async fn drive(&self, mut op: SendOp) -> (Result<Option<Receipt>, SendError>, Ids) {
+    pub(super) async fn drive(&self, mut op: Box<SendOp>) -> (Result<Option<Receipt>, SendError>, Ids) {
         let span = Span::of_send(&op);
         #[cfg(feature = "metrics")]
         let meter = SendMeter::begin(&op, self.shared().clock.now());

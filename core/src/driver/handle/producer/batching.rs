@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use super::{Inner, Producer};
 use crate::config::AutoBatch;
-use crate::driver::cell::{Completer, Completion, cell};
+use crate::driver::cell::{Completer, Completion, Place, Row, cell};
 use crate::driver::lock::Lock;
 use crate::driver::queue::Permit;
 use crate::driver::shared::{Gather, Shared};
@@ -26,7 +26,7 @@ pub(super) struct Batching {
 }
 
 struct State {
-    waiting: Accumulator<Waiter>,
+    waiting: Accumulator<Waiters>,
     /// Whether a task sends what is due.
     flushing: bool,
     /// The client ends: nothing waits for others any more.
@@ -37,17 +37,29 @@ struct State {
     idle: Vec<Completer<()>>,
 }
 
-/// Who waits for a message of a batch.
+/// Who waits for the messages of a batch, in the order of the messages.
+#[derive(Default)]
+struct Waiters {
+    row: Row<Result<Receipt, SendError>>,
+    each: Vec<Waiter>,
+}
+
 struct Waiter {
-    reply: Completer<Result<Receipt, SendError>>,
     deadline: Instant,
-    /// Its place among what is under way.
-    permit: Permit<()>,
+    /// Its place among what is under way, held until the message's end is known.
+    _permit: Permit<()>,
+}
+
+impl Waiters {
+    fn join(&mut self, deadline: Instant, permit: Permit<()>) -> Place<Result<Receipt, SendError>> {
+        self.each.push(Waiter { deadline, _permit: permit });
+        self.row.push()
+    }
 }
 
 impl Batching {
-    pub(super) fn new(config: AutoBatch) -> Self {
-        let waiting = Accumulator::new(config);
+    pub(super) fn new(config: AutoBatch, max_message_size: usize) -> Self {
+        let waiting = Accumulator::new(config, max_message_size);
         let state = State { waiting, flushing: false, closing: false, going: 0, idle: Vec::new() };
         Self { state: Mutex::new(state), delay: config.max_delay }
     }
@@ -55,7 +67,7 @@ impl Batching {
 
 impl State {
     /// Takes out what is due, which is going from now on.
-    fn take_due(&mut self, now: Instant) -> Vec<Ready<Waiter>> {
+    fn take_due(&mut self, now: Instant) -> Vec<Ready<Waiters>> {
         let due: Vec<_> = core::iter::from_fn(|| self.waiting.poll(now)).collect();
         self.going = self.going.saturating_add(due.len());
         due
@@ -68,6 +80,13 @@ impl State {
     }
 }
 
+/// A message that waits for no others.
+pub(super) struct Alone {
+    pub(super) message: Message,
+    pub(super) target: Target,
+    pub(super) permit: Permit<()>,
+}
+
 impl Producer {
     /// Lets a message wait for others. It comes back when it goes by itself.
     #[expect(clippy::result_large_err, reason = "it is no error: the message goes another way")]
@@ -77,56 +96,64 @@ impl Producer {
         target: Target,
         deadline: Instant,
         permit: Permit<()>,
-    ) -> Result<impl Future<Output = Result<Receipt, SendError>> + use<>, (Message, Target, Permit<()>)> {
+    ) -> Result<impl Future<Output = Result<Receipt, SendError>> + use<>, Alone> {
+        let alone = |message, target, permit| Err(Alone { message, target, permit });
         let queue = match (&self.inner.batching, &target) {
             (Some(_), Target::Any) => None,
             (Some(_), Target::Queue(queue)) => Some(queue),
-            (None, _) | (Some(_), Target::Chosen(_)) => return Err((message, target, permit)),
+            (None, _) | (Some(_), Target::Chosen(_)) => return alone(message, target, permit),
         };
         let Some((batching, key)) = self.inner.batching.as_ref().zip(Key::of(&message, queue)) else {
-            return Err((message, target, permit));
+            return alone(message, target, permit);
         };
         let now = self.shared().clock.now();
         // What waited long for room has no time to wait for others.
         if now.after(batching.delay) >= deadline {
-            return Err((message, target, permit));
+            return alone(message, target, permit);
         }
-        let (reply, result) = cell();
-        let (pushed, begin) = batching.state.with(|state| {
-            let waiter = Waiter { reply, deadline, permit };
+        let outcome = batching.state.with(|state| {
             if state.closing {
-                return (Pushed::Alone(message, waiter), false);
+                return Err((message, permit));
             }
-            let pushed = state.waiting.push(now, key, message, waiter);
-            state.going = state.going.saturating_add(usize::from(matches!(pushed, Pushed::Full(_))));
-            let begin = !matches!(pushed, Pushed::Alone(..)) && !core::mem::replace(&mut state.flushing, true);
-            (pushed, begin)
+            let (place, full) = match state.waiting.push(now, key, message) {
+                Pushed::Alone(message) => return Err((message, permit)),
+                Pushed::Waits(waiters) => (waiters.join(deadline, permit), None),
+                Pushed::Full(ready, waiters) => (waiters.join(deadline, permit), Some(ready)),
+            };
+            state.going = state.going.saturating_add(usize::from(full.is_some()));
+            Ok((place, full, !core::mem::replace(&mut state.flushing, true)))
         });
+        let (place, full, begin) = match outcome {
+            Err((message, permit)) => return alone(message, target, permit),
+            Ok(waits) => waits,
+        };
         if begin {
             self.shared().spawn(flush_when_due(Arc::downgrade(&self.inner), self.shared().clone()));
         }
-        match pushed {
-            Pushed::Alone(message, waiter) => return Err((message, target, waiter.permit)),
-            Pushed::Waits => {}
-            Pushed::Full(ready) => self.flush(ready),
+        if let Some(ready) = full {
+            self.flush(ready);
         }
-        Ok(ended(result))
+        Ok(ended(place))
     }
 
     /// Sends a batch that is going, in a task of its own: none of those who wait for it has to be there.
-    fn flush(&self, ready: Ready<Waiter>) {
+    fn flush(&self, ready: Ready<Waiters>) {
         let going = Going(self.clone());
         self.shared().spawn(async move { going.0.send_together(ready).await });
     }
 
-    async fn send_together(&self, ready: Ready<Waiter>) {
+    async fn send_together(&self, ready: Ready<Waiters>) {
         let target = |queue: &Option<MessageQueue>| queue.clone().map_or(Target::Any, Target::Queue);
+        let Ready { queue, mut messages, with: Waiters { mut row, mut each } } = ready;
         // Whose sender is gone is not sent.
-        let wanted = ready.messages.into_iter().filter(|(_, waiter)| !waiter.reply.is_abandoned());
-        let (messages, waiters): (Vec<_>, Vec<_>) = wanted.unzip();
-        let Some(deadline) = waiters.iter().map(|waiter| waiter.deadline).min() else { return };
+        let wanted = row.wanted();
+        if wanted.len() < messages.len() {
+            messages = chosen(messages, &wanted);
+            each = chosen(each, &wanted);
+        }
+        let Some(deadline) = each.iter().map(|waiter| waiter.deadline).min() else { return };
         if messages.len() > 1 {
-            match self.deliver_batch(&messages, target(&ready.queue), deadline).await {
+            match self.deliver_batch(&messages, target(&queue), deadline).await {
                 // A message that cannot be written fails alone.
                 Err(SendError::Message(_)) => {}
                 Ok(receipt) => {
@@ -134,16 +161,28 @@ impl Producer {
                     if mutant!(137) {
                         receipts.reverse();
                     }
-                    return complete(waiters, receipts.into_iter().map(Ok));
+                    drop(each);
+                    return row.complete(&wanted, receipts.into_iter().map(Ok));
                 }
-                Err(error) => return complete(waiters, core::iter::repeat(Err(error))),
+                Err(error) => {
+                    drop(each);
+                    return row.complete(&wanted, core::iter::repeat(Err(error)));
+                }
             }
         }
-        for (message, waiter) in messages.into_iter().zip(waiters) {
-            let result = self.deliver(&message, target(&ready.queue), waiter.deadline).await;
-            complete([waiter], [result]);
+        for ((message, waiter), place) in messages.into_iter().zip(each).zip(&wanted) {
+            let result = self.deliver(&message, target(&queue), waiter.deadline).await;
+            drop(waiter);
+            row.complete(core::slice::from_ref(place), [result]);
         }
     }
+}
+
+/// Those at these places, which are in order.
+fn chosen<T>(all: Vec<T>, places: &[usize]) -> Vec<T> {
+    let mut places = places.iter().copied().peekable();
+    let wanted = |(index, one)| places.next_if_eq(&index).map(|_| one);
+    all.into_iter().enumerate().filter_map(wanted).collect()
 }
 
 impl Gather for Inner {
@@ -199,17 +238,8 @@ async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
     }
 }
 
-fn complete(waiters: impl IntoIterator<Item = Waiter>, results: impl IntoIterator<Item = Result<Receipt, SendError>>) {
-    for (Waiter { reply, permit, .. }, result) in waiters.into_iter().zip(results) {
-        drop(permit);
-        if let Ok(Some(waker)) = reply.complete(result) {
-            waker.wake();
-        }
-    }
-}
-
 /// The end of a message of a batch.
-async fn ended(result: Completion<Result<Receipt, SendError>>) -> Result<Receipt, SendError> {
+async fn ended(place: Place<Result<Receipt, SendError>>) -> Result<Receipt, SendError> {
     let lost = RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: Sent::Maybe };
-    result.await.unwrap_or(Err(SendError::Request(lost)))
+    place.await.unwrap_or(Err(SendError::Request(lost)))
 }
