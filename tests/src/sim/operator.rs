@@ -1,6 +1,7 @@
 //! An operator: a process that moves groups to other offsets, asks members how they are, and has them handle messages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocketmq_core::driver::{Client, ResetTo};
@@ -146,7 +147,26 @@ impl State {
                 self.note(What::Moved { group: group.clone(), queue, offset });
             }
         } else if let Some(host) = self.net.links.get(&to).map(|link| link.host) {
+            for (queue, offset) in &offsets {
+                self.told.insert((host, group.clone(), queue.clone()), (*offset, self.now));
+            }
             self.note(What::Act(Act::Told { host, group, offsets: offsets.into_iter().collect() }));
         }
     }
+
+    /// Notes that a group is moved again by a member that commits what it was told a while ago.
+    pub(super) fn note_late_move(&mut self, host: usize, group: &Arc<str>, queue: &Queue, offset: i64) {
+        let key = (host, group.clone(), queue.clone());
+        if let Some((told, at)) = self.told.get(&key).copied()
+            && told == offset
+        {
+            self.told.remove(&key);
+            if self.now > at.after(AT_ONCE) {
+                self.note(What::Moved { group: group.clone(), queue: queue.clone(), offset });
+            }
+        }
+    }
 }
+
+/// What is committed within this time belongs to the move that was noted when the member was told.
+const AT_ONCE: Duration = Duration::from_secs(1);

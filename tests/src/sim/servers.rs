@@ -227,7 +227,9 @@ impl State {
             if master != broker {
                 self.note(What::SlaveCommit { host, group: group.as_str().into(), queue: queue.clone() });
             }
-            self.note(What::Committed { host, written, group: group.into(), queue, offset });
+            let group: Arc<str> = group.into();
+            self.note_late_move(host, &group, &queue, offset);
+            self.note(What::Committed { host, written, group, queue, offset });
         }
         self.note_locks(host, locks);
         filter.into_iter().for_each(|accepted| self.note(accepted));

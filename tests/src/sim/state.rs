@@ -12,7 +12,7 @@ use rocketmq_core::time::{Instant, UnixMillis};
 
 use super::disk::Disk;
 use super::faults::{Counts, Fault, Swarm};
-use super::history::{History, Leftover, Row, What};
+use super::history::{History, Leftover, Queue, Row, What};
 use super::net::{End, Net};
 use super::script::Occasion;
 use super::servers::Servers;
@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     /// The group that a broker is asked to move now, and the link over which.
     pub(crate) moving: Option<(Arc<str>, u64)>,
+    /// What hosts were told of that, and when: a process that stands still carries it out late.
+    pub(crate) told: BTreeMap<(usize, Arc<str>, Queue), (i64, Instant)>,
     seq: u64,
     events: BTreeMap<(Instant, u64), Event>,
     pub(crate) tape: Tape,
@@ -110,6 +112,7 @@ impl State {
         (history.setup.calm, history.setup.steady) = (swarm.is_calm(), swarm.is_steady());
         Self {
             moving: None,
+            told: BTreeMap::new(),
             now: Instant::ZERO,
             seq: 0,
             events: BTreeMap::new(),

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct Checks {
     version: String,
     held: Mutex<BTreeSet<String>>,
+    /// What failed and is tried once more.
+    again: Mutex<Vec<String>>,
 }
 
 /// Assertions of one scenario on one runtime.
@@ -20,7 +22,7 @@ pub(crate) struct Scope {
 
 impl Checks {
     pub(crate) fn new(version: &str) -> Self {
-        Self { version: version.to_owned(), held: Mutex::default() }
+        Self { version: version.to_owned(), held: Mutex::default(), again: Mutex::default() }
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -35,8 +37,19 @@ impl Checks {
     /// Writes the names of all that held into the folder of test output, for `tests/features.md` to be checked by.
     pub(crate) fn write_down(&self) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines: String = held.iter().flat_map(|id| [id.as_str(), "\n"]).collect();
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("held-{}.txt", self.version));
+        self.write("held", held.iter());
+    }
+
+    /// Writes down beside them what failed and is tried once more.
+    pub(crate) fn note_again(&self, failed: &[String]) {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.extend_from_slice(failed);
+        self.write("again", again.iter());
+    }
+
+    fn write<'a>(&self, what: &str, lines: impl Iterator<Item = &'a String>) {
+        let lines: String = lines.flat_map(|line| [line.as_str(), "\n"]).collect();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{what}-{}.txt", self.version));
         std::fs::write(&path, lines).expect("test output can be written");
     }
 

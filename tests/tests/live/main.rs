@@ -85,15 +85,16 @@ fn live(version: &str) -> Result<(), RealError> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let begun = Instant::now();
     let checks = Arc::new(Checks::new(version));
+    checks.note_again(&[]);
     let java = Arc::new(JavaPeer::start()?);
     let mut failures = Vec::new();
     for (name, part) in PARTS.into_iter().filter(|(name, _)| only().is_none_or(|only| only == *name)) {
         let part = |java: &Arc<JavaPeer>, _: &[String]| part(version, java, &checks);
-        failures.extend(twice(name, &java, part)?);
+        failures.extend(twice(name, &checks, &java, part)?);
     }
     if !only().is_some_and(|only| PARTS.iter().any(|(name, _)| only == *name)) {
         let shared = |java: &Arc<JavaPeer>, failed: &[String]| on_one_broker(version, java, &checks, failed);
-        failures.extend(twice("one broker", &java, shared)?);
+        failures.extend(twice("one broker", &checks, &java, shared)?);
     }
     eprintln!("{version}: {} assertions in {:.1?}", checks.count(), begun.elapsed());
     if !failures.is_empty() {
@@ -116,23 +117,27 @@ const PARTS: [(&str, Part); 4] = [
 type Part = fn(&str, &Arc<JavaPeer>, &Arc<Checks>) -> Result<Vec<String>, RealError>;
 
 /// Runs a part, and what failed of it once more, on new clusters with a new Java peer and nothing beside it: on a machine
-/// that others use too, a second of a broker may take ten. The first failure is told of all the same, and what is broken
-/// fails again. Returns what failed in the end.
+/// that others use too, a second of a broker may take ten. The first failure is told of all the same, in a file that the
+/// gate shows, and what is broken fails again. Returns what failed in the end.
 fn twice(
     name: &str,
+    checks: &Checks,
     java: &Arc<JavaPeer>,
     mut part: impl FnMut(&Arc<JavaPeer>, &[String]) -> Result<Vec<String>, RealError>,
 ) -> Result<Vec<String>, RealError> {
-    let mut run = |java: &Arc<JavaPeer>, failed: &[String]| {
-        std::panic::catch_unwind(AssertUnwindSafe(|| part(java, failed)))
-            .unwrap_or_else(|panic| Ok(vec![format!("{name}: {}", kit::panic_text(&*panic))]))
+    let mut run = |java: &Arc<JavaPeer>, failed: &[String]| match std::panic::catch_unwind(AssertUnwindSafe(|| {
+        part(java, failed)
+    })) {
+        Ok(Ok(failures)) => failures,
+        Ok(Err(error)) => vec![format!("{name}: {error}")],
+        Err(panic) => vec![format!("{name}: {}", kit::panic_text(&*panic))],
     };
-    let failed = run(java, &[])?;
+    let failed = run(java, &[]);
     if failed.is_empty() || failed.len() > MOST_AGAIN {
         return Ok(failed);
     }
-    eprintln!("FAILED ONCE, tried again:\n{}", failed.join("\n"));
-    run(&Arc::new(JavaPeer::start()?), &failed)
+    checks.note_again(&failed);
+    Ok(run(&Arc::new(JavaPeer::start()?), &failed))
 }
 
 /// What one broker is enough for; what failed. Of what scenarios share, the second time only those that `failed`.
