@@ -60,10 +60,15 @@ fn assign(world: &mut World, mode: MessageMode) {
 
 /// What was popped: records of queue 0 at these offsets, at this time by the broker's clock.
 fn popped(offsets: core::ops::Range<u64>, millis: i64) -> Frame {
+    popped_for(Duration::from_secs(60), offsets, millis)
+}
+
+/// The same, hidden for so long.
+fn popped_for(hidden: Duration, offsets: core::ops::Range<u64>, millis: i64) -> Frame {
     let list: Vec<String> = offsets.clone().map(|offset| offset.to_string()).collect();
     let fields = PopMessageResponse {
         pop_millis: millis,
-        invisible_millis: 60_000,
+        invisible_millis: i64::try_from(hidden.as_millis()).unwrap(),
         revive_queue: 3,
         rest: 0,
         start_offsets: Some(alloc::format!("0 0 {}", offsets.start)),
@@ -485,6 +490,29 @@ fn a_broker_whose_clock_is_ahead_is_asked_for_the_time() {
     let asked = world.take(request::POP_MESSAGE);
     assert_eq!(asked.field("pollTime"), "15000");
     assert_eq!(asked.field("bornTime").parse::<i64>().unwrap(), 77_000_000);
+}
+
+#[test]
+fn what_a_held_pop_brings_is_hidden_for_long_enough_to_be_handled() {
+    let hidden = Duration::from_secs(5);
+    let mut world =
+        popping(|config| config.pop = Some(crate::config::PopConfig { invisible: hidden, ..Default::default() }));
+    // Of this broker's clock we know only what held pops tell.
+    for _ in 0..3 {
+        let asked = world.take(request::POP_MESSAGE);
+        assert_eq!(asked.field("pollTime"), "2500");
+        world.advance(2_500);
+        let millis = 1_000_000 + i64::try_from(world.now.as_micros() / 1_000).unwrap();
+        world.reply(asked, nothing(millis));
+        world.run();
+    }
+    world.advance(2_400);
+    let asked = world.take(request::POP_MESSAGE);
+    let millis = 1_000_000 + i64::try_from(world.now.as_micros() / 1_000).unwrap();
+    world.reply(asked, popped_for(hidden, 0..1, millis));
+    world.run();
+    world.advance(2_000);
+    assert!(world.take_one().is_some(), "it is hidden for a while yet");
 }
 
 #[test]

@@ -259,10 +259,13 @@ impl Consumer {
         let clock = self.pops.brokers.get(&queue.broker).and_then(|known| known.clock);
         // A broker refuses what was asked too long ago by its own clock, and may hold what was asked in the future for
         // as long. Which clock that is we know from earlier answers; else, what is not held tells.
+        // When a held pop found its messages is known as well as that clock is, at worst as between question and answer:
+        // some of the time that they are hidden has to be left then, or nobody would ever handle them.
+        let held = POLL.min(pop.invisible.checked_div(2).unwrap_or_default());
         let (poll, born) = match (popping.probe, clock) {
             (true, _) => (Duration::ZERO, fx.wall.0.saturating_add(FAR_AHEAD)),
-            (false, Some(clock)) => (POLL, clock.wall(now).0),
-            (false, None) => (POLL, fx.wall.0),
+            (false, Some(clock)) => (held, clock.wall(now).0),
+            (false, None) => (held, fx.wall.0),
         };
         let request = PopMessage {
             group: config.group.clone(),
@@ -434,7 +437,7 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How long a broker may hold a pop. Java `BROKER_SUSPEND_MAX_TIME_MILLIS`.
+/// How long a broker may hold a pop at most. Java `BROKER_SUSPEND_MAX_TIME_MILLIS`.
 const POLL: Duration = Duration::from_secs(15);
 /// How long a pop may take. Java: the poll time and 10 s.
 const POP_TIMEOUT: Duration = Duration::from_secs(25);
