@@ -52,6 +52,13 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 consumed.remove(&key);
                 epochs.insert(key, epoch);
             }
+            // Another member may have had the lock since: what counts is how far the broker knows that the group is.
+            What::LockGone { member, group, queue } => {
+                epoch += 1;
+                let key = (*member, group.clone(), queue.clone());
+                consumed.remove(&key);
+                epochs.insert(key, epoch);
+            }
             What::Moved { group, queue, .. } | What::Illegal { group, queue, .. } => {
                 epoch += 1;
                 consumed.retain(|(_, of, known), _| (of, known) != (group, queue));
@@ -95,6 +102,15 @@ mod tests {
         assert!(check(&history(again)).is_err());
         let copy = vec![(2, delivered(1, 1, 0)), (3, settled(1, Settled::Ack)), (4, delivered(2, 1, 5))];
         assert_eq!(check(&history(copy)), Ok(()));
+    }
+
+    #[test]
+    fn what_the_broker_does_not_know_comes_again_when_the_lock_was_gone() {
+        let gone = |member| What::LockGone { member, group: "g0".into(), queue: queue(0) };
+        let rows =
+            |gone| vec![(2, delivered(1, 1, 5)), (3, settled(1, Settled::Ack)), (4, gone), (5, delivered(2, 1, 5))];
+        assert_eq!(check(&history(rows(gone(0)))), Ok(()));
+        assert!(check(&history(rows(gone(1)))).is_err(), "another member's lock");
     }
 
     #[test]
