@@ -219,7 +219,6 @@ const MUTANTS: &[Mutant] = &[
     Mutant { number: 71, what: "a message that was hidden again is acknowledged as it was before", by: &["V1", "V2"] },
     Mutant { number: 72, what: "seconds are taken for milliseconds", by: &["V1", "V2"] },
     Mutant { number: 74, what: "a message that failed too often is acknowledged and not buried", by: &["V1", "V2"] },
-    Mutant { number: 75, what: "what is hidden no longer is handed out", by: &["V1", "V2"] },
     Mutant { number: 80, what: "each queue may have in hand what its topic may", by: &["F1"] },
     Mutant { number: 30, what: "what a handler says too late is believed", by: &["A1", "C3", "C5", "C1"] },
     Mutant { number: 82, what: "a suspended consumer pulls on", by: &["F5"] },
