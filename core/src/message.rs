@@ -400,8 +400,8 @@ const KEY_SEPARATOR: &str = " ";
 const LIGHT_QUEUE: &str = "%LMQ%";
 /// A light queue is a folder at the broker, and one in a list on the wire.
 const FORBIDDEN_IN_QUEUES: [char; 3] = ['/', '\\', ','];
-/// Room for the properties of a usual message.
-const PROPERTIES_GUESS: usize = 96;
+/// Room for the properties of a usual message, and for the head of an item of a batch beside them.
+pub(crate) const PROPERTIES_GUESS: usize = 96;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,14 @@
 //! A one-shot cell between a caller's future and the task that does its work.
 
+mod row;
+
 use alloc::sync::Arc;
 use core::future::Future;
 use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+pub(super) use self::row::{Place, Row};
 use super::lock::{Lock, Locks, StdLocks};
 
 /// The half that brings the value. Dropped without one, the other half learns that it is [`Lost`].
@@ -124,10 +127,6 @@ impl<V, L: Locks> Drop for Completion<V, L> {
         drop(self.0.with(|state| mem::replace(state, State::Abandoned)));
     }
 }
-
-mod row;
-
-pub(super) use row::{Place, Row};
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::config::{ClientConfig, ProducerConfig};
 use crate::ids::{Group, Topic};
-use crate::message::{BatchRule, Message, MessageError};
+use crate::message::{BatchRule, Message, MessageError, PROPERTIES_GUESS};
 use crate::mutants::mutant;
 use crate::time::UnixMillis;
 use crate::wire::compress::{CompressionKind, deflate};
@@ -88,9 +88,9 @@ impl Parcel {
         let limit = producer.max_message_size;
         first.check(limit)?;
         let bodies = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
-        let guess = messages.len().saturating_mul(ITEM_GUESS).saturating_add(bodies).min(limit);
+        let guess = messages.len().saturating_mul(PROPERTIES_GUESS).saturating_add(bodies).min(limit);
         let (mut body, mut ids) = (Vec::with_capacity(guess), Vec::with_capacity(messages.len()));
-        let mut properties = PropertiesBuilder::with_capacity(ITEM_GUESS);
+        let mut properties = PropertiesBuilder::with_capacity(PROPERTIES_GUESS);
         for message in messages {
             check_member(first, message)?;
             message.check_content(limit)?;
@@ -180,8 +180,6 @@ fn compressed(body: &Bytes, producer: &ProducerConfig) -> (Bytes, i32) {
     }
 }
 
-/// Room for what a usual message of a batch has beside its body.
-const ITEM_GUESS: usize = 96;
 /// The beginning of the names of retry topics.
 const RETRY_PREFIX: &str = "%RETRY%";
 

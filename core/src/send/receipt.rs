@@ -63,7 +63,7 @@ impl BatchReceipt {
                 offset_msg_id: String::from(place),
                 queue: whole.queue.clone(),
                 queue_offset,
-                recall_handle: None,
+                recall_handle: whole.recall_handle.clone(),
                 region: whole.region.clone(),
                 trace_on: whole.trace_on,
                 batch_key: None,

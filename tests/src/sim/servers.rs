@@ -224,10 +224,10 @@ impl State {
         {
             let master = self.servers.cluster.master_of(broker);
             let queue = Queue { broker: master, topic: topic.into(), id: queue };
-            if master != broker {
-                self.note(What::SlaveCommit { host, group: group.as_str().into(), queue: queue.clone() });
-            }
             let group: Arc<str> = group.into();
+            if master != broker {
+                self.note(What::SlaveCommit { host, group: group.clone(), queue: queue.clone() });
+            }
             self.note_late_move(host, &group, &queue, offset);
             self.note(What::Committed { host, written, group, queue, offset });
         }
