@@ -222,16 +222,22 @@ impl Message {
     pub fn encode_properties(&self, unique_key: &str) -> Result<String, MessageError> {
         let mut out = PropertiesBuilder::with_capacity(PROPERTIES_GUESS);
         self.put_properties(unique_key, &mut out)?;
+        if self.wait {
+            out.put(name::WAIT, "true")?;
+        }
         Ok(out.finish())
     }
 
-    /// The same, behind what there is.
+    /// The same as a batch says it of its messages, behind what there is. That one waits ([`Self::wait`]) goes without saying:
+    /// brokers take the word of the whole, and do not keep it of a message that is alone.
     pub(crate) fn put_properties(&self, unique_key: &str, out: &mut PropertiesBuilder) -> Result<(), PropertyError> {
         for (key, value) in &self.properties {
             out.put(key, value)?;
         }
         out.put(name::UNIQ_KEY, unique_key)?;
-        out.put(name::WAIT, if self.wait { "true" } else { "false" })?;
+        if !self.wait {
+            out.put(name::WAIT, "false")?;
+        }
         Ok(())
     }
 

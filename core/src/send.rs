@@ -17,4 +17,4 @@ pub use hook::{SendContext, SendHook};
 pub use op::{Attempt, SendOp, SendStep};
 pub use parcel::Parcel;
 pub use policy::{RETRY_CODES, SendPolicy};
-pub use receipt::{BatchReceipt, Receipt, StoreStatus};
+pub use receipt::{BatchReceipt, Receipt, StoreStatus, StoredBatch};

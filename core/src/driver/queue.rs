@@ -25,7 +25,7 @@ pub struct Intake<I, L: Locks = StdLocks>(Shared<I, L>);
 #[must_use = "a slot is held as long as its permit"]
 pub struct Permit<I, L: Locks = StdLocks> {
     queue: Option<Shared<I, L>>,
-    bytes: usize,
+    load: Load,
 }
 
 /// Waits for a slot, in order. Dropped, it leaves the order; a slot it was given goes to the next.
@@ -94,7 +94,7 @@ impl<I, L: Locks> Submitter<I, L> {
     /// [`RequestFailure::Busy`] or [`RequestFailure::Closed`].
     pub fn try_acquire(&self, bytes: usize) -> Result<Permit<I, L>, RequestFailure> {
         self.0.with(|state| state.admit(bytes))?;
-        Ok(Permit { queue: Some(Arc::clone(&self.0)), bytes })
+        Ok(Permit { queue: Some(Arc::clone(&self.0)), load: Load { requests: 1, bytes } })
     }
 
     /// Waits for a slot for a frame of `bytes`. A frame over the byte bound is admitted when nothing else is.
@@ -138,7 +138,16 @@ impl<I, L: Locks> Permit<I, L> {
     /// The bytes it stands for.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.bytes
+        self.load.bytes
+    }
+
+    /// Takes in the slots of another permit of this queue, to be given back at once when this one is dropped.
+    pub fn join(&mut self, mut other: Self) {
+        if self.queue.as_ref().zip(other.queue.as_ref()).is_some_and(|(own, other)| Arc::ptr_eq(own, other)) {
+            other.queue = None;
+            self.load.requests = self.load.requests.saturating_add(other.load.requests);
+            self.load.bytes = self.load.bytes.saturating_add(other.load.bytes);
+        }
     }
 }
 
@@ -259,7 +268,7 @@ impl<I, L: Locks> Drop for Intake<I, L> {
 impl<I, L: Locks> Drop for Permit<I, L> {
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
-            release::<I, L>(queue, Load { requests: 1, bytes: self.bytes });
+            release::<I, L>(queue, self.load);
         }
     }
 }
@@ -299,7 +308,7 @@ impl<I, L: Locks> Future for Acquire<I, L> {
             (Poll::Pending, Some(ticket))
         });
         self.ticket = ticket;
-        outcome.map_ok(|()| Permit { queue: Some(Arc::clone(&self.queue)), bytes })
+        outcome.map_ok(|()| Permit { queue: Some(Arc::clone(&self.queue)), load: Load { requests: 1, bytes } })
     }
 }
 

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::collections::btree_map::{BTreeMap, Entry};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::config::AutoBatch;
 use crate::ids::{MessageQueue, Topic};
@@ -96,21 +97,26 @@ impl<W: Default> Accumulator<W> {
             let encoded = open.messages.len().saturating_add(1).saturating_mul(OVERHEAD).saturating_add(bytes);
             bytes <= self.limits.max_bytes && encoded <= self.max_encoded
         };
-        let full = match self.open.get(&key) {
-            Some(open) if !fits(open) => self.take(&key),
-            Some(_) | None => None,
-        };
-        self.bytes = self.bytes.saturating_add(bytes);
+        let due = now.after(self.limits.max_delay);
+        let mut full = None;
         let open = match self.open.entry(key) {
-            Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
-                let due = now.after(self.limits.max_delay);
                 self.due.push_back((due, place.key().clone()));
-                // The next batch of its kind is often as large.
-                let messages = Vec::with_capacity(full.as_ref().map_or(0, |full| full.messages.len()));
-                place.insert(Open { due, bytes: 0, messages, with: W::default() })
+                place.insert(Open::new(due, 0))
+            }
+            Entry::Occupied(mut place) => {
+                if !fits(place.get()) {
+                    self.due.push_back((due, place.key().clone()));
+                    // The next batch of its kind is often as large.
+                    let next = Open::new(due, place.get().messages.len());
+                    let gone = mem::replace(place.get_mut(), next);
+                    self.bytes = self.bytes.saturating_sub(gone.bytes);
+                    full = Some(gone.ready(place.key()));
+                }
+                place.into_mut()
             }
         };
+        self.bytes = self.bytes.saturating_add(bytes);
         open.bytes = open.bytes.saturating_add(bytes);
         open.messages.push(message);
         match full {
@@ -146,7 +152,17 @@ impl<W: Default> Accumulator<W> {
     fn take(&mut self, key: &Key) -> Option<Ready<W>> {
         let open = self.open.remove(key)?;
         self.bytes = self.bytes.saturating_sub(open.bytes);
-        Some(Ready { queue: key.queue.clone(), messages: open.messages, with: open.with })
+        Some(open.ready(key))
+    }
+}
+
+impl<W: Default> Open<W> {
+    fn new(due: Instant, messages: usize) -> Self {
+        Self { due, bytes: 0, messages: Vec::with_capacity(messages), with: W::default() }
+    }
+
+    fn ready(self, key: &Key) -> Ready<W> {
+        Ready { queue: key.queue.clone(), messages: self.messages, with: self.with }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of one send.
 
-use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -17,6 +17,7 @@ use crate::time::Instant;
 use crate::wire::codes::response;
 use crate::wire::frame::EncodedFrame;
 use crate::wire::header::FieldError;
+use crate::wire::message::UniqueKeyList;
 use crate::wire::request::{Fields, Request, SendBatch, SendMessage, SendMessageResponse, SendReply};
 use crate::wire::{Codec, Frame};
 
@@ -259,7 +260,7 @@ impl SendOp {
     }
 
     /// The ids of the messages of a batch, when it is one.
-    pub fn take_ids(&mut self) -> Vec<String> {
+    pub fn take_ids(&mut self) -> UniqueKeyList {
         self.parcel.batch.take().unwrap_or_default()
     }
 
@@ -312,7 +313,7 @@ impl SendOp {
             queue,
             queue_offset,
             recall_handle: fields.recall_handle,
-            region: fields.region,
+            region: fields.region.map(Arc::from),
             trace_on: fields.trace_on.unwrap_or(true),
             batch_key: fields.batch_uniq_id,
         })

@@ -13,7 +13,7 @@ use crate::time::UnixMillis;
 use crate::wire::compress::{CompressionKind, deflate};
 use crate::wire::message::batch::{self, BatchItem};
 use crate::wire::message::properties::{self, PropertiesBuilder, PropertyError, name};
-use crate::wire::message::{SysFlags, UniqueKeys};
+use crate::wire::message::{SysFlags, UniqueKeyList, UniqueKeys};
 
 /// What is sent: a message, or a batch of them, encoded but for where it goes.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Parcel {
     /// The id the message goes by, its `UNIQ_KEY`; of a batch, the id of the whole.
     pub unique_key: String,
     /// Of a batch, the ids of its messages.
-    pub batch: Option<Vec<String>>,
+    pub batch: Option<UniqueKeyList>,
     /// For a retry topic: redeliveries so far and the most allowed.
     pub retry: Option<(i32, i32)>,
     /// The template for a topic that does not exist, and the queues it would get.
@@ -89,17 +89,14 @@ impl Parcel {
         first.check(limit)?;
         let bodies = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
         let guess = messages.len().saturating_mul(PROPERTIES_GUESS).saturating_add(bodies).min(limit);
-        let (mut body, mut ids) = (Vec::with_capacity(guess), Vec::with_capacity(messages.len()));
+        let (mut body, ids) = (Vec::with_capacity(guess), keys.list(born, messages.len()));
         let mut properties = PropertiesBuilder::with_capacity(PROPERTIES_GUESS);
-        for message in messages {
+        for (message, id) in messages.iter().zip(ids.iter()) {
             check_member(first, message)?;
             message.check_content(limit)?;
-            let id = match ids.first() {
-                Some(first) if mutant!(130) => String::clone(first),
-                _ => keys.next(born),
-            };
+            let id = if mutant!(130) { ids.get(0).unwrap_or(id) } else { id };
             properties.clear();
-            message.put_properties(&id, &mut properties)?;
+            message.put_properties(id, &mut properties)?;
             let (flag, told) = (message.flag(), properties.as_str().as_bytes());
             let item = BatchItem { flag, body: message.body(), properties: told };
             let len = body.len().saturating_add(item.encoded_len());
@@ -108,7 +105,6 @@ impl Parcel {
             }
             // Neither is long enough to be refused here: both were looked at.
             batch::push(&item, &mut body).map_err(|_| PropertyError::TooLong { len: told.len() })?;
-            ids.push(id);
         }
         let unique_key = keys.next(born);
         let wait = if first.wait() { "true" } else { "false" };
@@ -130,7 +126,7 @@ impl Parcel {
     /// How many messages it is.
     #[must_use]
     pub fn messages(&self) -> usize {
-        self.batch.as_ref().map_or(1, Vec::len)
+        self.batch.as_ref().map_or(1, UniqueKeyList::len)
     }
 
     /// The properties of the header, for a broker from 5.0 on, or one that may be older.
@@ -190,6 +186,7 @@ mod tests {
     use super::*;
     use crate::ids::QueueOffset;
     use crate::wire::compress::inflate;
+    use alloc::collections::BTreeSet;
 
     fn client() -> ClientConfig {
         ClientConfig::new(Vec::new(), "c".into())
@@ -216,15 +213,30 @@ mod tests {
         assert_eq!((items.len(), ids.len(), parcel.sys_flag), (3, 3, 0));
         for (item, (id, body)) in items.iter().zip(ids.iter().zip(["a", "b", "c"])) {
             let raw = &parcel.body[item.properties.clone()];
-            assert_eq!(properties::get(raw, name::UNIQ_KEY), Some(id.as_str()));
+            assert_eq!(properties::get(raw, name::UNIQ_KEY), Some(id));
             assert_eq!(properties::get(raw, name::TAGS), Some(body));
             assert_eq!((&parcel.body[item.body.clone()], item.flag), (body.as_bytes(), 7));
-            assert!(*id != parcel.unique_key);
+            assert!(id != parcel.unique_key);
         }
-        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3);
         let (new, old) = (parcel.header_properties(false), parcel.header_properties(true));
         assert_eq!(properties::get(new.as_bytes(), name::UNIQ_KEY), Some(parcel.unique_key.as_str()));
         assert_eq!(old, "WAIT\u{1}true\u{2}", "an old broker would give it to each message");
+    }
+
+    #[test]
+    fn of_a_batch_only_what_does_not_wait_says_so() {
+        for (waits, said) in [(true, None), (false, Some("false"))] {
+            let messages = [(); 2].map(|()| Message::new("T", "body").with_wait(waits));
+            let parcel = batch_of(&producer(), &messages).unwrap();
+            for item in batch::decode(&parcel.body, 0..parcel.body.len(), QueueOffset::ZERO, 9).unwrap() {
+                assert_eq!(properties::get(&parcel.body[item.properties], name::WAIT), said);
+            }
+            let alone = Parcel::new(&client(), &producer(), &messages[0], &keys(), UnixMillis(5)).unwrap();
+            let whole = Some(said.unwrap_or("true"));
+            assert_eq!(properties::get(alone.properties.as_bytes(), name::WAIT), whole);
+            assert_eq!(properties::get(parcel.properties.as_bytes(), name::WAIT), whole);
+        }
     }
 
     #[test]

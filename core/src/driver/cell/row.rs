@@ -17,7 +17,8 @@ pub(in crate::driver) struct Row<V, L: Locks = StdLocks>(Shared<V, L>);
 #[must_use = "futures do nothing unless polled"]
 pub(in crate::driver) struct Place<V, L: Locks = StdLocks> {
     row: Shared<V, L>,
-    index: usize,
+    /// Until it has its value.
+    index: Option<usize>,
 }
 
 type Shared<V, L> = Arc<<L as Locks>::Lock<Vec<State<V>>>>;
@@ -36,7 +37,7 @@ impl<V, L: Locks> Row<V, L> {
             cells.push(State::Waiting(None));
             cells.len().saturating_sub(1)
         });
-        Place { row: Arc::clone(&self.0), index }
+        Place { row: Arc::clone(&self.0), index: Some(index) }
     }
 
     /// The places that somebody still waits for.
@@ -73,17 +74,22 @@ impl<V, L: Locks> Drop for Row<V, L> {
 impl<V, L: Locks> Future for Place<V, L> {
     type Output = Result<V, Lost>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Cloned before and dropped after, so that no code of a waker runs under the lock.
         let mut waker = Some(cx.waker().clone());
-        let index = self.index;
-        self.row.with(|cells| cells.get_mut(index).map_or(Poll::Ready(Err(Lost)), |cell| cell.poll(&mut waker)))
+        let Some(index) = self.index else { return Poll::Ready(Err(Lost)) };
+        let poll =
+            self.row.with(|cells| cells.get_mut(index).map_or(Poll::Ready(Err(Lost)), |cell| cell.poll(&mut waker)));
+        if poll.is_ready() {
+            self.index = None;
+        }
+        poll
     }
 }
 
 impl<V, L: Locks> Drop for Place<V, L> {
     fn drop(&mut self) {
-        let index = self.index;
+        let Some(index) = self.index else { return };
         // What the cell held is dropped outside the lock.
         drop(self.row.with(|cells| cells.get_mut(index).map(|cell| mem::replace(cell, State::Abandoned))));
     }

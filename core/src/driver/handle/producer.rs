@@ -5,20 +5,22 @@ mod batching;
 mod builder;
 mod faults;
 mod recall;
+mod sending;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::future::Future;
 use core::sync::atomic::AtomicU32;
 
 pub use builder::ProducerBuilder;
 pub use recall::RecallError;
 
 pub(super) use self::attempt::before;
-use self::batching::{Alone, Batching};
+use self::batching::{Admitted, Batching};
 use self::faults::Faults;
+use self::sending::Sending;
 use super::Client;
 use super::tracer::{Began, Tracer};
 use crate::client::Command;
@@ -31,7 +33,9 @@ use crate::ids::{Group, MessageQueue, Topic};
 use crate::message::Message;
 use crate::mutants::mutant;
 use crate::namespace::Namespace;
-use crate::send::{BatchReceipt, Parcel, Receipt, SendContext, SendError, SendHook, SendOp, SendPolicy, Target};
+use crate::send::{
+    BatchReceipt, Parcel, Receipt, SendContext, SendError, SendHook, SendOp, SendPolicy, StoredBatch, Target,
+};
 use crate::time::Instant;
 
 /// Sends messages. Clones are the same producer.
@@ -128,16 +132,20 @@ impl Producer {
     ///
     /// # Errors
     /// See [`SendError`]: [`SendError::may_be_stored`] tells what is certain.
-    pub async fn send(&self, message: Message) -> Result<Receipt, SendError> {
-        self.send_with(message, Target::Any).await
+    pub fn send(&self, message: Message) -> impl Future<Output = Result<Receipt, SendError>> + Send {
+        self.send_with(message, Target::Any)
     }
 
     /// Sends a message to one queue, in a single attempt.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send_to(&self, message: Message, queue: MessageQueue) -> Result<Receipt, SendError> {
-        self.send_with(message, Target::Queue(queue)).await
+    pub fn send_to(
+        &self,
+        message: Message,
+        queue: MessageQueue,
+    ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
+        self.send_with(message, Target::Queue(queue))
     }
 
     /// Sends a message to the queue of a key, in a single attempt. Messages of one key whose sends follow each other are
@@ -155,12 +163,12 @@ impl Producer {
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send_with(&self, message: Message, target: Target) -> Result<Receipt, SendError> {
-        let deadline = self.deadline();
-        let told = self.announce(&message, &target)?;
-        let message = self.placed(message)?;
-        let permit = self.admit(message.body().len(), deadline).await?;
-        self.send_admitted(message, target, deadline, permit, told).await
+    pub fn send_with(
+        &self,
+        message: Message,
+        target: Target,
+    ) -> impl Future<Output = Result<Receipt, SendError>> + Send {
+        Sending::New(self, message, target)
     }
 
     /// Sends a message if there is room for it now: the future does the rest. It has its place from this call on, also while
@@ -179,7 +187,9 @@ impl Producer {
                 Ok(async move {
                     let told = producer.announce(&message, &Target::Any)?;
                     let message = producer.placed(message)?;
-                    producer.send_admitted(message, Target::Any, deadline, permit, told).await
+                    let now = producer.shared().clock.now();
+                    let admitted = Admitted { message, target: Target::Any, permit };
+                    producer.send_admitted(admitted, now, deadline, told).await
                 })
             }
         }
@@ -235,7 +245,7 @@ impl Producer {
         let target = self.aimed(target);
         let bytes = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
         let _permit = self.admit(bytes, deadline).await?;
-        let result = self.deliver_batch(&messages, target, deadline).await;
+        let result = self.deliver_batch(&messages, target, deadline).await.map(BatchReceipt::from);
         for (index, told) in told.iter().enumerate() {
             let result = result.as_ref().map(|receipt| receipt.messages.get(index));
             self.tell(told.as_deref(), result);
@@ -264,7 +274,11 @@ impl Producer {
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.shared().clock.now().after(self.inner.config.send_timeout)
+        self.deadline_from(self.shared().clock.now())
+    }
+
+    fn deadline_from(&self, now: Instant) -> Instant {
+        now.after(self.inner.config.send_timeout)
     }
 
     fn parcel(&self, message: &Message) -> Result<Parcel, SendError> {
@@ -317,28 +331,6 @@ impl Producer {
         }
     }
 
-    async fn send_admitted(
-        &self,
-        message: Message,
-        target: Target,
-        deadline: Instant,
-        permit: Permit<()>,
-        told: Option<Box<Told>>,
-    ) -> Result<Receipt, SendError> {
-        let target = self.aimed(target);
-        let result = match self.put_together(message, target, deadline, permit) {
-            Ok(batched) => batched.await,
-            Err(Alone { message, target, permit }) => {
-                // What sends it is large, and would make the future of every send so, also while it waits.
-                let result = Box::pin(self.deliver(&message, target, deadline)).await;
-                drop(permit);
-                result
-            }
-        };
-        self.tell(told.as_deref(), result.as_ref().map(Some));
-        result
-    }
-
     async fn deliver(&self, message: &Message, target: Target, deadline: Instant) -> Result<Receipt, SendError> {
         let receipt = self.deliver_parcel(self.parcel(message)?, target, deadline).await?;
         Ok(self.seen_within(receipt))
@@ -361,13 +353,13 @@ impl Producer {
         messages: &[Message],
         target: Target,
         deadline: Instant,
-    ) -> Result<BatchReceipt, SendError> {
+    ) -> Result<StoredBatch, SendError> {
         let shared = self.shared();
         let config = &self.inner.config;
         let parcel = Parcel::batch(&shared.config, config, messages, &shared.keys, shared.clock.wall())?;
         let (result, ids) = self.drive(self.op(parcel, target, deadline)).await;
         let whole = result?.ok_or(SendError::Closed)?;
-        Ok(BatchReceipt::new(self.seen_within(whole), ids))
+        Ok(StoredBatch::new(self.seen_within(whole), ids))
     }
 
     /// On the heap, where it need not be moved.
@@ -445,6 +437,3 @@ impl fmt::Debug for Producer {
         f.debug_struct("Producer").field("group", self.group()).finish_non_exhaustive()
     }
 }
-
-/// The ids of the messages of a batch.
-type Ids = Vec<String>;

@@ -48,6 +48,24 @@ fn slots_are_bounded_and_given_back() {
 }
 
 #[test]
+fn permits_that_joined_are_given_back_as_one() {
+    let [(submitter, _intake), (other, _other_intake)] = [(); 2].map(|()| submit_queue::<u8>(limits(3, 100)));
+    let [mut all, one] = [10, 20].map(|bytes| submitter.try_acquire(bytes).unwrap());
+    all.join(one);
+    assert_eq!((submitter.load(), all.bytes()), (limits(2, 30), 30), "they are still taken");
+    // One of another queue goes back there.
+    all.join(other.try_acquire(5).unwrap());
+    assert_eq!((submitter.load(), other.load()), (limits(2, 30), Load::default()));
+    let wakes = Arc::<CountWakes>::default();
+    let mut waits = [30, 60].map(|bytes| submitter.acquire(bytes));
+    let _third = submitter.try_acquire(1).unwrap();
+    assert!(waits.iter_mut().all(|wait| counted(wait, &wakes).is_pending()));
+    drop(all);
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "both slots are there");
+    assert_eq!(submitter.load(), limits(3, 91));
+}
+
+#[test]
 fn a_request_over_the_byte_bound_is_admitted_alone() {
     let (submitter, _intake) = submit_queue::<u8>(limits(10, 100));
     let small = submitter.try_acquire(1).unwrap();

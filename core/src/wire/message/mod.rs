@@ -15,7 +15,7 @@ pub use batch::{BatchError, BatchItem, InnerItem};
 pub use encode::{EncodeError, RecordVersion, StoredMessage, encode_record};
 pub use ids::{MsgIdError, OffsetMsgId};
 pub use recall::{NoHandle, RecallHandle};
-pub use unique::UniqueKeys;
+pub use unique::{UniqueKeyList, UniqueKeys};
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::Range;

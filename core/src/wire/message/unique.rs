@@ -37,13 +37,61 @@ impl UniqueKeys {
     /// The next key; at most 65,536 in one millisecond are unique.
     #[must_use]
     pub fn next(&self, wall: UnixMillis) -> String {
-        let counter = self.counter.fetch_add(1, Ordering::Relaxed);
+        self.list(wall, 1).text
+    }
+
+    /// The next keys, for the messages of a batch.
+    #[must_use]
+    pub fn list(&self, wall: UnixMillis, count: usize) -> UniqueKeyList {
+        // The counter wraps, and so does what is added to it.
+        let mut counter = self.counter.fetch_add(u16::try_from(count & 0xffff).unwrap_or(0), Ordering::Relaxed);
         let [.., a, b, c, d] = wall.0.saturating_sub(month_start(wall)).to_be_bytes();
-        let [e, f] = counter.to_be_bytes();
-        let mut key = Vec::with_capacity(self.prefix.len().saturating_add(TAIL_LEN));
-        key.extend_from_slice(&self.prefix);
-        push_hex(&[a, b, c, d, e, f], &mut key);
-        String::from_utf8(key).unwrap_or_default()
+        let each = self.prefix.len().saturating_add(TAIL_LEN);
+        let mut head = Vec::with_capacity(each);
+        head.extend_from_slice(&self.prefix);
+        push_hex(&[a, b, c, d], &mut head);
+        let mut text = Vec::with_capacity(count.saturating_mul(each));
+        for _ in 0..count {
+            text.extend_from_slice(&head);
+            push_hex(&counter.to_be_bytes(), &mut text);
+            counter = counter.wrapping_add(1);
+        }
+        UniqueKeyList { text: String::from_utf8(text).unwrap_or_default(), each }
+    }
+}
+
+/// Keys of one process and time, as the messages of a batch have them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UniqueKeyList {
+    /// One behind the other.
+    text: String,
+    /// Characters of each.
+    each: usize,
+}
+
+impl UniqueKeyList {
+    /// The key with this number, from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&str> {
+        let start = index.checked_mul(self.each)?;
+        self.text.get(start..start.checked_add(self.each)?)
+    }
+
+    /// All keys, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map_while(|index| self.get(index))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len().checked_div(self.each).unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 }
 
@@ -104,6 +152,18 @@ mod tests {
         assert_eq!(keys.next(wall), "7F0000012345DEADBEEF05265CFF0001");
         let keys = UniqueKeys::new("::1".parse().unwrap(), 1, 2);
         assert_eq!(keys.next(wall), "0000000000000000000000000000000100010000000205265CFF0000");
+    }
+
+    #[test]
+    fn a_list_has_the_keys_that_would_come_one_by_one() {
+        let [one, list] = [(); 2].map(|()| UniqueKeys::new("10.0.0.1".parse().unwrap(), 1, 1));
+        let wall = UnixMillis(1_700_000_000_000);
+        for count in [0, 1, 3, 65_535, 2] {
+            let keys: Vec<_> = (0..count).map(|_| one.next(wall)).collect();
+            let found = list.list(wall, count);
+            assert_eq!((found.len(), found.is_empty(), found.get(count)), (count, count == 0, None));
+            assert!(found.iter().eq(keys.iter()));
+        }
     }
 
     #[test]

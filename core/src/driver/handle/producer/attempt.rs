@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 
 use futures_lite::FutureExt;
 
-use super::{Ids, Producer};
+use super::Producer;
 use crate::client::{Command, CommandResult, RouteError};
 use crate::driver::cell::cell;
 use crate::driver::conn_task::{Submission, Waiter};
@@ -20,10 +20,11 @@ use crate::send::{Attempt, Receipt, SendError, SendOp, SendStep};
 use crate::time::Instant;
 use crate::wire::Frame;
 use crate::wire::frame::EncodedFrame;
+use crate::wire::message::UniqueKeyList;
 
 impl Producer {
     /// Gives the send what it needs until it is done: its receipt, none when nobody answers, and the ids of a batch.
-    pub(super) async fn drive(&self, mut op: Box<SendOp>) -> (Result<Option<Receipt>, SendError>, Ids) {
+    pub(super) async fn drive(&self, mut op: Box<SendOp>) -> (Result<Option<Receipt>, SendError>, UniqueKeyList) {
         let span = Span::of_send(&op);
         #[cfg(feature = "metrics")]
         let meter = SendMeter::begin(&op, self.shared().clock.now());

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use super::{Inner, Producer};
 use crate::config::AutoBatch;
-use crate::driver::cell::{Completer, Completion, Place, Row, cell};
+use crate::driver::cell::{Completer, Completion, Lost, Place, Row, cell};
 use crate::driver::lock::Lock;
 use crate::driver::queue::Permit;
 use crate::driver::shared::{Gather, Shared};
@@ -16,7 +16,7 @@ use crate::ids::MessageQueue;
 use crate::message::Message;
 use crate::mutants::mutant;
 use crate::send::accumulate::{Accumulator, Key, Pushed, Ready};
-use crate::send::{Receipt, SendError, Target};
+use crate::send::{Receipt, SendError, StoredBatch, Target};
 use crate::time::Instant;
 
 /// What a producer that batches has in hand.
@@ -40,19 +40,45 @@ struct State {
 /// Who waits for the messages of a batch, in the order of the messages.
 #[derive(Default)]
 struct Waiters {
-    row: Row<Result<Receipt, SendError>>,
+    row: Row<Part>,
     each: Vec<Waiter>,
 }
 
 struct Waiter {
     deadline: Instant,
     /// Its place among what is under way, held until the message's end is known.
-    _permit: Permit<()>,
+    permit: Permit<()>,
+}
+
+/// How those ended who went together, or one by itself. Each who waits takes their own part of it: what waits stays small.
+pub(super) struct Part {
+    of: Arc<End>,
+    index: usize,
+}
+
+enum End {
+    Batch(StoredBatch),
+    One(Receipt),
+    Failed(SendError),
+}
+
+impl Part {
+    /// How the message ended whose part this is.
+    pub(super) fn result(part: Result<Self, Lost>) -> Result<Receipt, SendError> {
+        let lost =
+            || SendError::Request(RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: Sent::Maybe });
+        let Self { of, index } = part.map_err(|_| lost())?;
+        match &*of {
+            End::Batch(stored) => stored.receipt(index).ok_or_else(lost),
+            End::One(receipt) => Ok(receipt.clone()),
+            End::Failed(error) => Err(error.clone()),
+        }
+    }
 }
 
 impl Waiters {
-    fn join(&mut self, deadline: Instant, permit: Permit<()>) -> Place<Result<Receipt, SendError>> {
-        self.each.push(Waiter { deadline, _permit: permit });
+    fn join(&mut self, deadline: Instant, permit: Permit<()>) -> Place<Part> {
+        self.each.push(Waiter { deadline, permit });
         self.row.push()
     }
 }
@@ -80,37 +106,34 @@ impl State {
     }
 }
 
-/// A message that waits for no others.
-pub(super) struct Alone {
+/// A message that has its place among what is under way.
+pub(super) struct Admitted {
     pub(super) message: Message,
     pub(super) target: Target,
     pub(super) permit: Permit<()>,
 }
 
 impl Producer {
-    /// Lets a message wait for others. It comes back when it goes by itself.
+    /// Lets a message wait for others, from `now` on. It comes back when it goes by itself.
     #[expect(clippy::result_large_err, reason = "it is no error: the message goes another way")]
     pub(super) fn put_together(
         &self,
-        message: Message,
-        target: Target,
+        admitted: Admitted,
+        now: Instant,
         deadline: Instant,
-        permit: Permit<()>,
-    ) -> Result<impl Future<Output = Result<Receipt, SendError>> + use<>, Alone> {
-        let alone = |message, target, permit| Err(Alone { message, target, permit });
-        let queue = match (&self.inner.batching, &target) {
-            (Some(_), Target::Any) => None,
-            (Some(_), Target::Queue(queue)) => Some(queue),
-            (None, _) | (Some(_), Target::Chosen(_)) => return alone(message, target, permit),
+    ) -> Result<Place<Part>, Admitted> {
+        let Some(batching) = &self.inner.batching else { return Err(admitted) };
+        let queue = match &admitted.target {
+            Target::Any => None,
+            Target::Queue(queue) => Some(queue),
+            Target::Chosen(_) => return Err(admitted),
         };
-        let Some((batching, key)) = self.inner.batching.as_ref().zip(Key::of(&message, queue)) else {
-            return alone(message, target, permit);
-        };
-        let now = self.shared().clock.now();
+        let Some(key) = Key::of(&admitted.message, queue) else { return Err(admitted) };
         // What waited long for room has no time to wait for others.
         if now.after(batching.delay) >= deadline {
-            return alone(message, target, permit);
+            return Err(admitted);
         }
+        let Admitted { message, target, permit } = admitted;
         let outcome = batching.state.with(|state| {
             if state.closing {
                 return Err((message, permit));
@@ -124,7 +147,7 @@ impl Producer {
             Ok((place, full, !core::mem::replace(&mut state.flushing, true)))
         });
         let (place, full, begin) = match outcome {
-            Err((message, permit)) => return alone(message, target, permit),
+            Err((message, permit)) => return Err(Admitted { message, target, permit }),
             Ok(waits) => waits,
         };
         if begin {
@@ -133,7 +156,7 @@ impl Producer {
         if let Some(ready) = full {
             self.flush(ready);
         }
-        Ok(ended(place))
+        Ok(place)
     }
 
     /// Sends a batch that is going, in a task of its own: none of those who wait for it has to be there.
@@ -156,26 +179,31 @@ impl Producer {
             match self.deliver_batch(&messages, target(&queue), deadline).await {
                 // A message that cannot be written fails alone.
                 Err(SendError::Message(_)) => {}
-                Ok(receipt) => {
-                    let mut receipts = receipt.messages;
-                    if mutant!(137) {
-                        receipts.reverse();
-                    }
-                    drop(each);
-                    return row.complete(&wanted, receipts.into_iter().map(Ok));
-                }
-                Err(error) => {
-                    drop(each);
-                    return row.complete(&wanted, core::iter::repeat(Err(error)));
+                result => {
+                    give_back(each);
+                    let of = Arc::new(result.map_or_else(End::Failed, End::Batch));
+                    let last = wanted.len().saturating_sub(1);
+                    let part = |index: usize| if mutant!(137) { last.saturating_sub(index) } else { index };
+                    return row.complete(&wanted, (0..).map(|index| Part { of: Arc::clone(&of), index: part(index) }));
                 }
             }
         }
         for ((message, waiter), place) in messages.into_iter().zip(each).zip(&wanted) {
             let result = self.deliver(&message, target(&queue), waiter.deadline).await;
             drop(waiter);
-            row.complete(core::slice::from_ref(place), [result]);
+            let of = Arc::new(result.map_or_else(End::Failed, End::One));
+            row.complete(core::slice::from_ref(place), [Part { of, index: 0 }]);
         }
     }
+}
+
+/// Gives their places among what is under way back, all at once.
+fn give_back(each: Vec<Waiter>) {
+    let permits = each.into_iter().map(|waiter| waiter.permit);
+    drop(permits.reduce(|mut all, one| {
+        all.join(one);
+        all
+    }));
 }
 
 /// Those at these places, which are in order.
@@ -236,10 +264,4 @@ async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
         let Some(next) = next else { return };
         shared.clock.sleep_until(next).await;
     }
-}
-
-/// The end of a message of a batch.
-async fn ended(place: Place<Result<Receipt, SendError>>) -> Result<Receipt, SendError> {
-    let lost = RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: Sent::Maybe };
-    place.await.unwrap_or(Err(SendError::Request(lost)))
 }
