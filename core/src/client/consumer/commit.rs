@@ -171,10 +171,10 @@ impl Consumer {
         let alone = !lane.open && !lane.under_way.is_empty();
         if alone || lane.under_way.contains(&commit.queue.id) {
             let older = lane.waiting.iter().position(|waiting| waiting.queue.id == commit.queue.id);
-            let older = older.and_then(|at| lane.waiting.remove(at));
+            let (epoch, older) = (commit.epoch, older.and_then(|at| lane.waiting.remove(at)));
             lane.waiting.push_back(commit);
-            if let Some(older) = older {
-                self.leaving.remove(&(older.queue, older.epoch));
+            if let Some(older) = older.filter(|older| older.epoch != epoch) {
+                self.not_committed(&older.queue, older.epoch);
             }
             return true;
         }
@@ -200,10 +200,22 @@ impl Consumer {
         }
     }
 
-    /// A queue goes on elsewhere: what waits to be committed of it is no longer so.
+    /// A queue goes on elsewhere: what waits to be committed of it is no longer so, and assignments before it have no last
+    /// offset any more.
     pub(super) fn withdraw_commit(&mut self, queue: &MessageQueue) {
         if let Some(lane) = self.lanes.get_mut(&lane_of(queue)) {
             lane.waiting.retain(|waiting| waiting.queue != *queue);
+        }
+        self.leaving.retain(|(known, _), _| known != queue);
+    }
+
+    /// A commit that waited is not sent.
+    fn not_committed(&mut self, queue: &MessageQueue, epoch: Epoch) {
+        self.leaving.remove(&(queue.clone(), epoch));
+        if let Some(assigned) = self.queues.get_mut(queue)
+            && assigned.epoch() == epoch
+        {
+            assigned.on_committed(None);
         }
     }
 
@@ -220,12 +232,7 @@ impl Consumer {
             let stored_already = queue == *done && stored == Some(commit.offset);
             // The lock of its queue may have been lost meanwhile.
             if stored_already || !self.holds(&queue, fx.now) || !self.submit(commit, at, fx) {
-                self.leaving.remove(&(queue.clone(), epoch));
-                if let Some(assigned) = self.queues.get_mut(&queue)
-                    && assigned.epoch() == epoch
-                {
-                    assigned.on_committed(None);
-                }
+                self.not_committed(&queue, epoch);
             }
         }
         if self.lanes.get(&key).is_some_and(|lane| lane.under_way.is_empty() && lane.waiting.is_empty()) {

@@ -135,8 +135,8 @@ impl Consumer {
             && let Some(leaving) = lock.leaving.as_mut().filter(|leaving| leaving.epoch == epoch)
         {
             leaving.busy = Some(busy);
-            self.free_locks(at, fx);
         }
+        self.free_locks(at, fx);
     }
 
     pub(crate) fn on_handler_ended(&mut self, queue: &MessageQueue, epoch: Epoch, at: Siblings<'_>, fx: &mut Effects) {

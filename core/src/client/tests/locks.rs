@@ -6,6 +6,7 @@ use crate::config::ConsumeMode;
 const LOCK: i32 = request::LOCK_BATCH_MQ;
 const UNLOCK: i32 = request::UNLOCK_BATCH_MQ;
 const OFFSET: i32 = request::QUERY_CONSUMER_OFFSET;
+const COMMIT: i32 = request::UPDATE_CONSUMER_OFFSET;
 
 fn orderly(queues: i32) -> World {
     World::consuming(queues, |config| config.mode = ConsumeMode::Orderly)
@@ -233,6 +234,22 @@ fn a_queue_that_comes_back_waits_for_the_handler_of_before() {
     let pull = world.pull("T");
     world.found(pull, 500..502);
     assert!(world.take_one().is_some(), "the lock never went away");
+}
+
+#[test]
+fn a_lock_is_kept_while_the_last_offset_waits_for_the_commit_of_another_queue() {
+    let mut world = orderly(2);
+    world.held.extend([COMMIT, UNLOCK]);
+    share(&mut world, &[ME, "9"]);
+    let first = world.take(COMMIT);
+    assert_eq!((first.field("queueId"), sent(&world, COMMIT), sent(&world, UNLOCK)), ("0", 0, 0));
+    world.reply(first, answer(0, |_| (), []));
+    world.run();
+    let last = world.take(COMMIT);
+    assert_eq!((last.field("queueId"), last.field("commitOffset"), sent(&world, UNLOCK)), ("1", "500", 0));
+    world.reply(last, answer(0, |_| (), []));
+    world.run();
+    assert_eq!(ids(&world.take(UNLOCK)), [1]);
 }
 
 #[test]

@@ -158,6 +158,36 @@ fn what_waited_to_be_committed_before_a_move_is_not_committed_after_it() {
 }
 
 #[test]
+fn a_queue_that_came_back_and_is_moved_does_not_wait_for_what_it_had_to_commit_before() {
+    for mode in [ConsumeMode::Concurrent, ConsumeMode::Orderly] {
+        let mut world = World::consuming(2, |config| config.mode = mode);
+        world.held.insert(request::UPDATE_CONSUMER_OFFSET);
+        let members: [&[&str]; 2] = [&[ME, "9"], &[ME]];
+        for members in members {
+            world.members = members.iter().map(|id| (*id).into()).collect();
+            let conn = *world.up.iter().find(|(_, to)| to.as_str() == "b:1").unwrap().0;
+            world.input(Input::BrokerRequest(conn, rebalances::notice("g")));
+            world.advance(1_000);
+        }
+        assert_eq!(commits(&world), ["500"], "that of the other queue, and the last of this one waits for it");
+        world.asks("b:1", RESET, OF_G, table(&[(queue("T", "b", 1), 10)]));
+        let moved = |asked: &Asked| asked.field("queueId") == "1" && asked.field("queueOffset") == "10";
+        assert_eq!(world.open(request::PULL_MESSAGE, moved), 1, "{mode:?}");
+        for offset in ["500", "10"] {
+            let commit = world.take(request::UPDATE_CONSUMER_OFFSET);
+            assert_eq!(commit.field("commitOffset"), offset);
+            world.reply(commit, answer(0, |_| (), []));
+            world.run();
+        }
+        world.held.remove(&request::UPDATE_CONSUMER_OFFSET);
+        let deadline = world.now.after(Duration::from_secs(30));
+        let stop = world.stop("g", deadline);
+        world.run();
+        assert!(world.is_done(stop), "{mode:?}");
+    }
+}
+
+#[test]
 fn in_order_the_next_message_waits_for_the_handler_of_the_last() {
     let (mut world, taken) = consuming(|config| config.mode = ConsumeMode::Orderly);
     assert_eq!(taken.len(), 1);
