@@ -34,6 +34,7 @@ pub(crate) struct Routes {
     template_queues: i32,
     vip_channel: bool,
     topics: BTreeMap<Topic, State>,
+    /// Each broker as the newest answer that names it has it.
     brokers: BTreeMap<BrokerName, Arc<BrokerView>>,
     endpoints: BTreeSet<Endpoint>,
     /// The wire versions of brokers.
@@ -206,7 +207,8 @@ impl Routes {
         let links = links.up();
         let topics = self.topics.iter().filter_map(|(topic, state)| {
             let route = state.route.as_ref()?;
-            let view = topic_view(topic, route, !state.template, &links, |master| self.sends_to(master));
+            let master = |broker: &BrokerName| Some(self.sends_to(self.brokers.get(broker)?.master()?));
+            let view = topic_view(topic, route, !state.template, &links, master);
             let known = self.view.topics.get(topic).filter(|known| ***known == view);
             Some((topic.clone(), known.cloned().unwrap_or_else(|| Arc::new(view))))
         });
@@ -346,11 +348,21 @@ impl Routes {
         state.asking = false;
         let waiting = core::mem::take(&mut state.waiting);
         let changed = state.route.as_ref() != Some(&route) || state.template != template;
+        let mut moved = false;
+        for data in &route.broker_datas {
+            let view = BrokerView { addrs: data.broker_addrs.clone(), cluster: data.cluster.clone() };
+            if self.brokers.get(&data.broker_name).is_none_or(|known| **known != view) {
+                moved = true;
+                self.brokers.insert(data.broker_name.clone(), Arc::new(view));
+            }
+        }
         state.template = template;
         state.route = Some(route);
-        if changed {
+        if changed || moved {
             self.collect_brokers(fx);
             self.publish(links, fx);
+        }
+        if changed {
             fx.raise(Signal::RouteChanged(topic.clone()));
         }
         for op in waiting {
@@ -358,22 +370,15 @@ impl Routes {
         }
     }
 
-    /// Gathers the addresses that the known routes mention; others are no longer ours.
+    /// Brokers that no known route names are no longer ours, nor are their addresses.
     fn collect_brokers(&mut self, fx: &mut Effects) {
-        let mut brokers: BTreeMap<BrokerName, BrokerView> = BTreeMap::new();
-        for route in self.topics.values().filter_map(|state| state.route.as_ref()) {
-            for data in &route.broker_datas {
-                let view = brokers.entry(data.broker_name.clone()).or_default();
-                view.cluster.clone_from(&data.cluster);
-                for (id, addr) in &data.broker_addrs {
-                    view.addrs.insert(*id, addr.clone());
-                }
-            }
-        }
-        let mut endpoints: BTreeSet<_> = brokers.values().flat_map(|broker| broker.addrs.values().cloned()).collect();
-        let masters = brokers.values().filter_map(|broker| broker.master());
+        let routes = self.topics.values().filter_map(|state| state.route.as_ref());
+        let named: BTreeSet<_> = routes.flat_map(|route| &route.broker_datas).map(|data| &data.broker_name).collect();
+        self.brokers.retain(|name, _| named.contains(name));
+        let brokers = self.brokers.values();
+        let mut endpoints: BTreeSet<_> = brokers.clone().flat_map(|broker| broker.addrs.values().cloned()).collect();
+        let masters = brokers.filter_map(|broker| broker.master());
         endpoints.extend(masters.map(|master| self.sends_to(master)).collect::<Vec<_>>());
-        self.brokers = brokers.into_iter().map(|(name, view)| (name, Arc::new(view))).collect();
         self.versions.retain(|endpoint, _| endpoints.contains(endpoint));
         if endpoints != self.endpoints {
             self.endpoints = endpoints;
@@ -388,12 +393,8 @@ fn topic_view(
     route: &TopicRoute,
     exists: bool,
     links: &BTreeMap<Endpoint, crate::ids::ConnId>,
-    sends_to: impl Fn(&Endpoint) -> Endpoint,
+    master: impl Fn(&BrokerName) -> Option<Endpoint>,
 ) -> TopicView {
-    let master = |broker: &BrokerName| {
-        let data = route.broker_datas.iter().find(|data| data.broker_name == *broker)?;
-        data.broker_addrs.get(&MASTER_ID).map(&sends_to)
-    };
     let to = |queue: MessageQueue| {
         let endpoint = master(&queue.broker)?;
         let conn = links.get(&endpoint).copied();

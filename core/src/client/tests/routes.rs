@@ -126,6 +126,64 @@ fn publishing_needs_a_master_and_reading_does_not() {
     assert_eq!(subscribe, ["T@a#0", "T@a#1"]);
 }
 
+/// Topics `A` and `Z` are known, both on broker `b` with a slave; then `Z` is deleted, and `b` has these addresses.
+fn moved(addrs: &[(i64, &str)]) -> World {
+    let mut world = World::new();
+    let on = |addrs: &[(i64, &str)]| {
+        let mut route = route(1, &["b"]);
+        route.broker_datas[0].broker_addrs = addrs.iter().map(|(id, to)| (*id, (*to).into())).collect();
+        route
+    };
+    for topic in ["A", "Z"] {
+        world.routes.insert(topic.into(), on(&[(0, "old:1"), (1, "slave:1")]));
+        world.command(Command::WantRoute { topic: topic.into(), fresh: false });
+        world.run();
+    }
+    world.routes = BTreeMap::from([("A".into(), on(addrs))]);
+    world.advance(60_000);
+    world
+}
+
+#[test]
+fn a_broker_is_where_the_newest_answer_has_it() {
+    let world = moved(&[(0, "new:1")]);
+    let view = world.machine.routes.view();
+    assert_eq!(view.master(&"b".into()), Some(&"new:1".into()));
+    let sends_to = |topic: &str| view.topics[&Topic::from(topic)].publish[0].endpoint.as_str().to_string();
+    assert_eq!((sends_to("A"), sends_to("Z")), ("new:1".into(), "new:1".into()));
+    let is_broker = |endpoint: &str| world.machine.routes.is_broker(&endpoint.into());
+    assert_eq!((is_broker("new:1"), is_broker("old:1"), is_broker("slave:1")), (true, false, false));
+}
+
+#[test]
+fn a_master_that_is_gone_is_not_kept_by_the_route_of_a_deleted_topic() {
+    let world = moved(&[(1, "slave:1")]);
+    let view = world.machine.routes.view();
+    assert_eq!((view.master(&"b".into()), view.brokers[&BrokerName::from("b")].addrs.len()), (None, 1));
+    assert!(view.topics[&Topic::from("Z")].publish.is_empty());
+}
+
+#[test]
+fn a_newer_answer_that_changes_nothing_else_moves_a_broker_too() {
+    let mut world = moved(&[(0, "new:1")]);
+    let (events, views) = (world.events.len(), world.views.len());
+    let answer = world.routes[&Topic::from("A")].clone();
+    // A name server that is behind tells of `Z`, then one that is not tells of `A` what is known.
+    let mut behind = answer.clone();
+    behind.broker_datas[0].broker_addrs = BTreeMap::from([(0, "old:1".into())]);
+    world.held.insert(request::GET_ROUTEINFO_BY_TOPIC);
+    world.advance(30_000);
+    for (topic, route) in [("Z", &behind), ("A", &answer)] {
+        let of = |asked: &Asked| asked.field("topic") == topic;
+        let at = world.asked.iter().position(of).expect("asked");
+        let asked = world.asked.remove(at);
+        world.reply(asked, self::answer(0, |_| (), route.encode(JsonForm::Standard)));
+        world.run();
+    }
+    assert_eq!(world.machine.routes.view().master(&"b".into()), Some(&"new:1".into()));
+    assert_eq!((world.events.len(), world.views.len()), (events, views + 2));
+}
+
 #[test]
 fn a_fresh_route_is_asked_for_at_most_once_a_second() {
     let mut world = World::new();
