@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{AddressRules, ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig};
+use super::{AddressRules, ConfigError, DiscoveryConfig, LinkConfig, ServerPolicy, TraceConfig, check_topic};
 use crate::ids::{ClientId, Endpoint, Topic};
 use crate::namespace::Namespace;
 use crate::wire::Codec;
@@ -112,6 +112,20 @@ impl ClientConfig {
         if self.cache_bytes == 0 {
             return Err(ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX });
         }
+        let times = [
+            ("route_interval (ms)", self.route_interval),
+            ("heartbeat_interval (ms)", self.heartbeat_interval),
+            ("rebalance_interval (ms)", self.rebalance_interval),
+            ("commit_interval (ms)", self.commit_interval),
+            ("request_timeout (ms)", self.request_timeout),
+        ];
+        if let Some((name, _)) = times.into_iter().find(|(_, time)| *time < MIN_TIME) {
+            return Err(ConfigError::Range { name, least: 1, most: u64::MAX });
+        }
+        check_topic(&self.template_topic)?;
+        if self.template_queues < 1 {
+            return Err(ConfigError::Range { name: "template_queues", least: 1, most: MAX_QUEUES });
+        }
         self.link.proxies.check()?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.link.tls {
@@ -137,6 +151,11 @@ pub(crate) fn check_endpoint(endpoint: &Endpoint) -> Result<(), ConfigError> {
     if valid { Ok(()) } else { Err(ConfigError::Endpoint(String::from(text))) }
 }
 
+/// The least time between two rounds of anything: without a pause between them nothing else would be done.
+const MIN_TIME: Duration = Duration::from_millis(1);
+/// What a number of queues can say on the wire.
+const MAX_QUEUES: u64 = i32::MAX as u64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +178,24 @@ mod tests {
         let no_cache = ClientConfig { cache_bytes: 0, ..config("a:9876") };
         let least = ConfigError::Range { name: "cache_bytes", least: 1, most: u64::MAX };
         assert_eq!(no_cache.check(), Err(least));
+        let instant = |change: fn(&mut ClientConfig, Duration)| {
+            let mut config = config("a:9876");
+            change(&mut config, Duration::from_micros(999));
+            let error = config.check();
+            change(&mut config, Duration::from_millis(1));
+            (error, config.check())
+        };
+        let least = |name| (Err(ConfigError::Range { name, least: 1, most: u64::MAX }), Ok(()));
+        assert_eq!(instant(|c, time| c.route_interval = time), least("route_interval (ms)"));
+        assert_eq!(instant(|c, time| c.heartbeat_interval = time), least("heartbeat_interval (ms)"));
+        assert_eq!(instant(|c, time| c.rebalance_interval = time), least("rebalance_interval (ms)"));
+        assert_eq!(instant(|c, time| c.commit_interval = time), least("commit_interval (ms)"));
+        assert_eq!(instant(|c, time| c.request_timeout = time), least("request_timeout (ms)"));
+        let no_name = ClientConfig { template_topic: "a/b".into(), ..config("a:9876") };
+        assert_eq!(no_name.check(), Err(ConfigError::Topic("a/b".into())));
+        let no_queue = ClientConfig { template_queues: 0, ..config("a:9876") };
+        let least = ConfigError::Range { name: "template_queues", least: 1, most: 2_147_483_647 };
+        assert_eq!(no_queue.check(), Err(least));
         let no_batch = TraceConfig { batch: 0, ..TraceConfig::default() };
         assert!(ClientConfig { trace: Some(no_batch), ..config("a:9876") }.check().is_err());
     }

@@ -2,7 +2,8 @@
 //!
 //! A script is about one request in one situation ([`cells::Cell`]). All scripts of a version run on one cluster, each
 //! on topics and groups of its own. What differs and why that is known is in [`known`]; all else is an error, also a
-//! known difference that is none any more. `ROCKETMQ_PARITY_ONLY=text` runs the cells with that text only.
+//! known difference that is none any more. `ROCKETMQ_PARITY_ONLY=text` runs the cells with that text only, of which there
+//! must be some.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -103,12 +104,15 @@ fn parity(
     let (alone, together): (Vec<_>, Vec<_>) =
         (alone.iter().filter(wanted).collect(), together.iter().filter(wanted).collect());
     let filtering: Vec<_> = filtering.iter().filter(wanted).collect();
+    let count = alone.len() + together.len() + filtering.len();
+    // Each version has cells, though perhaps not those that somebody asks for.
+    let some = if only.is_some() { all_cells().iter().filter(wanted).count() } else { count };
+    assert!(some > 0, "{version}: no cell has the text {only:?}");
     let mut failures = run(&alone, 1, model, real, known);
     failures.extend(run(&together, AT_ONCE, model, real, known));
     broker.set_broker_config("enablePropertyFilter", "true")?;
     models.with(|cluster| cluster.broker_mut(0).set_property_filter(true));
     failures.extend(run(&filtering, AT_ONCE, model, real, known));
-    let count = alone.len() + together.len() + filtering.len();
     eprintln!("{version}: {count} cells in {:.1?}", begun.elapsed());
     if only.is_none() {
         let cells: BTreeSet<_> = all_cells().iter().map(|cell| (cell.code, cell.situation)).collect();

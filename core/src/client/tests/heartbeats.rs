@@ -85,6 +85,30 @@ fn a_change_of_groups_is_told_at_once_with_every_subscription() {
 }
 
 #[test]
+fn a_producer_that_stops_takes_its_group_back_and_heartbeats_go_on_without_it() {
+    let mut world = world();
+    for group in ["p", "q"] {
+        world.command(Command::StartProducer(group.into()));
+    }
+    world.command(Command::WantRoute { topic: "T".into(), fresh: false });
+    world.run();
+    let groups = |world: &mut World| {
+        let said = beats(world).pop().expect("a heartbeat");
+        said.producers.iter().map(|data| data.group.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(groups(&mut world), ["p", "q"]);
+    world.held.insert(request::UNREGISTER_CLIENT);
+    world.command(Command::StopProducer("p".into()));
+    world.run();
+    let leave = world.take(request::UNREGISTER_CLIENT);
+    let said = (leave.to.as_str(), leave.field("clientID"), leave.field("producerGroup"), leave.field("consumerGroup"));
+    assert_eq!(said, ("b:1", ME, "p", ""));
+    assert_eq!(world.open(request::UNREGISTER_CLIENT, |_| true), 0, "once");
+    world.advance(30_000);
+    assert_eq!(groups(&mut world), ["q"]);
+}
+
+#[test]
 fn a_heartbeat_from_before_the_change_does_not_count_as_known() {
     let mut world = world();
     world.topic("%RETRY%g", 1, &["b"]);

@@ -25,6 +25,27 @@ fn one_attempt_serves_everybody_who_waits() {
 }
 
 #[test]
+fn links_that_come_up_fail_and_break_are_told_of() {
+    let mut world = World::new();
+    world.dead.insert("b:1".into());
+    want(&mut world);
+    world.run();
+    world.dead.clear();
+    world.advance(1_000);
+    want(&mut world);
+    world.run();
+    world.hang_up("b:1");
+    let endpoint = Endpoint::from("b:1");
+    let told = [
+        ClientEvent::ConnectFailed { endpoint: endpoint.clone(), why: refused() },
+        ClientEvent::LinkDown(endpoint.clone()),
+        ClientEvent::LinkUp(endpoint.clone()),
+        ClientEvent::LinkDown(endpoint),
+    ];
+    assert_eq!(world.events, told);
+}
+
+#[test]
 fn who_breaks_tls_off_is_left_alone_for_a_while_and_others_are_not() {
     for (kind, at_once) in [(IoKind::Tls(TlsFailure::ClientCertificate), false), (IoKind::Reset, true)] {
         let mut world = World::new();

@@ -23,7 +23,7 @@ fn position(change: impl FnOnce(&mut ConsumerConfig), world: impl FnOnce(&mut Wo
 }
 
 #[test]
-fn stored_none_and_unknown_are_three_things() {
+fn a_queue_starts_where_it_is_stored_else_where_the_group_is_to_start() {
     let last = position(|_| (), |_| ());
     assert_eq!(last, [(0, StartReason::RetryTopic), (500, StartReason::Last)]);
     let first = position(|config| config.start_from = crate::config::StartFrom::First, |_| ());

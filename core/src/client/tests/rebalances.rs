@@ -50,6 +50,21 @@ fn queues_are_shared_with_the_other_members() {
 }
 
 #[test]
+fn members_and_queues_are_in_javas_order_whatever_the_order_they_are_told_in() {
+    // Java compares UTF-16 units, in which the first of the two comes after the second.
+    let (late, early) = ("10.0.0.1@\u{ff5e}", "10.0.0.1@\u{1f600}");
+    for members in [[late, ME, early], [early, late, ME], [ME, early, late]] {
+        let mut world = World::with(NS, |config| config.client_id = late.into());
+        world.routes.insert("T".into(), route(1, &["c", "a", "b"]));
+        world.members = members.map(ClientId::from).into();
+        world.start(|_| ());
+        world.run();
+        let pulls = world.asked.iter().filter(|asked| asked.code() == request::PULL_MESSAGE);
+        assert_eq!(pulls.map(|asked| asked.to.as_str()).collect::<Vec<_>>(), ["c:1"], "{members:?}");
+    }
+}
+
+#[test]
 fn who_is_not_on_the_list_owns_nothing() {
     let mut world = World::new();
     world.topic("T", 4, &["b"]);

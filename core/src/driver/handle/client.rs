@@ -213,7 +213,38 @@ impl ClientBuilder {
         self
     }
 
-    /// How often brokers hear from this client. Default: 30 s.
+    /// How often routes are refreshed, 1 ms at least; besides, they are when a link breaks. Java `pollNameServerInterval`.
+    /// Default: 30 s.
+    #[must_use]
+    pub const fn route_interval(mut self, interval: Duration) -> Self {
+        self.config.route_interval = interval;
+        self
+    }
+
+    /// How long servers have to answer what is asked of routes, members, offsets and locks, and to heartbeats, 1 ms at
+    /// least; all name servers together, where one is asked after the other. Java `mqClientApiTimeout`. Default: 3 s.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.request_timeout = timeout;
+        self
+    }
+
+    /// The topic after which brokers make topics that do not exist when something is sent to them, as brokers know it. Java
+    /// `createTopicKey`. Default: `TBW102`.
+    #[must_use]
+    pub fn template_topic(mut self, topic: impl Into<Topic>) -> Self {
+        self.config.template_topic = topic.into();
+        self
+    }
+
+    /// Queues of a topic that is made so, 1 at least; the template has a say, too. Java `defaultTopicQueueNums`. Default: 4.
+    #[must_use]
+    pub const fn template_queues(mut self, queues: i32) -> Self {
+        self.config.template_queues = queues;
+        self
+    }
+
+    /// How often brokers hear from this client, 1 ms at least. Default: 30 s.
     #[must_use]
     pub const fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.config.heartbeat_interval = interval;
@@ -236,7 +267,15 @@ impl ClientBuilder {
         self
     }
 
-    /// How often offsets are committed. Default: 5 s.
+    /// How often groups share out their queues anew without a reason, 1 ms at least. Java
+    /// `rocketmq.client.rebalance.waitInterval`. Default: 20 s.
+    #[must_use]
+    pub const fn rebalance_interval(mut self, interval: Duration) -> Self {
+        self.config.rebalance_interval = interval;
+        self
+    }
+
+    /// How often offsets are committed, 1 ms at least. Default: 5 s.
     #[must_use]
     pub const fn commit_interval(mut self, interval: Duration) -> Self {
         self.config.commit_interval = interval;

@@ -244,6 +244,15 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Offsets from the first unsettled message of a queue to its next pull, above which it is not pulled, 1 to 65,535: a
+    /// message that takes long lets so many others pass. Not of orderly groups. Java `consumeConcurrentlyMaxSpan`. Default:
+    /// 2,000.
+    #[must_use]
+    pub const fn queue_span(mut self, offsets: u32) -> Self {
+        self.config.queue_span = offsets;
+        self
+    }
+
     /// Messages asked for in one pull. Default: 32.
     #[must_use]
     pub const fn pull_batch(mut self, messages: u32) -> Self {

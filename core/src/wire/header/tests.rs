@@ -23,6 +23,15 @@ fn request_105_in_binary_is_the_documented_vector() {
     assert_eq!(hex, "00690001DF000000070000000000000000000000140005746F70696300000009546F70696354657374");
 }
 
+/// Java's `NettyRemotingAbstract` answers GO_AWAY to versions above `V5_3_1`, whose number is 475.
+#[test]
+fn requests_say_who_speaks_and_which_version() {
+    for codec in [Codec::Json, Codec::Rocketmq] {
+        let header = roundtrip(Preamble::request(105, codec), &[]);
+        assert_eq!((header.codec, header.language, header.version), (codec, Language::RUST, 475));
+    }
+}
+
 #[test]
 fn codes_over_16_bits_travel_in_json() {
     let header = roundtrip(Preamble::request(200_050, Codec::Rocketmq), &[]);

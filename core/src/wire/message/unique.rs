@@ -180,6 +180,21 @@ mod tests {
         assert_eq!(made.len(), 65_536);
     }
 
+    /// In the same millisecond, with the same counters: pids differ on a host, nonces where addresses and pids are equal,
+    /// as in containers.
+    #[test]
+    fn keys_of_two_processes_differ() {
+        let wall = UnixMillis(1_700_000_000_000);
+        let keys = |pid, nonce| {
+            let keys = UniqueKeys::new("10.0.0.1".parse().unwrap(), pid, nonce);
+            (0..65_536).map(|_| keys.next(wall)).collect::<BTreeSet<_>>()
+        };
+        let first = keys(1, 1);
+        for (pid, nonce) in [(2, 1), (1, 2), (2, 2), (1 << 15, 1), (1, 1 << 31)] {
+            assert!(first.is_disjoint(&keys(pid, nonce)), "{pid} {nonce}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_time_makes_a_key(ip: IpAddr, pid: u32, nonce: u32, wall: i64) {
