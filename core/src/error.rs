@@ -133,6 +133,9 @@ pub enum CloseReason {
     /// The peer did not take our bytes for too long.
     #[error("the peer stopped reading")]
     StalledWrite,
+    /// A request was not answered, and nothing came for too long after that.
+    #[error("the peer says nothing any more")]
+    Silent,
     /// Nothing went either way for too long.
     #[error("idle")]
     Idle,

@@ -11,7 +11,7 @@ use crate::ids::Topic;
 use crate::mutants::mutant;
 use crate::namespace::Namespace;
 use crate::time::UnixMillis;
-use crate::wire::message::properties::{PropertiesBuilder, PropertyError, name};
+use crate::wire::message::properties::{self, PropertiesBuilder, PropertyError, name};
 
 /// A message to send.
 ///
@@ -267,6 +267,10 @@ impl Message {
     }
 
     pub(crate) fn set(mut self, key: &str, value: String) -> Self {
+        if let Err(error) = properties::check(key, &value) {
+            self.refused.get_or_insert(error.into());
+            return self;
+        }
         match self.properties.iter_mut().find(|(known, _)| known == key) {
             Some((_, known)) => *known = value,
             None => self.properties.push((key.into(), value)),
@@ -436,7 +440,7 @@ mod tests {
         }
         let free = ["__SHARDINGKEY", "INNER_MULTI_DISPATCH", "CHECK_IMMUNITY_TIME_IN_SECONDS", "__transactionId__"];
         assert_eq!(free.iter().fold(ok.clone(), |message, key| message.with_property(*key, "x")).check(10), Ok(()));
-        let torn = ok.with_property("k", "a\u{2}b").encode_properties("U");
+        let torn = ok.with_property("k", "a\u{2}b").check(10);
         assert_eq!(torn, Err(MessageError::Property(PropertyError::Separator)));
     }
 

@@ -39,7 +39,7 @@ type Seen = (Vec<ConnEvent<()>>, Option<CloseReason>, LinkStats);
 fn receive<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
     let config = LinkConfig { max_frame: MAX_FRAME, max_unmatched: 8, max_broker_requests: 8, ..LinkConfig::default() };
     let mut link = Connection::new(Arc::new(config), Instant::ZERO);
-    let mut received = 0;
+    let (mut received, mut events) = (0, Vec::new());
     for mut rest in chunks {
         while !rest.is_empty() && link.wants_read() {
             let space = link.rx_space(rest.len());
@@ -51,11 +51,15 @@ fn receive<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Seen {
             rest = &rest[n..];
             received += n;
             assert!(link.rx_memory() <= KEEP.max(2 * received), "{} for {received}", link.rx_memory());
+            while let Some(event) = link.poll_event() {
+                let oneway = matches!(&event, ConnEvent::BrokerRequest { frame, .. } if frame.header.is_oneway());
+                events.push(event);
+                link.handled(Instant::ZERO, usize::from(oneway));
+            }
         }
     }
     // What comes after the end of a link is not read: how much of it was is a matter of the pieces.
     let stats = LinkStats { bytes_in: 0, ..*link.stats() };
-    let events = std::iter::from_fn(|| link.poll_event()).collect();
     assert!(link.close_reason().is_none_or(|reason| !reason.to_string().is_empty()));
     (events, link.close_reason().cloned(), stats)
 }

@@ -1,4 +1,4 @@
-//! Hooks of consumers in the simulator: they hear of messages whichever way these come.
+//! Hooks in the simulator: those of consumers hear of messages whichever way these come, those of producers of each end.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use rocketmq_core::config::{Permission, ServerPolicy, StartFrom};
 use rocketmq_core::driver::{Client, ConsumeContext, ConsumeHook, ConsumeOutcome, DelayLevel, Delivery, PushConsumer};
+use rocketmq_core::error::RequestFailure;
 use rocketmq_core::message::Message;
+use rocketmq_core::send::{Receipt, SendContext, SendError, SendHook};
 use rocketmq_core::wire::body::ConsumeResult;
 use rocketmq_testkit::sim::{Sim, World};
 
@@ -121,4 +123,44 @@ fn what_an_operator_has_handled_is_told_of_and_asked_about_by_nobody() {
         }
         client.shutdown().await;
     });
+}
+
+/// Notes the messages that are sent, and how that ended.
+struct Sends(Rows);
+
+impl SendHook for Sends {
+    fn before(&self, context: &SendContext<'_>) -> Result<(), String> {
+        self.0.lock().unwrap().push(format!("{} begins", String::from_utf8_lossy(context.message.body())));
+        Ok(())
+    }
+
+    fn after(&self, context: &SendContext<'_>, result: Result<Option<&Receipt>, &SendError>) {
+        let end = match result {
+            Ok(_) => "is stored".to_owned(),
+            Err(SendError::Request(error)) if error.why == RequestFailure::Busy => "found no room".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.0.lock().unwrap().push(format!("{} {end}", String::from_utf8_lossy(context.message.body())));
+    }
+}
+
+#[test]
+fn hooks_of_a_producer_hear_the_end_of_whatever_they_heard_the_beginning_of() {
+    let report = Sim::new(23).brokers(1).topic("t", 1).calm().run(|world| async move {
+        let client = Client::builder().connect_on(&world.host("10.0.1.1")).await.unwrap();
+        let rows = Rows::default();
+        let builder = client.producer("p").under_way(1, 1 << 20).send_timeout(Duration::from_secs(1));
+        let producer = builder.hook(Sends(rows.clone())).start().await.unwrap();
+        let held = producer.try_send(Message::new("t", "held")).unwrap();
+        producer.send(Message::new("t", "a")).await.unwrap_err();
+        drop(held);
+        let batch = ["b", ""].map(|body| Message::new("t", body)).to_vec();
+        producer.send_batch(batch).await.unwrap_err();
+        producer.send(Message::new("t", "c")).await.unwrap();
+        let told = std::mem::take(&mut *rows.lock().unwrap());
+        let ends = ["a found no room", "b message: the body is empty", "c is stored"];
+        assert_eq!(told, [["a begins", ends[0]], ["b begins", ends[1]], ["c begins", ends[2]]].concat());
+        client.shutdown().await;
+    });
+    assert_eq!(report.failure, None);
 }

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_lite::{FutureExt, future};
-use rocketmq_core::config::{ConfigError, LinkConfig};
+use rocketmq_core::acl::{Credentials, CredentialsProvider};
+use rocketmq_core::config::{AutoBatch, ConfigError, LinkConfig};
 use rocketmq_core::driver::Runtime;
 use rocketmq_core::error::{CloseReason, RequestError, RequestFailure, Sent};
 use rocketmq_smol::{Client, ClientBuilder, ConnectError, Message, SendError, Smol, StartError, StartFrom};
@@ -388,30 +390,68 @@ fn a_smol_executor_killed_under_live_handles_closes_them() {
     assert_eq!(dead.unwrap_err(), ConnectError::Closed);
 }
 
-type Handles = (Client, rocketmq_smol::Producer, rocketmq_smol::PushConsumer);
+/// Panics when it is asked while it is told to.
+struct Panics(Arc<AtomicBool>);
+
+impl CredentialsProvider for Panics {
+    fn credentials(&self) -> Option<Arc<Credentials>> {
+        assert!(!self.0.load(Ordering::Relaxed), "no credentials");
+        None
+    }
+}
+
+#[test]
+fn a_panic_of_the_users_code_in_a_link_ends_that_link_and_nothing_else() {
+    let _alone = alone();
+    let cluster = EmbeddedCluster::builder().topic("T", 1).start().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rt = Tokio::with_handle(runtime.handle().clone());
+    runtime.block_on(async {
+        let panics = Arc::new(AtomicBool::new(false));
+        let builder = Client::builder().credentials_provider(Panics(panics.clone()));
+        let client = connect_with(&rt, &cluster, builder).await;
+        let producer = client.producer("P").send_timeout(Duration::from_secs(1)).start().await.unwrap();
+        producer.send(Message::new("T", "x")).await.unwrap();
+        panics.store(true, Ordering::Relaxed);
+        let error = soon(producer.send(Message::new("T", "x"))).await.unwrap_err();
+        assert!(matches!(error, SendError::Request(_)), "{error:?}");
+        panics.store(false, Ordering::Relaxed);
+        soon(producer.send(Message::new("T", "x"))).await.unwrap();
+        panics.store(true, Ordering::Relaxed);
+        soon(client.shutdown()).await;
+    });
+}
+
+type Handles = (Client, [rocketmq_smol::Producer; 2], rocketmq_smol::PushConsumer);
 
 async fn start_all<R: Runtime>(rt: &R, cluster: &EmbeddedCluster) -> Handles {
     let client = Client::builder().name_servers(cluster.namesrv()).connect_on(rt).await.unwrap();
     let producer = client.producer("P").start().await.unwrap();
+    let together = AutoBatch { max_delay: PATIENCE, ..AutoBatch::default() };
+    let batching = client.producer("B").send_timeout(2 * PATIENCE).auto_batch(together).start().await.unwrap();
     let consumer = client.push_consumer("G").subscribe("T", "*").start().await.unwrap();
-    (client, producer, consumer)
+    (client, [producer, batching], consumer)
 }
 
 /// Kills what the client runs on under calls that wait, then makes new ones.
-fn killed((client, producer, consumer): Handles, kill: impl FnOnce()) {
+fn killed((client, [producer, batching], consumer): Handles, kill: impl FnOnce()) {
     smol::block_on(async {
         let mut events = client.events();
         let mut next = pin!(consumer.next());
         let mut send = pin!(producer.send(Message::new("new_topic", "x")));
+        let mut batched = pin!(batching.send(Message::new("T", "waits for others")));
         let mut end = pin!(client.shutdown());
         assert!(future::poll_once(&mut next).await.is_none());
         assert!(future::poll_once(&mut send).await.is_none());
+        assert!(future::poll_once(&mut batched).await.is_none());
         kill();
         assert!(soon(next).await.is_none());
         // A route that came before the end leads to a link that nobody serves any more.
         let lost = RequestError { why: RequestFailure::Closed(CloseReason::Local), sent: Sent::Maybe };
         let error = soon(send).await.unwrap_err();
-        assert!([SendError::Closed, SendError::Request(lost)].contains(&error), "{error:?}");
+        assert!([SendError::Closed, SendError::Request(lost.clone())].contains(&error), "{error:?}");
+        assert_eq!(soon(batched).await.unwrap_err(), SendError::Request(lost));
+        assert_eq!(soon(batching.send(Message::new("T", "x"))).await.unwrap_err(), SendError::Closed);
         soon(&mut end).await;
         while let Some(_old) = soon(events.next()).await {}
         soon(is_closed(&client, &producer, &consumer)).await;

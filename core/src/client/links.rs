@@ -196,7 +196,8 @@ impl Links {
             | CloseReason::Truncated
             | CloseReason::Io(_)
             | CloseReason::StalledRead
-            | CloseReason::StalledWrite => {
+            | CloseReason::StalledWrite
+            | CloseReason::Silent => {
                 self.backoff.remove(&link.endpoint);
             }
         }

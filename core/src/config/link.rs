@@ -27,14 +27,20 @@ pub struct LinkConfig {
     pub max_sends: usize,
     /// Requests under way on the data lane, sends and pulls.
     pub max_pending: usize,
-    /// Bytes queued for writing on the data lane.
+    /// Bytes queued for writing on the data lane; on the control lane, of answers to the peer's requests.
     pub max_queued_bytes: usize,
     /// Requests under way on the control lane, beside the data lane.
     pub control_pending: usize,
     /// Bytes queued for writing on the control lane, beside the data lane.
     pub control_queued_bytes: usize,
-    /// Broker requests waiting to be handled; more are dropped and counted.
+    /// Close when a request was not answered in time, and nothing at all came for so long after that: the peer is out of
+    /// reach, and nobody says so.
+    pub silence_timeout: Duration,
+    /// Broker requests waiting to be handled. More that want an answer are dropped and counted; more that want none are not
+    /// read before.
     pub max_broker_requests: usize,
+    /// Bytes of such requests, of those that want an answer and of the others; a longer one is taken when there is no other.
+    pub max_broker_request_bytes: usize,
     /// Answers to requests never made on this link, in a minute, before it is closed.
     pub max_unmatched: u32,
     /// Fields that every request carries beside its own: what servers or their proxies route and account by.
@@ -63,7 +69,9 @@ impl Default for LinkConfig {
             max_queued_bytes: 8 * 1024 * 1024,
             control_pending: 256,
             control_queued_bytes: 64 * 1024,
+            silence_timeout: Duration::from_secs(30),
             max_broker_requests: 64,
+            max_broker_request_bytes: 8 * 1024 * 1024,
             max_unmatched: 1_000,
             request_fields: Vec::new(),
             proxies: Proxies::none(),

@@ -44,6 +44,8 @@ pub struct Connection<T> {
     last_rx: Instant,
     /// When the peer last took bytes, or the write queue was last empty.
     last_tx: Instant,
+    /// When a request that was sent was given up first since bytes last came in.
+    silent: Option<Instant>,
     stats: LinkStats,
 }
 
@@ -56,10 +58,10 @@ enum State {
 /// Requests of the peer that are not dealt with.
 #[derive(Default)]
 struct PeerRequests {
-    /// Those that want an answer.
-    unanswered: Vec<Opaque>,
-    /// Oneways that the driver has not taken yet.
-    oneways: usize,
+    /// Those that want an answer, and their bytes.
+    unanswered: Vec<(Opaque, usize)>,
+    /// Bytes of the oneways that are not handled, in their order.
+    oneways: VecDeque<usize>,
 }
 
 /// Answers to requests never made, since a minute began.
@@ -156,6 +158,7 @@ impl<T> Connection<T> {
             unmatched: Unmatched { since: now, count: 0 },
             last_rx: now,
             last_tx: now,
+            silent: None,
             stats: LinkStats::default(),
             cfg,
         }
@@ -179,8 +182,9 @@ impl<T> Connection<T> {
     pub fn handle_read(&mut self, now: Instant) {
         if self.window.take_grown() {
             self.last_rx = now;
+            self.silent = None;
         }
-        while !self.is_closed() {
+        while self.wants_read() {
             let received = self.window.bytes();
             let len = match frame::frame_len(received, self.cfg.max_frame) {
                 Ok(Some(len)) if len <= received.len() => len,
@@ -192,7 +196,7 @@ impl<T> Connection<T> {
             self.window.consume(used);
             self.stats.frames_in = self.stats.frames_in.saturating_add(1);
             match frame {
-                Ok(frame) => self.on_frame(now, frame),
+                Ok(frame) => self.on_frame(now, frame, len),
                 Err(error) => return self.finish(CloseReason::Protocol(error)),
             }
         }
@@ -208,9 +212,12 @@ impl<T> Connection<T> {
 
     /// Handles every deadline that has come. A spurious call is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let (outbox, events) = (&mut self.outbox, &mut self.events);
+        let (outbox, events, silent) = (&mut self.outbox, &mut self.events, &mut self.silent);
         self.pending.expire(now, |waiting| {
             let begun = !outbox.remove(waiting.place);
+            if begun {
+                silent.get_or_insert(now);
+            }
             let error = RequestError { why: RequestFailure::Timeout, sent: sent(begun) };
             events.push_back(ConnEvent::Response { token: waiting.token, result: Err(error) });
             begun
@@ -267,15 +274,27 @@ impl<T> Connection<T> {
     }
 
     /// Queues the answer to a broker request; `false` when none with this opaque is unanswered, when the link is
-    /// closed, or when the answer is longer than a frame may be.
+    /// closed, when the answer is longer than a frame may be, or when the peer does not read the answers it asked for: as
+    /// much waits to be written as may.
     pub fn answer(&mut self, now: Instant, opaque: Opaque, frame: &EncodedFrame) -> bool {
-        let Some(at) = self.peer.unanswered.iter().position(|known| *known == opaque) else { return false };
+        let Some(at) = self.peer.unanswered.iter().position(|(known, _)| *known == opaque) else { return false };
         self.peer.unanswered.swap_remove(at);
-        let sendable = !self.is_closed() && frame.len_bound() <= self.cfg.max_frame;
+        let (len, queued) = (frame.len_bound(), self.outbox.bytes(Lane::Control));
+        let room = queued == 0 || queued.saturating_add(len) <= self.cfg.max_queued_bytes;
+        let sendable = !self.is_closed() && len <= self.cfg.max_frame && room;
         if sendable {
             self.enqueue(now, Lane::Control, opaque, frame);
         }
         sendable
+    }
+
+    /// Says that the oneways that came first of the peer's, so many, are handled: what was not read for them is read now.
+    pub fn handled(&mut self, now: Instant, oneways: usize) {
+        let paused = !self.wants_read();
+        self.peer.oneways.drain(..oneways.min(self.peer.oneways.len()));
+        if paused {
+            self.handle_read(now);
+        }
     }
 
     /// Begins to close: nothing more is accepted, what is queued is written and what is pending may be answered
@@ -308,13 +327,7 @@ impl<T> Connection<T> {
 
     /// The next event. Drain it after every input: a peer can cause no more events than the bounds allow.
     pub fn poll_event(&mut self) -> Option<ConnEvent<T>> {
-        let event = self.events.pop_front()?;
-        if let ConnEvent::BrokerRequest { frame, .. } = &event
-            && frame.header.is_oneway()
-        {
-            self.peer.oneways = self.peer.oneways.saturating_sub(1);
-        }
-        Some(event)
+        self.events.pop_front()
     }
 
     /// When [`Connection::handle_timeout`] has something to do at the earliest.
@@ -339,10 +352,11 @@ impl<T> Connection<T> {
         self.outbox.len()
     }
 
-    /// Whether the driver shall go on reading.
+    /// Whether the driver shall go on reading: not while as many oneways of the peer wait as may, see
+    /// [`Connection::handled`].
     #[must_use]
-    pub const fn wants_read(&self) -> bool {
-        !self.is_closed()
+    pub fn wants_read(&self) -> bool {
+        !self.is_closed() && self.has_room(self.peer.oneways.len(), self.peer.oneways.iter())
     }
 
     /// Whether frames are accepted.
@@ -384,10 +398,10 @@ impl<T> Connection<T> {
         &self.stats
     }
 
-    fn on_frame(&mut self, now: Instant, frame: Frame) {
+    fn on_frame(&mut self, now: Instant, frame: Frame, len: usize) {
         let opaque = frame.header.opaque;
         if !frame.header.is_response() {
-            return self.on_broker_request(opaque, frame);
+            return self.on_broker_request(opaque, frame, len);
         }
         let outbox = &self.outbox;
         match self.pending.answer(opaque, |place| outbox.is_begun(place)) {
@@ -402,18 +416,24 @@ impl<T> Connection<T> {
         }
     }
 
-    fn on_broker_request(&mut self, opaque: Opaque, frame: Frame) {
-        let outstanding = self.peer.unanswered.len().saturating_add(self.peer.oneways);
-        if outstanding >= self.cfg.max_broker_requests {
+    fn on_broker_request(&mut self, opaque: Opaque, frame: Frame, len: usize) {
+        let unanswered = &self.peer.unanswered;
+        if frame.header.is_oneway() {
+            // There is room: it would not have been read.
+            self.peer.oneways.push_back(len);
+        } else if self.has_room(unanswered.len(), unanswered.iter().map(|(_, len)| len)) {
+            self.peer.unanswered.push((opaque, len));
+        } else {
             self.stats.dropped_broker_requests = self.stats.dropped_broker_requests.saturating_add(1);
             return;
         }
-        if frame.header.is_oneway() {
-            self.peer.oneways = self.peer.oneways.saturating_add(1);
-        } else {
-            self.peer.unanswered.push(opaque);
-        }
         self.events.push_back(ConnEvent::BrokerRequest { opaque, frame });
+    }
+
+    /// Whether a further request of the peer may come beside so many, of these lengths.
+    fn has_room<'a>(&self, waiting: usize, lengths: impl Iterator<Item = &'a usize>) -> bool {
+        let bytes = lengths.fold(0, |sum: usize, len| sum.saturating_add(*len));
+        waiting < self.cfg.max_broker_requests && bytes < self.cfg.max_broker_request_bytes
     }
 
     fn admit(&self, frame: &EncodedFrame, lane: Lane, answered: bool) -> Result<(), RequestFailure> {
@@ -481,7 +501,7 @@ impl<T> Connection<T> {
         });
         self.outbox.clear();
         self.window = Window::default();
-        self.peer.unanswered.clear();
+        self.peer = PeerRequests::default();
         self.events.push_back(ConnEvent::Closed(reason.clone()));
         self.state = State::Closed(reason);
     }
@@ -500,7 +520,10 @@ impl<T> Connection<T> {
             State::Closing { deadline } => limit(*deadline, CloseReason::Local),
             State::Closed(_) => return None,
         }
-        if !self.window.is_empty() {
+        if let Some(since) = self.silent {
+            limit(since.after(self.cfg.silence_timeout), CloseReason::Silent);
+        }
+        if !self.window.is_empty() && self.wants_read() {
             limit(self.last_rx.after(self.cfg.partial_frame_timeout), CloseReason::StalledRead);
         }
         if !self.outbox.is_empty() {

@@ -139,7 +139,17 @@ impl<R: Runtime> ClientTask<R> {
                 if let Input::Cancel(op) = &input {
                     self.ops.remove(op);
                 }
+                let oneway_of = if let Input::BrokerRequest(conn, frame) = &input
+                    && frame.header.is_oneway()
+                {
+                    Some(*conn)
+                } else {
+                    None
+                };
                 self.machine.handle(now, input);
+                if let Some(link) = oneway_of.and_then(|conn| self.links.get(&conn)) {
+                    link.orders.handled();
+                }
             }
             Mail::Command(op, command, completer) => {
                 self.ops.insert(op, completer);

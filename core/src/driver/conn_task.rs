@@ -107,7 +107,7 @@ pub(super) async fn run<R: Runtime>(dialer: Dialer<R>, conn: ConnId, to: Endpoin
     };
     let mut early = VecDeque::new();
     let cancelled = poll_fn(|cx| {
-        orders.take(cx.waker(), &mut early);
+        orders.take(cx.waker(), false, &mut early);
         let close = early.iter().any(|order| matches!(order, Order::Close(_)));
         if close { Poll::Ready(Err(IoFailure::new(IoKind::Other, "closed by this client"))) } else { Poll::Pending }
     });
@@ -137,6 +137,7 @@ pub(super) async fn run<R: Runtime>(dialer: Dialer<R>, conn: ConnId, to: Endpoin
                 sleep: None,
                 armed: Instant::FAR,
                 ending: None,
+                ended: false,
                 rt: rt.clone(),
             };
             poll_fn(|cx| task.poll(cx)).await;
@@ -162,6 +163,7 @@ struct ConnTask<R: Runtime> {
     sleep: Option<Pin<Box<R::Sleep>>>,
     armed: Instant,
     ending: Option<Ending<R>>,
+    ended: bool,
 }
 
 /// The end of a link whose last bytes may not be with the socket yet.
@@ -235,7 +237,8 @@ impl<R: Runtime> ConnTask<R> {
     }
 
     fn take_orders(&mut self, cx: &mut Context<'_>, now: Instant) {
-        self.orders.take(cx.waker(), &mut self.todo);
+        let handled = self.orders.take(cx.waker(), !self.machine.wants_read(), &mut self.todo);
+        self.machine.handled(now, handled);
         while let Some(order) = self.todo.pop_front() {
             match order {
                 Order::Request(request) => {
@@ -454,6 +457,7 @@ impl<R: Runtime> ConnTask<R> {
 
     /// Whatever was queued and never reached the link fails as never sent.
     fn on_closed(&mut self, reason: CloseReason) {
+        self.ended = true;
         let never = RequestError::never(RequestFailure::Closed(reason.clone()));
         for order in self.orders.close(never.why.clone()) {
             if let Order::Request(request) = order {
@@ -490,6 +494,24 @@ impl<R: Runtime> ConnTask<R> {
         if !self.mail.is_empty() {
             self.inbox.post(self.mail.drain(..));
         }
+    }
+}
+
+impl<R: Runtime> Drop for ConnTask<R> {
+    /// When the task ends before its link, by a panic of the user's code in it or with its runtime, the link ends too: nobody
+    /// is to wait for it.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.machine.handle_closed(self.rt.now(), CloseReason::Local);
+        while let Some(event) = self.machine.poll_event() {
+            if let ConnEvent::Response { token, result } = event {
+                self.resolve(token, result);
+            }
+        }
+        self.on_closed(CloseReason::Local);
+        self.flush();
     }
 }
 

@@ -31,6 +31,10 @@ pub(super) struct Orders(Arc<Mutex<State>>);
 
 struct State {
     orders: VecDeque<Order>,
+    /// Oneways of the server that are handled, and were not told yet.
+    handled: usize,
+    /// Whether the link waits for that.
+    paused: bool,
     waker: Option<Waker>,
     /// Why the link is gone.
     gone: Option<RequestFailure>,
@@ -38,7 +42,13 @@ struct State {
 
 impl Orders {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { orders: VecDeque::new(), waker: None, gone: None })))
+        Self(Arc::new(Mutex::new(State {
+            orders: VecDeque::new(),
+            handled: 0,
+            paused: false,
+            waker: None,
+            gone: None,
+        })))
     }
 
     /// Gives an order; it comes back when the link is gone, with the reason.
@@ -56,13 +66,27 @@ impl Orders {
         refused
     }
 
-    /// Moves all orders to `out`, and keeps the waker for the next.
-    pub(super) fn take(&self, waker: &Waker, out: &mut VecDeque<Order>) {
+    /// A oneway of the server is handled.
+    pub(super) fn handled(&self) {
+        let waker = self.0.with(|state| {
+            state.handled = state.handled.saturating_add(1);
+            if state.paused { state.waker.take() } else { None }
+        });
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Moves all orders to `out`, and keeps the waker for the next. Returns how many oneways of the server were handled;
+    /// that further ones are wakes only a link that is `paused`.
+    pub(super) fn take(&self, waker: &Waker, paused: bool, out: &mut VecDeque<Order>) -> usize {
         let mut waker = Some(waker.clone());
         self.0.with(|state| {
             out.append(&mut state.orders);
             mem::swap(&mut state.waker, &mut waker);
-        });
+            state.paused = paused;
+            mem::take(&mut state.handled)
+        })
     }
 
     /// Ends the queue; what was not taken comes back.
@@ -96,7 +120,7 @@ mod tests {
         let task = std::thread::spawn(move || {
             let mut out = VecDeque::new();
             block_on(poll_fn(|cx| {
-                other.take(cx.waker(), &mut out);
+                other.take(cx.waker(), false, &mut out);
                 if out.len() == 2 { core::task::Poll::Ready(()) } else { core::task::Poll::Pending }
             }));
             out

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll};
 use std::sync::Mutex;
 
-use super::cell::{Completion, cell};
+use super::cell::{Completer, Completion, cell};
 use super::conn_task::Submission;
 use super::events::Events;
 use super::handle::Tracers;
@@ -75,7 +75,17 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Ended {
     is: bool,
-    waiting: Vec<super::cell::Completer<()>>,
+    waiting: Vec<Completer<()>>,
+}
+
+impl Ended {
+    /// Most who wait have something else to wait for, and give up: they are forgotten before more room is taken.
+    fn wait(&mut self, completer: Completer<()>) {
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|waiting| !waiting.is_abandoned());
+        }
+        self.waiting.push(completer);
+    }
 }
 
 impl Shared {
@@ -195,7 +205,7 @@ impl Shared {
         let wait = self.ended.with(|ended| {
             let wait = !ended.is || mutant!(38);
             if wait {
-                ended.waiting.push(completer);
+                ended.wait(completer);
             }
             wait
         });
@@ -248,5 +258,23 @@ impl Drop for Call {
         if let Some(op) = self.op.take() {
             self.shared.inbox.post([Mail::Input(Input::Cancel(op))]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_up_waiting_for_the_end_is_forgotten() {
+        let mut ended = Ended::default();
+        let (completer, stays) = cell();
+        ended.wait(completer);
+        for _ in 0..1_000 {
+            ended.wait(cell().0);
+        }
+        assert!(ended.waiting.len() <= 8, "{}", ended.waiting.len());
+        assert!(ended.waiting.iter().any(|waiting| !waiting.is_abandoned()));
+        drop(stays);
     }
 }

@@ -77,16 +77,19 @@ impl Transactions {
     }
 
     /// Who is to answer; nobody, and then with what.
-    fn answerer(&self, check: &Check) -> Option<Answerer> {
+    fn answerer(&self, group: &Group, asked: &HalfPlace) -> Option<Answerer> {
         self.0.with(|state| {
-            if let Some(place) = state.in_hand.get_mut(&check.place.msg_id) {
+            if let Some(place) = state.in_hand.get_mut(&asked.msg_id) {
                 // Of what is in hand nobody else can know more. What becomes of it is said of where it is now: said of
-                // the place before, the broker would go on asking, and show the message twice.
-                place.table_offset = check.place.table_offset;
-                place.log_offset = check.place.log_offset;
+                // the place before, the broker would go on asking, and show the message twice. Another broker that asks
+                // stored it at an attempt whose answer was lost: what is in hand is not there.
+                if asked.broker.is_none() || asked.broker == place.broker {
+                    place.table_offset = asked.table_offset;
+                    place.log_offset = asked.log_offset;
+                }
                 return None;
             }
-            state.checkers.get(&check.group).and_then(|checkers| checkers.values().next()).cloned()
+            state.checkers.get(group).and_then(|checkers| checkers.values().next()).cloned()
         })
     }
 }
@@ -95,7 +98,7 @@ impl<R: Runtime> ClientTask<R> {
     /// Has a checker say what became of a half message, in a task of its own.
     pub(super) fn check(&mut self, now: Instant, check: Check) {
         let id = check.id;
-        let answerer = self.shared.transactions.answerer(&check);
+        let answerer = self.shared.transactions.answerer(&check.group, &check.place);
         let namespace = self.shared.config.namespace.as_ref();
         let message = ReceivedMessage::open(check.message).map(|message| message.within(namespace));
         let (Some(Answerer { checker, tracer }), Ok(message)) = (answerer, message) else {
@@ -138,6 +141,22 @@ mod tests {
         assert_eq!(transactions.let_go("b"), None);
         assert_eq!(transactions.let_go("a"), Some(place("a", 1)));
         assert_eq!(transactions.let_go("a"), None);
+    }
+
+    #[test]
+    fn only_the_broker_of_what_is_in_hand_says_where_it_is_now() {
+        let transactions = Transactions::default();
+        let of = |broker: Option<&str>, at| HalfPlace { broker: broker.map(Into::into), ..place("a", at) };
+        transactions.take_in_hand(of(Some("b"), 1));
+        let asked = |place: HalfPlace| assert!(transactions.answerer(&"g".into(), &place).is_none());
+        asked(of(Some("another"), 7));
+        let at = || transactions.0.with(|state| state.in_hand.get("a").map(|place| place.table_offset));
+        assert_eq!(at(), Some(1));
+        asked(of(Some("b"), 8));
+        assert_eq!(at(), Some(8));
+        // Old brokers do not say who they are.
+        asked(of(None, 9));
+        assert_eq!(transactions.let_go("a"), Some(of(Some("b"), 9)));
     }
 
     #[test]

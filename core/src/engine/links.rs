@@ -91,7 +91,13 @@ impl Engine {
                     let result = result.map(|frame| Reply::read(pull.as_deref(), frame));
                     self.machine.handle(now, Input::Response { id, result });
                 }
-                ConnEvent::BrokerRequest { frame, .. } => self.machine.handle(now, Input::BrokerRequest(conn, frame)),
+                ConnEvent::BrokerRequest { frame, .. } => {
+                    let oneway = frame.header.is_oneway();
+                    self.machine.handle(now, Input::BrokerRequest(conn, frame));
+                    if oneway && let Some(link) = self.links.get_mut(&conn) {
+                        link.handled(now, 1);
+                    }
+                }
                 ConnEvent::Closed(reason) => {
                     self.links.remove(&conn);
                     self.events.push_back(EngineEvent::Disconnect { conn, why: Some(reason.clone()) });

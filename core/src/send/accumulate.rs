@@ -13,7 +13,7 @@ use crate::config::AutoBatch;
 use crate::ids::{MessageQueue, Topic};
 use crate::message::Message;
 use crate::time::{Instant, Wakeup};
-use crate::wire::message::properties::name;
+use crate::wire::message::properties::{MAX_LEN, name};
 
 /// Messages that wait for others. `W` is what belongs to a batch beside its messages.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub enum Pushed<'a, W> {
     Waits(&'a mut W),
     /// The same, and those before it go now: it would have made them too many.
     Full(Ready<W>, &'a mut W),
-    /// It goes by itself: it is too large, or too much waits already.
+    /// It goes by itself: it is too large, or too much waits already, or it may be one that cannot be written.
     Alone(Message),
 }
 
@@ -89,7 +89,9 @@ impl<W: Default> Accumulator<W> {
     pub fn push(&mut self, now: Instant, key: Key, message: Message) -> Pushed<'_, W> {
         let bytes = len_of(&message);
         let total = self.bytes.saturating_add(bytes);
-        if bytes > self.limits.max_bytes || total > self.limits.max_total_bytes {
+        // One whose properties may be too long fails by itself, if it does.
+        let said = bytes.saturating_sub(message.body().len()).saturating_add(OVERHEAD);
+        if bytes > self.limits.max_bytes || total > self.limits.max_total_bytes || said > MAX_LEN {
             return Pushed::Alone(message);
         }
         let fits = |open: &Open<W>| {
@@ -166,11 +168,11 @@ impl<W: Default> Open<W> {
     }
 }
 
-/// Bytes that a message counts for: its body, as in Java, and what it says beside it.
+/// Bytes that a message counts for: its body, as in Java, and what it says beside it, with two separators a property.
 fn len_of(message: &Message) -> usize {
-    message
-        .properties()
-        .fold(message.body().len(), |len, (key, value)| len.saturating_add(key.len()).saturating_add(value.len()))
+    message.properties().fold(message.body().len(), |len, (key, value)| {
+        [key.len(), value.len(), 2].into_iter().fold(len, usize::saturating_add)
+    })
 }
 
 /// Bytes that a batch adds for a message at most: the head of the item, its key, and whether it waits.
@@ -272,7 +274,17 @@ mod tests {
         let message = || Message::new("T", "x").with_property("k", "v".repeat(150));
         assert!(matches!(push(&mut all, 0, message(), 0), Became::Waits));
         assert!(matches!(push(&mut all, 0, message(), 1), Became::Full(_)));
-        assert_eq!(all.bytes(), 152);
+        assert_eq!(all.bytes(), 154);
+    }
+
+    #[test]
+    fn what_may_be_too_long_to_be_written_goes_by_itself() {
+        let mut all = Accumulator::new(AutoBatch { max_bytes: 100_000, ..AutoBatch::default() }, 4 << 20);
+        let message = |len| Message::new("T", "x").with_property("k", "v".repeat(len));
+        let fits = MAX_LEN - OVERHEAD - 3;
+        assert!(matches!(push(&mut all, 0, message(fits), 0), Became::Waits));
+        assert!(message(fits).encode_properties(&"U".repeat(56)).is_ok());
+        assert!(matches!(push(&mut all, 0, message(fits + 1), 1), Became::Alone(_)));
     }
 
     #[test]

@@ -461,6 +461,8 @@ impl Clone for PushConsumer {
     }
 }
 
+/// For loops that wait for nothing else. A stream keeps its turn among those who wait also while nobody polls it: what waits for
+/// other things too had better wait for [`PushConsumer::next`], which passes its turn on when it is dropped.
 impl Stream for PushConsumer {
     type Item = Delivery;
 

@@ -43,8 +43,9 @@ use crate::time::Instant;
 /// `send` waits for room when as much is under way as may be, in order of the calls.
 ///
 /// Dropping the future of a send stops what has not begun: nothing is sent that was waiting for room, for a route, for a
-/// link or for others of its batch. A message whose bytes are on their way, wholly or in part, may be stored all the same; its
-/// place among those under way is taken until it is answered or its time is up.
+/// link or for others of its batch. A message whose bytes are on their way, wholly or in part, or whose batch is, may be stored
+/// all the same. Its place in [`ProducerBuilder::under_way`] is free at once then, unless it is one of a batch; its place
+/// among what its link has under way is taken until it is answered or its time is up.
 #[derive(Clone)]
 pub struct Producer {
     pub(super) inner: Arc<Inner>,
@@ -186,7 +187,7 @@ impl Producer {
                 let (producer, deadline) = (self.clone(), self.deadline());
                 Ok(async move {
                     let told = producer.announce(&message, &Target::Any)?;
-                    let message = producer.placed(message)?;
+                    let message = producer.placed(message).map_err(|error| producer.failed(told.as_deref(), error))?;
                     let now = producer.shared().clock.now();
                     let admitted = Admitted { message, target: Target::Any, permit };
                     producer.send_admitted(admitted, now, deadline, told).await
@@ -210,15 +211,13 @@ impl Producer {
     pub async fn send_oneway_with(&self, message: Message, target: Target) -> Result<(), SendError> {
         let deadline = self.deadline();
         let told = self.announce(&message, &target)?;
-        let (message, target) = (self.placed(message)?, self.aimed(target));
-        let _permit = self.admit(message.body().len(), deadline).await?;
-        let result = match self.parcel(&message) {
-            Ok(parcel) => {
-                let op = SendOp::new(parcel, self.codec(), SendPolicy::once(), deadline).to(target).oneway();
-                self.drive(Box::new(op)).await.0.map(drop)
-            }
-            Err(error) => Err(error),
+        let sent = async {
+            let (message, target) = (self.placed(message)?, self.aimed(target));
+            let _permit = self.admit(message.body().len(), deadline).await?;
+            let op = SendOp::new(self.parcel(&message)?, self.codec(), SendPolicy::once(), deadline).to(target);
+            self.drive(Box::new(op.oneway())).await.0.map(drop)
         };
+        let result = sent.await;
         self.tell(told.as_deref(), result.as_ref().map(|()| None));
         result
     }
@@ -239,13 +238,18 @@ impl Producer {
     /// See [`Producer::send_batch`].
     pub async fn send_batch_with(&self, messages: Vec<Message>, target: Target) -> Result<BatchReceipt, SendError> {
         let deadline = self.deadline();
-        let told = messages.iter().map(|message| self.announce(message, &target));
-        let told: Vec<_> = told.collect::<Result<_, _>>()?;
-        let messages: Vec<_> = messages.into_iter().map(|message| self.placed(message)).collect::<Result<_, _>>()?;
-        let target = self.aimed(target);
-        let bytes = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
-        let _permit = self.admit(bytes, deadline).await?;
-        let result = self.deliver_batch(&messages, target, deadline).await.map(BatchReceipt::from);
+        let mut told = Vec::with_capacity(messages.len());
+        let sent = async {
+            for message in &messages {
+                told.push(self.announce(message, &target)?);
+            }
+            let placed = messages.into_iter().map(|message| self.placed(message));
+            let messages = placed.collect::<Result<Vec<_>, _>>()?;
+            let bytes = messages.iter().map(|message| message.body().len()).fold(0, usize::saturating_add);
+            let _permit = self.admit(bytes, deadline).await?;
+            self.deliver_batch(&messages, self.aimed(target), deadline).await.map(BatchReceipt::from)
+        };
+        let result = sent.await;
         for (index, told) in told.iter().enumerate() {
             let result = result.as_ref().map(|receipt| receipt.messages.get(index));
             self.tell(told.as_deref(), result);
@@ -402,6 +406,12 @@ impl Producer {
             let context = self.context(told);
             self.inner.hooks.iter().for_each(|hook| hook.after(&context, result));
         }
+    }
+
+    /// The same of a send that nothing comes of.
+    pub(super) fn failed(&self, told: Option<&Told>, error: SendError) -> SendError {
+        self.tell(told, Err(&error));
+        error
     }
 
     fn context<'a>(&'a self, told: &'a Told) -> SendContext<'a> {

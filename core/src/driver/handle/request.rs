@@ -44,21 +44,21 @@ impl Producer {
         let shared = self.shared();
         let deadline = shared.clock.now().after(timeout);
         let correlation = shared.keys.next(shared.clock.wall());
-        let told = self.announce(&message, &target)?;
-        let message = self.placed(message)?.asking(&correlation, &shared.config.client_id, timeout);
-        introduce(shared, message.topic(), deadline).await;
         let completion = shared.requests.wait(&correlation).map_err(|why| match why {
             NoWait::Full => ReplyError::TooMany,
             NoWait::Closed => ReplyError::Closed,
         })?;
         let _waiting = Waiting { shared, correlation: &correlation };
-        let permit = self.admit(message.body().len(), deadline).await?;
+        let told = self.announce(&message, &target)?;
         let sent = async {
+            let message = self.placed(message)?.asking(&correlation, &shared.config.client_id, timeout);
+            introduce(shared, message.topic(), deadline).await;
+            let _permit = self.admit(message.body().len(), deadline).await?;
             let parcel = Parcel::new(&shared.config, &self.inner.config, &message, &shared.keys, shared.clock.wall())?;
-            self.deliver_parcel(parcel, self.aimed(target), deadline).await
+            let receipt = self.deliver_parcel(parcel, self.aimed(target), deadline).await?;
+            Ok(self.seen_within(receipt))
         };
-        let sent = sent.await;
-        drop(permit);
+        let sent: Result<_, SendError> = sent.await;
         self.tell(told.as_deref(), sent.as_ref().map(Some));
         let patience = match &sent {
             // It may be stored, and the reply be here already, or come yet.

@@ -113,20 +113,20 @@ impl TransactionProducer {
         let (shared, deadline) = (producer.shared(), producer.deadline());
         let config = &producer.inner.config;
         let told = producer.announce(&message, &Target::Any)?.map(Told::half);
-        let message = producer.placed(message)?;
-        let permit = producer.admit(message.body().len(), deadline).await?;
-        let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall());
-        let result = match parcel {
-            Ok(parcel) => producer.deliver_parcel(parcel, Target::Any, deadline).await,
-            Err(error) => Err(error.into()),
+        let sent = async {
+            let message = producer.placed(message)?;
+            let _permit = producer.admit(message.body().len(), deadline).await?;
+            let parcel = Parcel::half(&shared.config, config, &message, &shared.keys, shared.clock.wall())?;
+            producer.deliver_parcel(parcel, Target::Any, deadline).await
         };
-        drop(permit);
+        let result = sent.await.map(|receipt| {
+            if let Some(place) = HalfPlace::of(&receipt) {
+                shared.transactions.take_in_hand(place);
+            }
+            producer.seen_within(receipt)
+        });
         producer.tell(told.as_deref(), result.as_ref().map(Some));
         let receipt = result?;
-        if let Some(place) = HalfPlace::of(&receipt) {
-            shared.transactions.take_in_hand(place);
-        }
-        let receipt = producer.seen_within(receipt);
         let traced = producer.inner.tracer.as_ref().and_then(|tracer| tracer.end_of(&told?.message, &receipt));
         Ok(HalfMessage { inner: self.inner.clone(), receipt, traced })
     }

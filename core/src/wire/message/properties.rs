@@ -97,12 +97,7 @@ impl PropertiesBuilder {
     /// # Errors
     /// The pair could not be read back, or there would be too many bytes; nothing is written then.
     pub fn put(&mut self, key: &str, value: &str) -> Result<&mut Self, PropertyError> {
-        if key.is_empty() || value.is_empty() {
-            return Err(PropertyError::Empty);
-        }
-        if has_separator(key) || has_separator(value) {
-            return Err(PropertyError::Separator);
-        }
+        check(key, value)?;
         let len = [key.len(), value.len(), 2].into_iter().fold(self.text.len(), usize::saturating_add);
         if len > MAX_LEN {
             return Err(PropertyError::TooLong { len });
@@ -145,6 +140,20 @@ impl PropertiesBuilder {
 }
 
 /// Looks at every byte, so that it can look at many at once.
+/// Whether a pair can be written.
+///
+/// # Errors
+/// It could not be read back.
+pub(crate) fn check(key: &str, value: &str) -> Result<(), PropertyError> {
+    if key.is_empty() || value.is_empty() {
+        return Err(PropertyError::Empty);
+    }
+    if has_separator(key) || has_separator(value) {
+        return Err(PropertyError::Separator);
+    }
+    Ok(())
+}
+
 fn has_separator(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | (byte == KEY_END) | (byte == PAIR_END))
 }

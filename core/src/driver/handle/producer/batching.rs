@@ -129,8 +129,9 @@ impl Producer {
             Target::Chosen(_) => return Err(admitted),
         };
         let Some(key) = Key::of(&admitted.message, queue) else { return Err(admitted) };
-        // What waited long for room has no time to wait for others.
-        if now.after(batching.delay) >= deadline {
+        // A batch has the time of that of its messages which has least: what waited long for room goes by itself.
+        let half = self.inner.config.send_timeout.checked_div(2).unwrap_or_default();
+        if now.after(batching.delay.max(half)) > deadline {
             return Err(admitted);
         }
         let Admitted { message, target, permit } = admitted;
@@ -151,7 +152,8 @@ impl Producer {
             Ok(waits) => waits,
         };
         if begin {
-            self.shared().spawn(flush_when_due(Arc::downgrade(&self.inner), self.shared().clone()));
+            let flushing = Flushing(Arc::downgrade(&self.inner));
+            self.shared().spawn(flush_when_due(flushing, self.shared().clone()));
         }
         if let Some(ready) = full {
             self.flush(ready);
@@ -175,25 +177,14 @@ impl Producer {
             each = chosen(each, &wanted);
         }
         let Some(deadline) = each.iter().map(|waiter| waiter.deadline).min() else { return };
-        if messages.len() > 1 {
-            match self.deliver_batch(&messages, target(&queue), deadline).await {
-                // A message that cannot be written fails alone.
-                Err(SendError::Message(_)) => {}
-                result => {
-                    give_back(each);
-                    let of = Arc::new(result.map_or_else(End::Failed, End::Batch));
-                    let last = wanted.len().saturating_sub(1);
-                    let part = |index: usize| if mutant!(137) { last.saturating_sub(index) } else { index };
-                    return row.complete(&wanted, (0..).map(|index| Part { of: Arc::clone(&of), index: part(index) }));
-                }
-            }
-        }
-        for ((message, waiter), place) in messages.into_iter().zip(each).zip(&wanted) {
-            let result = self.deliver(&message, target(&queue), waiter.deadline).await;
-            drop(waiter);
-            let of = Arc::new(result.map_or_else(End::Failed, End::One));
-            row.complete(core::slice::from_ref(place), [Part { of, index: 0 }]);
-        }
+        let end = match messages.as_slice() {
+            [message] => self.deliver(message, target(&queue), deadline).await.map_or_else(End::Failed, End::One),
+            all => self.deliver_batch(all, target(&queue), deadline).await.map_or_else(End::Failed, End::Batch),
+        };
+        give_back(each);
+        let (of, last) = (Arc::new(end), wanted.len().saturating_sub(1));
+        let part = |index: usize| if mutant!(137) { last.saturating_sub(index) } else { index };
+        row.complete(&wanted, (0..).map(|index| Part { of: Arc::clone(&of), index: part(index) }));
     }
 }
 
@@ -246,10 +237,28 @@ impl Drop for Going {
     }
 }
 
+/// The task that sends what is due. When its runtime ends it before its time, nothing waits for others any more.
+struct Flushing(Weak<Inner>);
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let Some(Batching { state, .. }) = &inner.batching else { return };
+        let lost = state.with(|state| {
+            state.closing |= state.flushing;
+            let lost = if state.flushing { state.take_due(Instant::FAR) } else { Vec::new() };
+            state.going = state.going.saturating_sub(lost.len());
+            lost
+        });
+        // Those who wait learn it here, outside the lock.
+        drop(lost);
+    }
+}
+
 /// Sends what is due until nothing waits, or the producer is gone.
-async fn flush_when_due(inner: Weak<Inner>, shared: Arc<Shared>) {
+async fn flush_when_due(flushing: Flushing, shared: Arc<Shared>) {
     loop {
-        let Some(inner) = inner.upgrade() else { return };
+        let Some(inner) = flushing.0.upgrade() else { return };
         let producer = Producer { inner };
         let Some(Batching { state, .. }) = &producer.inner.batching else { return };
         let now = shared.clock.now();

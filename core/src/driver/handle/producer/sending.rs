@@ -32,11 +32,13 @@ impl Producer {
         let now = self.shared().clock.now();
         let deadline = self.deadline_from(now);
         let told = self.announce(&message, &target)?;
-        let (message, target) = (self.placed(message)?, self.aimed(target));
+        let message = self.placed(message).map_err(|error| self.failed(told.as_deref(), error))?;
+        let target = self.aimed(target);
         let bytes = message.body().len();
         let Ok(permit) = self.inner.budget.slots.try_acquire(bytes) else {
             return Ok(Sending::Apart(Box::pin(async move {
-                let permit = self.admit(bytes, deadline).await?;
+                let admitted = self.admit(bytes, deadline).await;
+                let permit = admitted.map_err(|error| self.failed(told.as_deref(), error))?;
                 let now = self.shared().clock.now();
                 self.send_admitted(Admitted { message, target, permit }, now, deadline, told).await
             })));
