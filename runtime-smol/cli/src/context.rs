@@ -91,13 +91,19 @@ impl<'a> Cx<'a> {
 
     /// One server failed.
     pub(crate) fn missed(&mut self, server: impl Into<String>, error: &impl Display) {
-        self.failed.insert(server.into(), one_line(&error.to_string()));
+        let (server, error) = in_lines(&server.into(), error);
+        self.failed.insert(server, error);
     }
 
     /// Who failed, and how.
     pub(crate) fn into_failed(self) -> BTreeMap<String, String> {
         self.failed
     }
+}
+
+/// Who failed and how, each in one line: some are named by others than servers, as members of groups are.
+fn in_lines(server: &str, error: &impl Display) -> (String, String) {
+    (one_line(server), one_line(&error.to_string()))
 }
 
 async fn within<T>(timeout: Option<Duration>, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -107,4 +113,15 @@ async fn within<T>(timeout: Option<Duration>, work: impl Future<Output = Result<
         Err(Failure::unreachable(format!("no answer in {timeout:?}; is the server up? --timeout gives it longer")))
     };
     work.or(late).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_fails_steers_no_terminal() {
+        let (server, error) = in_lines("10.0.0.7@\u{1b}[2J\nme", &"no\n\tat Some.java");
+        assert_eq!((server.as_str(), error.as_str()), ("10.0.0.7@\\u{1b}[2J me", "no at Some.java"));
+    }
 }

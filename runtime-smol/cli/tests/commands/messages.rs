@@ -112,6 +112,16 @@ fn bodies_cannot_steer_a_terminal_and_bytes_are_shown_as_they_are() {
 }
 
 #[test]
+fn what_is_no_trace_keeps_nobody_from_the_others() {
+    let lab = Lab::of(EmbeddedCluster::builder().topic("traces", 1));
+    let send = |body: &str| lab.shown(&["message", "send", "traces", body, "--key", "A"]);
+    send("nonsense");
+    send(&["SubBefore", "5", "region", "billing", "request", "A", "0", "A\u{2}"].join("\u{1}"));
+    let ran = lab.run(&["message", "trace", "A", "--topic", "traces"]);
+    assert!(ran.code == 4 && ran.err.contains("'nonsense'") && ran.out.contains("billing"), "{ran:?}");
+}
+
+#[test]
 fn many_messages_are_sent_at_once_or_line_by_line() {
     let lab = one_queue();
     let done = lab.json(&["message", "send", "orders", "x", "--count", "500", "--at-once", "8"]);

@@ -138,7 +138,7 @@ fn record(message: &ReceivedMessage) -> Record {
 fn show(out: &mut Output<'_>, message: &ReceivedMessage) -> io::Result<()> {
     let line = |out: &mut dyn Write| {
         let (at, queue) = (time::show(message.stored()), place(message.queue()));
-        write!(out, "{at}  {queue}@{}  {}", message.queue_offset(), printable(&message.msg_id()))?;
+        write!(out, "{at}  {}@{}  {}", printable(&queue), message.queue_offset(), printable(&message.msg_id()))?;
         let keys: Vec<_> = message.keys().collect();
         if let Some(tag) = message.tag() {
             write!(out, "  {}", printable(tag))?;

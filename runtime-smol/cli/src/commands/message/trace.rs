@@ -41,8 +41,15 @@ impl Trace {
         for message in cx.partial(found) {
             let host = message.born_host().map(|host| host.ip().to_string());
             for record in decode(message.body()) {
+                let record = match record {
+                    Ok(record) => record,
+                    // Anybody may send to the topic: it keeps nobody from the others.
+                    Err(error) => {
+                        cx.missed(format!("message {} of topic {topic}", message.msg_id()), &error);
+                        continue;
+                    }
+                };
                 // Records of other messages go along.
-                let record = record.map_err(|error| Failure::refused(format!("topic {topic}: {error}")))?;
                 let keyed = record.keys().is_some_and(|keys| keys.split(' ').any(|key| key == self.id));
                 if record.msg_id() == self.id || keyed {
                     table.push(cells(&record, host.as_ref()));
