@@ -334,6 +334,12 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_batch_may_hold_as_many_messages_as_its_bytes() {
+        let body = record(10, "a", Some(20_000));
+        assert_eq!(pulled(body, 20_010, 100), Some((20_010, (10..20_010).collect(), Vec::new())));
+    }
+
+    #[test]
     fn nothing_past_the_next_offset_is_handed_out() {
         let body = [record(10, "a", Some(5)), record(15, "a", None)].concat();
         assert_eq!(pulled(body, 12, 100), Some((12, alloc::vec![10, 11], Vec::new())));

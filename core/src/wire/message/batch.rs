@@ -104,12 +104,13 @@ pub fn decode(
 /// The messages inside an inner-batch record ([`super::SysFlags::inner_batch`]), numbered from its own offset.
 ///
 /// A broker gives the whole record again for a pull from its middle: drop the items before the offset asked for.
-/// Everything an item does not say is the record's.
+/// Everything an item does not say is the record's. There is no limit but that of the record: brokers store batches of
+/// tens of thousands, and each item has 22 bytes or more.
 ///
 /// # Errors
-/// The body is not a batch of at most 4,096 messages.
+/// The body is not a batch.
 pub fn unwrap_inner(record: &Record, buf: &[u8]) -> Result<Vec<InnerItem>, BatchError> {
-    decode(buf, record.body.clone(), record.queue_offset, MAX_INNER)
+    decode(buf, record.body.clone(), record.queue_offset, usize::MAX)
 }
 
 fn item(input: &[u8], at: usize, queue_offset: QueueOffset) -> Option<(&[u8], InnerItem)> {
@@ -147,10 +148,8 @@ pub enum BatchError {
     },
 }
 
-/// Messages in one inner-batch record at most.
-pub const MAX_INNER: usize = 4_096;
 /// Bytes of an item without body and properties.
-const FIXED: usize = 22;
+pub const FIXED: usize = 22;
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(buf: &[u8]) -> Result<Vec<InnerItem>, BatchError> {
-        decode(buf, 0..buf.len(), QueueOffset::new(10), MAX_INNER)
+        decode(buf, 0..buf.len(), QueueOffset::new(10), usize::MAX)
     }
 
     #[test]
