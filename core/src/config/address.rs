@@ -12,7 +12,9 @@ use crate::ids::Endpoint;
 /// he likes could otherwise have this client connect to anything it can reach.
 ///
 /// By default all but those that no broker has, and that answer whoever is inside with secrets: link-local ones, at which
-/// clouds keep the metadata of hosts. With a list, only what is on it. Name servers that are given by hand need not be.
+/// clouds keep the metadata of hosts. Nor are hosts that look like an address in a form of old, as `0xA9FEA9FE`: where a proxy
+/// looks for the address, only he sees which it is. With a list, only what is on it. Name servers that are given by hand
+/// need not be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRules {
     allowed: Option<Vec<Rule>>,
@@ -45,7 +47,7 @@ impl AddressRules {
         let Some((host, port)) = parts(endpoint).filter(|(host, _)| is_plain(host)) else { return false };
         let ip: Option<IpAddr> = host.parse().ok();
         match &self.allowed {
-            None => ip.is_none_or(|ip| !is_link_local(ip)),
+            None => ip.map_or_else(|| is_name(host), |ip| !is_link_local(ip)),
             Some(rules) => rules.iter().any(|rule| match rule {
                 Rule::Network(network) => ip.is_some_and(|ip| network.contains(ip)),
                 Rule::Host(name, at) => {
@@ -82,6 +84,21 @@ fn is_plain(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(plain)
 }
 
+/// Whether a host that is no address is surely none in another form either, nor the name that a cloud has for its metadata.
+///
+/// What ends in a number is an address for the functions that look names up: `2852039166`, `0xA9FEA9FE`, `169.254.43518`.
+/// Source: WHATWG URL, "ends in a number". One with colons has a zone, which link-local ones have only.
+fn is_name(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    !is_number && !host.contains(':') && !host.eq_ignore_ascii_case(METADATA)
+}
+
 /// Whether an address is one at which only the host itself, or its cloud, answers: 169.254.0.0/16 (RFC 3927), fe80::/10
 /// (RFC 4291), and those of metadata services elsewhere: fd00:ec2::254 of Amazon, 100.100.100.200 of Alibaba.
 #[must_use]
@@ -91,6 +108,9 @@ pub fn is_link_local(ip: IpAddr) -> bool {
         IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254],
     }
 }
+
+/// The metadata service of Google.
+const METADATA: &str = "metadata.google.internal";
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +126,17 @@ mod tests {
             "[fd00:ec2::254]:80",
             "[::ffff:169.254.169.254]:80",
             "100.100.100.200:80",
+            "2852039166:80",
+            "0xA9FEA9FE:80",
+            "0X:80",
+            "169.254.43518:80",
+            "169.254.169.0xfe:80",
+            "0251.0376.0251.0376:80",
+            "169.254.169.254.:80",
+            ".:80",
+            "[fe80::1%eth0]:80",
+            "metadata.google.internal:80",
+            "Metadata.Google.Internal.:80",
             "nothing",
             "broker\u{1b}[2J:10911",
             "a broker:10911",
@@ -115,6 +146,11 @@ mod tests {
         for allowed in ["10.0.0.1:10911", "127.0.0.1:1", "[::1]:1", "[fd00::1]:10911", "broker:10911", "8.8.8.8:1"] {
             assert!(rules.allow(&allowed.into()), "{allowed}");
         }
+        for allowed in ["broker.example.:1", "broker-0:1", "0x.example:1", "10.example:1", "0xbroker:1", "b.0a:1"] {
+            assert!(rules.allow(&allowed.into()), "{allowed}");
+        }
+        let asked = AddressRules::only(["2852039166", "metadata.google.internal:80"]).unwrap();
+        assert!(asked.allow(&"2852039166:1".into()) && asked.allow(&"metadata.google.internal:80".into()));
         let asked = AddressRules::only(["169.254.0.0/16"]).unwrap();
         assert!(asked.allow(&"169.254.169.254:80".into()) && !asked.allow(&"10.0.0.1:10911".into()));
     }
