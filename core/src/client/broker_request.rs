@@ -95,10 +95,13 @@ impl ClientMachine {
     /// An operator moves a group.
     fn on_reset_offsets(&mut self, from: &Endpoint, frame: &Frame) -> Result<Done, Refusal> {
         let ResetConsumerOffset { topic, group, .. } = ResetConsumerOffset::read(&frame.header.ext)?;
-        let ResetOffsets { offset_table } = ResetOffsets::decode(&frame.body)?;
-        if !self.consumers.contains_key(&group) {
-            return Err(Refusal::NoGroup(group));
+        // Long tables take long to read: first of all whether anything can come of it.
+        match self.consumers.get(&group) {
+            None => return Err(Refusal::NoGroup(group)),
+            Some(consumer) if !consumer.can_be_reset() => return Err(Refusal::NotOurs(group)),
+            Some(_) => {}
         }
+        let ResetOffsets { offset_table } = ResetOffsets::decode(&frame.body)?;
         let mut moved = 0;
         self.with_consumer(&group, |consumer, at, fx| moved = consumer.on_reset(&topic, &offset_table, from, at, fx));
         if moved == 0 {

@@ -27,6 +27,8 @@ pub(super) struct Transactions {
     by_key: BTreeMap<(Group, String), u64>,
     waiting: VecDeque<u64>,
     running: usize,
+    /// Bytes of the messages of all open checks.
+    bytes: u64,
 }
 
 /// A check that is not answered.
@@ -37,6 +39,8 @@ struct Open {
     /// The broker that asked last.
     to: Endpoint,
     place: HalfPlace,
+    /// Bytes of the message.
+    bytes: u64,
     /// The message, as long as no checker has it.
     message: Option<Taken>,
 }
@@ -88,12 +92,15 @@ impl Transactions {
             (open.to, open.place) = (from.clone(), place);
             return Ok(group);
         }
-        if self.open.len() >= MOST_OPEN {
+        let bytes = message.batch.bytes();
+        let total = self.bytes.saturating_add(bytes);
+        if self.open.len() >= MOST_OPEN || total > MOST_BYTES {
             return Err(Refusal::Busy(group));
         }
+        self.bytes = total;
         let id = fx.fresh_id();
         self.by_key.insert((group.clone(), key.clone()), id);
-        let open = Open { group: group.clone(), key, to: from.clone(), place, message: Some(message) };
+        let open = Open { group: group.clone(), key, to: from.clone(), place, bytes, message: Some(message) };
         self.open.insert(id, open);
         self.waiting.push_back(id);
         self.start_next(fx);
@@ -147,6 +154,7 @@ impl Transactions {
 
     fn forget(&mut self, id: u64, fx: &mut Effects) -> Option<Open> {
         let open = self.open.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(open.bytes);
         self.by_key.remove(&(open.group.clone(), open.key.clone()));
         if open.message.is_none() {
             self.running = self.running.saturating_sub(1);
@@ -176,5 +184,8 @@ fn property_of<'a>(message: &'a Taken, key: &str) -> Option<&'a str> {
 const MOST_RUNNING: usize = 16;
 /// Checks that are not answered. Source: Java `DefaultMQProducerImpl.initTransactionEnv`, a queue of 2,000.
 const MOST_OPEN: usize = 2_000 + MOST_RUNNING;
+/// Bytes of their messages, which are as long as a broker likes: 16 of 4 MiB, which is what brokers take by default
+/// (Java `MessageStoreConfig.maxMessageSize`), or many shorter ones.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// By then the broker has asked for the last time: 15 times, every 30 s.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(600);

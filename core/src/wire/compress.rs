@@ -1,7 +1,8 @@
 //! Compressed bodies.
 //!
 //! Inflating never keeps more than the cap and a codec's window: the output grows with what comes out of the codec,
-//! never by a size that the data announces.
+//! never by a size that the data announces. LZ4 frames do announce the size of their blocks, and room is made for three
+//! of them and 64 KiB: that is 12 MiB and a bit at most, and not many frames may follow one another.
 
 use alloc::vec::Vec;
 
@@ -52,7 +53,7 @@ impl CompressionKind {
 /// The original of a compressed body, at most `cap` bytes.
 ///
 /// After the end of a zlib stream further bytes are ignored; after the end of an LZ4 or Zstandard frame there may be
-/// further frames, and anything else is an error. Both are what Java does.
+/// further frames, and anything else is an error. Both are what Java does, but of LZ4 no more than 16 frames are read.
 ///
 /// # Errors
 /// The data is corrupt, or its original is over the cap, or this build cannot read the kind.
@@ -82,6 +83,12 @@ pub enum InflateError {
     /// Not data of this kind, or truncated.
     #[error("corrupt {0:?} data")]
     Corrupt(CompressionKind),
+    /// More frames than a body has. Source: Java `Lz4Compressor`, which writes one.
+    #[error("more than {limit} frames")]
+    TooManyFrames {
+        /// The limit.
+        limit: usize,
+    },
     /// Larger than allowed, or than there is memory for.
     #[error("inflates to more than {cap} bytes")]
     OverCap {
@@ -210,10 +217,17 @@ mod lz4 {
         const CORRUPT: InflateError = InflateError::Corrupt(Lz4);
         let mut out = Vec::new();
         let mut input = Input { rest: data, ended: false };
+        let mut frames = 0_usize;
         loop {
             match input.rest.split_first_chunk::<4>().map(|(magic, rest)| (u32::from_le_bytes(*magic), rest)) {
+                Some((MAGIC, _)) if frames >= MAX_FRAMES => {
+                    return Err(InflateError::TooManyFrames { limit: MAX_FRAMES });
+                }
                 // The decoder reads one frame and takes no byte beyond it.
-                Some((MAGIC, _)) => stream::drain(Lz4, &mut FrameDecoder::new(&mut input), cap, &mut out)?,
+                Some((MAGIC, _)) => {
+                    frames = frames.saturating_add(1);
+                    stream::drain(Lz4, &mut FrameDecoder::new(&mut input), cap, &mut out)?;
+                }
                 Some((SKIPPABLE_FIRST..=SKIPPABLE_LAST, rest)) => {
                     let (len, rest) = rest.split_first_chunk::<4>().ok_or(CORRUPT)?;
                     let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| CORRUPT)?;
@@ -244,6 +258,8 @@ mod lz4 {
         }
     }
 
+    /// Frames in a body at most: one of a few bytes has a decoder fill megabytes.
+    const MAX_FRAMES: usize = 16;
     const MAGIC: u32 = 0x184D_2204;
     const SKIPPABLE_FIRST: u32 = 0x184D_2A50;
     const SKIPPABLE_LAST: u32 = 0x184D_2A5F;
@@ -374,6 +390,17 @@ mod tests {
         let mut changed = frame;
         changed[11] = b'j';
         assert_eq!(inflate(CompressionKind::Lz4, &changed, CAP), Err(InflateError::Corrupt(CompressionKind::Lz4)));
+    }
+
+    #[cfg(feature = "lz4")]
+    #[test]
+    fn many_small_frames_do_not_cost_much_work() {
+        let frame = packed(CompressionKind::Lz4, b"x");
+        let skippable = [0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0];
+        let frames = [frame.as_slice(), &skippable].concat();
+        assert_eq!(inflate(CompressionKind::Lz4, &frames.repeat(16), CAP).unwrap(), [b'x'; 16]);
+        let error = InflateError::TooManyFrames { limit: 16 };
+        assert_eq!(inflate(CompressionKind::Lz4, &frames.repeat(17), CAP), Err(error));
     }
 
     #[cfg(feature = "zstd")]

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
 
 use crate::config::{SocksProxy, parts};
@@ -9,7 +10,6 @@ use crate::error::{IoFailure, IoKind, ProxyFailure};
 use crate::ids::Endpoint;
 
 /// One conversation.
-#[derive(Debug)]
 pub struct Talk {
     target: Vec<u8>,
     /// What tells who asks.
@@ -26,7 +26,7 @@ enum Stage {
 }
 
 /// What comes next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub enum Next {
     /// The answer is not all there.
     Wait,
@@ -163,6 +163,23 @@ impl Talk {
     }
 }
 
+impl fmt::Debug for Talk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Talk").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait => f.write_str("Wait"),
+            // It may be a password.
+            Self::Say(words) => write!(f, "Say({} bytes)", words.len()),
+            Self::Through => f.write_str("Through"),
+        }
+    }
+}
+
 /// The length of an answer that is there, and what follows from it.
 type Answer = Result<Option<(usize, Next)>, IoFailure>;
 
@@ -255,6 +272,16 @@ mod tests {
         let Next::Say(request) = six.feed(&[5, 0]).unwrap() else { panic!() };
         assert_eq!((request.len(), &request[..4], &request[19..]), (22, &[5, 1, 0, 4][..], &[1, 0, 1][..]));
         assert_eq!(six.feed(&[&[5, 0, 0, 4][..], &[0; 18]].concat()).unwrap(), Next::Through);
+    }
+
+    #[test]
+    fn a_conversation_does_not_show_who_asks() {
+        let mut talk = talk(known(), "host:1");
+        let next = talk.feed(&[5, 2]).unwrap();
+        let secret = alloc::format!("{:?}", b"secret");
+        let shown = alloc::format!("{talk:?} {next:?}");
+        assert!(!shown.contains(secret.trim_matches(['[', ']'])), "{shown}");
+        assert_eq!(shown, "Talk { stage: Password, .. } Say(11 bytes)");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use serde_json::Value;
 use crate::bodies;
 use crate::support::{decoded, map};
 
+const ODD_BROKER: &str = "中文 😀 \"quoted\\\" \u{2028}";
 const ODD: &str = "中文 😀 \"quoted\\\" \u{1}\u{2}\t\u{7f}\u{2028}";
 
 #[test]
@@ -174,14 +175,14 @@ fn java_reads_every_body() -> Result<(), RealError> {
     let route = TopicRoute {
         broker_datas: vec![BrokerData {
             broker_addrs: BTreeMap::from([(0, "127.0.0.1:10911".into()), (1, "[::1]:10911".into())]),
-            broker_name: ODD.into(),
+            broker_name: ODD_BROKER.into(),
             cluster: "C".into(),
             enable_acting_master: true,
             zone_name: Some(ODD.into()),
         }],
         order_topic_conf: Some("b:4".into()),
         queue_datas: vec![QueueData {
-            broker_name: ODD.into(),
+            broker_name: ODD_BROKER.into(),
             perm: Perm::READ_WRITE,
             read_queue_nums: 4_096,
             topic_sys_flag: i32::MAX,

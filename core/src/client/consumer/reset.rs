@@ -25,7 +25,7 @@ impl Consumer {
         at: Siblings<'_>,
         fx: &mut Effects,
     ) -> usize {
-        if !matches!(self.state, State::Running | State::Draining { .. } | State::Committing { .. }) {
+        if !self.can_be_reset() {
             return 0;
         }
         let moves = |(queue, offset): (&MessageQueue, &i64)| {
@@ -52,5 +52,10 @@ impl Consumer {
             self.pull_on(queue, at, fx);
         }
         moved.len()
+    }
+
+    /// Whether it has queues that could go on elsewhere.
+    pub(crate) const fn can_be_reset(&self) -> bool {
+        matches!(self.state, State::Running | State::Draining { .. } | State::Committing { .. })
     }
 }

@@ -245,6 +245,20 @@ fn only_the_master_of_a_queue_that_is_ours_may_move_it() {
 }
 
 #[test]
+fn offsets_for_nobody_are_not_read() {
+    let mut world = World::consuming(1, |_| ());
+    world.asks("b:1", RESET, OF_G, *b"no table");
+    assert_eq!(world.verdict().0, ServerVerdict::Malformed);
+    let of = |group| [("topic", "T"), ("group", group), ("timestamp", "-1"), ("isForce", "false")];
+    world.asks("b:1", RESET, &of("another"), *b"no table");
+    assert_eq!(world.verdict().0, ServerVerdict::NoGroup);
+    world.held.insert(request::HEART_BEAT);
+    world.start(|config| config.group = "starting".into());
+    world.asks("b:1", RESET, &of("starting"), *b"no table");
+    assert_eq!(world.verdict().0, ServerVerdict::NotOurs, "it has no queues yet");
+}
+
+#[test]
 fn a_broadcasting_member_keeps_the_new_offset_in_its_file() {
     let mut world = World::with(NS, |config| config.offset_dir = Some("/d".into()));
     world.topic("T", 1, &["b"]);

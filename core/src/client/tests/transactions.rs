@@ -10,11 +10,15 @@ const CHECK: i32 = request::CHECK_TRANSACTION_STATE;
 
 /// A half message of a group as a broker asks about it.
 fn half(group: &str, key: &str) -> Vec<u8> {
+    half_of(group, key, Bytes::from_static(b"hello"))
+}
+
+fn half_of(group: &str, key: &str, body: Bytes) -> Vec<u8> {
     let properties = alloc::format!("PGROUP\u{1}{group}\u{2}UNIQ_KEY\u{1}{key}\u{2}");
     let record = StoredMessage {
         queue_id: 3,
         physical_offset: 33_206,
-        body: Bytes::from_static(b"hello"),
+        body,
         properties: properties.into_bytes().into(),
         ..answers::stored(16)
     };
@@ -38,9 +42,13 @@ fn start_checker(world: &mut World) {
 }
 
 fn check(world: &mut World, key: &str, at: &'static str) {
+    check_of(world, half("p", key), at);
+}
+
+fn check_of(world: &mut World, half: Vec<u8>, at: &'static str) {
     let fields = [("tranStateTableOffset", at), ("commitLogOffset", at), ("transactionId", "TX"), ("topic", "HALF")];
     let frame = Preamble::oneway(CHECK, Codec::Json)
-        .encode(|out| fields.iter().for_each(|(key, value)| out.text(key, value)), half("p", key).into());
+        .encode(|out| fields.iter().for_each(|(key, value)| out.text(key, value)), half.into());
     let conn = *world.up.iter().find(|(_, to)| to.as_str() == BROKER).expect("a link").0;
     world.input(Input::BrokerRequest(conn, decoded(&frame)));
 }
@@ -133,6 +141,28 @@ fn so_many_checks_run_at_once_and_so_many_wait() {
     assert_eq!(world.checks.len(), 17);
     world.advance(2_000);
     assert_eq!(world.checks.len(), 33);
+}
+
+#[test]
+fn long_messages_are_checked_a_few_at_a_time() {
+    let mut world = producing(ServerPolicy::default());
+    let body = Bytes::from(alloc::vec![0; 15 * 1024 * 1024]);
+    for (key, verdict) in [
+        ("A", (ServerVerdict::Done, 1)),
+        ("B", (ServerVerdict::Done, 2)),
+        ("C", (ServerVerdict::Done, 3)),
+        ("D", (ServerVerdict::Done, 4)),
+        ("E", (ServerVerdict::Busy, 1)),
+    ] {
+        check_of(&mut world, half_of("p", key, body.clone()), "1");
+        assert_eq!(world.verdict(), verdict, "{key}");
+    }
+    check(&mut world, "a short one", "1");
+    assert_eq!(world.verdict(), (ServerVerdict::Done, 5));
+    let first = world.checks[0].id;
+    say(&mut world, first, Resolution::Commit);
+    check_of(&mut world, half_of("p", "E", body), "1");
+    assert_eq!(world.verdict(), (ServerVerdict::Done, 6));
 }
 
 #[test]

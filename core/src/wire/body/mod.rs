@@ -75,6 +75,12 @@ pub enum BodyError {
         /// The limit.
         limit: usize,
     },
+    /// A name that no broker has: too long, or with control characters.
+    #[error("a broker's name of {len} bytes that is none")]
+    BrokerName {
+        /// Bytes of the name.
+        len: usize,
+    },
     /// A number of queues that no topic has.
     #[error("{count} queues on {broker}")]
     QueueCount {

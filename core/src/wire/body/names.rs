@@ -5,7 +5,7 @@ use alloc::string::String;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::lenient;
+use super::{BodyError, lenient};
 use crate::ids::{BrokerName, ClientId, Endpoint, Group, MessageQueue, Topic};
 
 macro_rules! as_text {
@@ -71,3 +71,14 @@ struct Queue {
 pub(super) fn is_named(queue: &MessageQueue) -> bool {
     !queue.topic.as_str().is_empty()
 }
+
+/// Whether a broker may be called that: names go to logs and terminals as they are.
+pub(super) fn check_broker_name(name: &BrokerName) -> Result<(), BodyError> {
+    let name = name.as_str();
+    let len = name.len();
+    if len > MAX_BROKER_NAME || name.contains(char::is_control) { Err(BodyError::BrokerName { len }) } else { Ok(()) }
+}
+
+/// Bytes of the name of a broker at most: without another one it has that of its host (Java `BrokerConfig`), and those
+/// have no more (RFC 1035).
+const MAX_BROKER_NAME: usize = 255;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::names::is_named;
@@ -32,14 +32,15 @@ impl<V: Serialize> QueueTable<V> {
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for QueueTable<V> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_map(Table(PhantomData))
+        json.deserialize_map(Table::<V, { usize::MAX }>(PhantomData))
     }
 }
 
-/// Reads a table that went through the dialect: the keys are texts that hold objects.
-struct Table<V>(PhantomData<V>);
+/// Reads a table that went through the dialect: the keys are texts that hold objects. Of too many queues it keeps `MOST`
+/// and one more, as lists do.
+struct Table<V, const MOST: usize>(PhantomData<V>);
 
-impl<'de, V: Deserialize<'de>> Visitor<'de> for Table<V> {
+impl<'de, V: Deserialize<'de>, const MOST: usize> Visitor<'de> for Table<V, MOST> {
     type Value = QueueTable<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,13 +49,15 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for Table<V> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut table = BTreeMap::new();
-        while let Some((key, value)) = map.next_entry::<String, V>()? {
+        while table.len() <= MOST {
+            let Some((key, value)) = map.next_entry::<String, V>()? else { return Ok(QueueTable(table)) };
             let queue: MessageQueue = read(key.as_bytes()).map_err(A::Error::custom)?;
             if !is_named(&queue) {
                 return Err(A::Error::custom("a key that is no queue"));
             }
             table.insert(queue, value);
         }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(QueueTable(table))
     }
 }
@@ -143,18 +146,22 @@ impl<'de> Visitor<'de> for TableOrList {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Table(PhantomData).visit_map(map)
+        Table::<i64, MAX_QUEUES>(PhantomData).visit_map(map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut table = BTreeMap::new();
-        while let Some(Row { broker_name: broker, queue_id: id, topic, offset }) = list.next_element()? {
+        while table.len() <= MAX_QUEUES {
+            let Some(Row { broker_name: broker, queue_id: id, topic, offset }) = list.next_element()? else {
+                return Ok(QueueTable(table));
+            };
             let queue = MessageQueue { topic, broker, id };
             if !is_named(&queue) {
                 return Err(A::Error::custom("a row that is no queue"));
             }
             table.insert(queue, offset);
         }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(QueueTable(table))
     }
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::names::is_named;
+use super::names::{check_broker_name, is_named};
 use super::{BodyError, MessageModel, at_most, lenient, list, read, write};
 use crate::ids::{BrokerName, ClientId, Group, MessageQueue, QueueOffset, Topic};
 use crate::wire::pop::PopHandle;
@@ -153,7 +153,7 @@ impl QueryAssignment {
 }
 
 impl Assignments {
-    /// Reads the body; queues without a name are left out.
+    /// Reads the body; queues without a name, or on a broker that cannot be called so, are left out.
     ///
     /// # Errors
     /// It is no such body, or names more than 10,000 queues.
@@ -161,7 +161,8 @@ impl Assignments {
         let mut all: Self = read(body)?;
         if let Some(queues) = &mut all.queues {
             at_most("assigned queues", queues.len(), MAX_QUEUES)?;
-            queues.retain(|assignment| is_named(&assignment.message_queue));
+            let is_queue = |queue: &MessageQueue| is_named(queue) && check_broker_name(&queue.broker).is_ok();
+            queues.retain(|assignment| is_queue(&assignment.message_queue));
         }
         Ok(all)
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::names::check_broker_name;
 use super::{BodyError, at_most, lenient, list, read, write};
 use crate::ids::{BrokerName, Endpoint, MessageQueue, Topic};
 use crate::wire::dialect;
@@ -28,13 +29,16 @@ impl TopicRoute {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is no such body, or has more than 1,024 brokers, 4,096 queues on one or 65,536 in all.
+    /// It is no such body, names a broker as none is called, or has more than 1,024 brokers, 64 addresses of one, 4,096
+    /// queues on one or 65,536 in all.
     pub fn decode(body: &[u8]) -> Result<Self, BodyError> {
         let route: Self = read(body)?;
         at_most("brokers", route.broker_datas.len(), MAX_BROKERS)?;
         at_most("brokers with queues", route.queue_datas.len(), MAX_BROKERS)?;
+        route.broker_datas.iter().try_for_each(BrokerData::check)?;
         let mut total = 0_usize;
         for data in &route.queue_datas {
+            check_broker_name(&data.broker_name)?;
             let queues = data.checked_queues()?;
             total = total.saturating_add(queues);
         }
@@ -109,6 +113,13 @@ pub struct BrokerData {
     pub zone_name: Option<String>,
 }
 
+impl BrokerData {
+    fn check(&self) -> Result<(), BodyError> {
+        check_broker_name(&self.broker_name)?;
+        at_most("addresses of a broker", self.broker_addrs.len(), MAX_ADDRESSES)
+    }
+}
+
 /// The queues of a topic on one broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -179,10 +190,13 @@ impl ClusterInfo {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is no such body, or has more than 1,024 brokers.
+    /// It is no such body, names a broker as none is called, or has more than 1,024 brokers or 64 addresses of one.
     pub fn decode(body: &[u8]) -> Result<Self, BodyError> {
         let info: Self = read(body)?;
         at_most("brokers", info.broker_addr_table.len(), MAX_BROKERS)?;
+        info.broker_addr_table.values().try_for_each(BrokerData::check)?;
+        let mut names = info.cluster_addr_table.values().flatten().chain(info.broker_addr_table.keys());
+        names.try_for_each(check_broker_name)?;
         Ok(info)
     }
 
@@ -214,6 +228,8 @@ impl JsonForm {
 
 /// Brokers of a topic or cluster at most.
 const MAX_BROKERS: usize = 1_024;
+/// Addresses of one broker at most: a master and its slaves, each of which reads the whole log. Real ones have a handful.
+const MAX_ADDRESSES: usize = 64;
 /// Queues of a topic on one broker at most: the number comes from a few bytes and is looped over.
 const MAX_QUEUES_PER_BROKER: usize = 4_096;
 /// Queues of a topic at most.

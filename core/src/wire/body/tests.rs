@@ -239,6 +239,77 @@ fn what_is_over_a_limit_is_not_kept() {
     assert_eq!(ConsumerList::decode(ids.as_bytes()), error);
 }
 
+#[test]
+fn a_broker_has_few_addresses() {
+    let with = |count: i64| {
+        let broker_addrs = (0..count).map(|id| (id, "a:1".into())).collect();
+        let broker = BrokerData { broker_addrs, broker_name: "b".into(), ..BrokerData::default() };
+        let route = TopicRoute { broker_datas: vec![broker.clone()], ..TopicRoute::default() };
+        let broker_addr_table = BTreeMap::from([("b".into(), broker)]);
+        let info = ClusterInfo { broker_addr_table, ..ClusterInfo::default() };
+        (TopicRoute::decode(&route.encode(JsonForm::Standard)), ClusterInfo::decode(&info.encode(JsonForm::Standard)))
+    };
+    assert!(matches!(with(64), (Ok(_), Ok(_))));
+    let error = BodyError::TooMany { what: "addresses of a broker", count: 65, limit: 64 };
+    assert_eq!(with(65), (Err(error.clone()), Err(error)));
+}
+
+#[test]
+fn names_of_brokers_do_no_harm_where_they_are_shown() {
+    let verdicts = |name: &str| {
+        let broker = BrokerData { broker_name: name.into(), ..BrokerData::default() };
+        let queues = QueueData { broker_name: name.into(), ..QueueData::default() };
+        let routes = [
+            TopicRoute { broker_datas: vec![broker.clone()], ..TopicRoute::default() },
+            TopicRoute { queue_datas: vec![queues], ..TopicRoute::default() },
+        ];
+        let infos = [
+            ClusterInfo { broker_addr_table: BTreeMap::from([("b".into(), broker)]), ..ClusterInfo::default() },
+            ClusterInfo {
+                broker_addr_table: BTreeMap::from([(name.into(), BrokerData::default())]),
+                ..ClusterInfo::default()
+            },
+            ClusterInfo {
+                cluster_addr_table: BTreeMap::from([("c".into(), vec![name.into()])]),
+                ..ClusterInfo::default()
+            },
+        ];
+        let routes = routes.map(|route| TopicRoute::decode(&route.encode(JsonForm::Standard)).map(|_| ()));
+        let infos = infos.map(|info| ClusterInfo::decode(&info.encode(JsonForm::Standard)).map(|_| ()));
+        routes.into_iter().chain(infos).collect::<Vec<_>>()
+    };
+    for (name, fine) in [("broker-a", true), ("Vermittler Ä", true), ("", true), (&"x".repeat(255), true)]
+        .into_iter()
+        .chain([("b\nINFO all is well", false), ("\u{1b}[2J", false), ("\u{9b}2J", false), (&"x".repeat(256), false)])
+    {
+        let verdict = if fine { Ok(()) } else { Err(BodyError::BrokerName { len: name.len() }) };
+        assert_eq!(verdicts(name), vec![verdict; 5], "{name:?}");
+    }
+    let assigned = |name: &str| {
+        let message_queue = MessageQueue { topic: "t".into(), broker: name.into(), id: 0 };
+        let assignment = Assignment { message_queue, mode: MessageMode::Pull };
+        let all = Assignments { queues: Some(vec![assignment]) };
+        Assignments::decode(&all.encode()).unwrap().queues.unwrap().len()
+    };
+    assert_eq!((assigned("b"), assigned("b\n")), (1, 0));
+}
+
+#[test]
+fn of_offsets_of_too_many_queues_not_all_are_kept() {
+    let key = |id: usize| format!(r#"{{"brokerName":"b","queueId":{id},"topic":"t"}}"#);
+    let decode = |count: usize, last: &str, row: &dyn Fn(usize) -> String, ends: [&str; 2]| {
+        let rows: Vec<_> = (0..count).map(row).chain([last.into()]).collect();
+        ResetOffsets::decode(format!(r#"{{"offsetTable":{}{}{}}}"#, ends[0], rows.join(","), ends[1]).as_bytes())
+    };
+    let error = Err(BodyError::TooMany { what: "queues", count: 65_537, limit: 65_536 });
+    // What would be no queue is not looked at any more.
+    let row = |id| format!("{}:1", key(id));
+    assert_eq!(decode(65_535, &row(65_535), &row, ["{", "}"]).unwrap().offset_table.0.len(), 65_536);
+    assert_eq!(decode(65_537, r#""no queue":1"#, &row, ["{", "}"]), error);
+    let row = |id| format!(r#"{{"brokerName":"b","queueId":{id},"topic":"t","offset":1}}"#);
+    assert_eq!(decode(65_537, r#"{"no":"queue"}"#, &row, ["[", "]"]), error);
+}
+
 fn route_body(counts: &[(i32, i32)]) -> Vec<u8> {
     let data = counts.iter().enumerate().map(|(index, (read, write))| QueueData {
         broker_name: format!("b{index}").into(),
@@ -257,7 +328,7 @@ prop_compose! {
 
 prop_compose! {
     fn brokers()(
-        addrs: BTreeMap<i64, String>,
+        addrs in prop::collection::btree_map(any::<i64>(), any::<String>(), 0..=64),
         names: (String, String),
         acting: bool,
         zone_name: Option<String>,
