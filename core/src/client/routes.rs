@@ -370,14 +370,15 @@ impl Routes {
         }
     }
 
-    /// Brokers that no known route names are no longer ours, nor are their addresses.
+    /// Brokers that no known route names are no longer ours, nor are addresses. An address that an older route names keeps its
+    /// link: name servers that disagree would have it closed and opened with each answer.
     fn collect_brokers(&mut self, fx: &mut Effects) {
         let routes = self.topics.values().filter_map(|state| state.route.as_ref());
-        let named: BTreeSet<_> = routes.flat_map(|route| &route.broker_datas).map(|data| &data.broker_name).collect();
-        self.brokers.retain(|name, _| named.contains(name));
-        let brokers = self.brokers.values();
-        let mut endpoints: BTreeSet<_> = brokers.clone().flat_map(|broker| broker.addrs.values().cloned()).collect();
-        let masters = brokers.filter_map(|broker| broker.master());
+        let named = routes.flat_map(|route| &route.broker_datas);
+        let names: BTreeSet<_> = named.clone().map(|data| &data.broker_name).collect();
+        let mut endpoints: BTreeSet<_> = named.flat_map(|data| data.broker_addrs.values().cloned()).collect();
+        self.brokers.retain(|name, _| names.contains(name));
+        let masters = self.brokers.values().filter_map(|broker| broker.master());
         endpoints.extend(masters.map(|master| self.sends_to(master)).collect::<Vec<_>>());
         self.versions.retain(|endpoint, _| endpoints.contains(endpoint));
         if endpoints != self.endpoints {

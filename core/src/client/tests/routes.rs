@@ -152,7 +152,8 @@ fn a_broker_is_where_the_newest_answer_has_it() {
     let sends_to = |topic: &str| view.topics[&Topic::from(topic)].publish[0].endpoint.as_str().to_string();
     assert_eq!((sends_to("A"), sends_to("Z")), ("new:1".into(), "new:1".into()));
     let is_broker = |endpoint: &str| world.machine.routes.is_broker(&endpoint.into());
-    assert_eq!((is_broker("new:1"), is_broker("old:1"), is_broker("slave:1")), (true, false, false));
+    // As in Java, what the last route of `Z` names is not disconnected: a name server that is behind would have links flap.
+    assert_eq!((is_broker("new:1"), is_broker("old:1"), is_broker("slave:1")), (true, true, true));
 }
 
 #[test]
