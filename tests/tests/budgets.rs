@@ -1,4 +1,5 @@
-//! What the project allows itself, dependencies and the size of its files, and what it owes: rows in the table of features.
+//! What the project allows itself, dependencies and the size of its files, and what it owes: rows in the table of features and of
+//! settings.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use std::collections::BTreeSet;
@@ -62,6 +63,22 @@ fn every_operation_of_administrators_has_a_row_in_the_table_of_features() {
     for name in operations {
         let there = [format!("`{name}`"), format!("`Admin::{name}`")].iter().any(|words| table.contains(words));
         assert!(there, "no row tells of {name}");
+    }
+}
+
+#[test]
+fn every_setting_has_a_row_in_the_readme() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let rows: String = readme.lines().filter(|line| line.starts_with('|')).collect();
+    let handle = root().join("core/src/driver/handle");
+    let names = ["client", "producer", "transaction", "consumer", "credentials"];
+    let texts = names.map(|name| std::fs::read_to_string(handle.join(name).with_extension("rs")).unwrap());
+    let heads = texts.iter().flat_map(|text| text.split("    pub ").skip(1)).filter_map(|item| item.split('{').next());
+    let setters = heads.filter(|head| head.contains("self") && head.contains("-> Self"));
+    let settings: BTreeSet<_> = setters.filter_map(|head| head.split_once("fn ")?.1.split(['(', '<']).next()).collect();
+    assert!(settings.len() > 60, "only {} settings found", settings.len());
+    for name in settings {
+        assert!(rows.contains(&format!("`{name}`")), "no row tells of {name}");
     }
 }
 
