@@ -270,7 +270,7 @@ impl Consumer {
         fx: &mut Effects,
     ) {
         if self.pops.has(queue, epoch) || matches!(result, Ok(Pulled::Popped { .. })) {
-            return self.on_popped(queue, epoch, result, at, fx);
+            return self.on_popped(queue, epoch, asked, result, at, fx);
         }
         let Some(assigned) = self.queues.get_mut(queue) else {
             return;
@@ -334,21 +334,11 @@ impl Consumer {
             }
             Ok(Pulled::OffsetIllegal { next, min, max }) => self.on_offset_illegal(queue, next, (min, max), at, fx),
             Ok(Pulled::Refused { code, remark }) => {
-                let pause = if code == response::FLOW_CONTROL { FLOW_CONTROL_PAUSE } else { ERROR_PAUSE };
-                match code {
-                    response::SUBSCRIPTION_NOT_EXIST
-                    | response::SUBSCRIPTION_NOT_LATEST
-                    | response::SUBSCRIPTION_GROUP_NOT_EXIST => fx.raise(Signal::HeartbeatAll),
-                    response::TOPIC_NOT_EXIST | response::NO_PERMISSION | response::INVALID_PARAMETER => {
-                        fx.raise(Signal::RefreshRoute(queue.topic.clone()));
-                    }
-                    _ => {}
-                }
                 if from_slave {
                     assigned.replica.give_up();
                 }
                 self.pull_failed(queue, alloc::format!("broker answered {code}"), &remark, fx);
-                self.wait(queue, pause, fx);
+                self.wait(queue, after_refusal(queue, code, fx), fx);
             }
             Ok(Pulled::Malformed(error)) => {
                 self.pull_failed(queue, alloc::format!("{error}"), "", fx);
@@ -555,6 +545,20 @@ pub(super) fn readable(broker: &BrokerName, wanted: i64, at: Siblings<'_>) -> Op
     broker.readable(wanted).map(|(id, endpoint)| (id, endpoint.clone()))
 }
 
+/// Sees to what a broker lacks that refused to give messages of a queue; how long to wait before it is asked again.
+pub(super) fn after_refusal(queue: &MessageQueue, code: i32, fx: &mut Effects) -> Duration {
+    match code {
+        response::SUBSCRIPTION_NOT_EXIST
+        | response::SUBSCRIPTION_NOT_LATEST
+        | response::SUBSCRIPTION_GROUP_NOT_EXIST => fx.raise(Signal::HeartbeatAll),
+        response::TOPIC_NOT_EXIST | response::NO_PERMISSION | response::INVALID_PARAMETER => {
+            fx.raise(Signal::RefreshRoute(queue.topic.clone()));
+        }
+        _ => {}
+    }
+    if code == response::FLOW_CONTROL { FLOW_CONTROL_PAUSE } else { ERROR_PAUSE }
+}
+
 /// How long a broker may hold a pull. Java `BROKER_SUSPEND_MAX_TIME_MILLIS`.
 const SUSPEND_MILLIS: i64 = 15_000;
 /// How long a pull may take: a broker notices the end of the hold up to 5 s late. Java
@@ -563,17 +567,17 @@ const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Queries of offsets. Java: 5 s.
 const OFFSET_TIMEOUT: Duration = Duration::from_secs(5);
 /// After an error. Java `pullTimeDelayMillsWhenException`.
-const ERROR_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// After code 215. Java `PULL_TIME_DELAY_MILLS_WHEN_BROKER_FLOW_CONTROL`.
 const FLOW_CONTROL_PAUSE: Duration = Duration::from_millis(20);
 /// While too wide a span is unsettled, or the client's cache is full. Java
 /// `PULL_TIME_DELAY_MILLS_WHEN_CACHE_FLOW_CONTROL`.
-const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
 /// While the broker has not said that it can filter as wanted.
-const NO_FILTER_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const NO_FILTER_PAUSE: Duration = Duration::from_millis(200);
 /// While no address of the broker is known.
-const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
 /// A pull answered with nothing sooner than this was not held.
-const HELD_AT_LEAST: Duration = Duration::from_millis(100);
+pub(super) const HELD_AT_LEAST: Duration = Duration::from_millis(100);
 /// What each unheld empty pull in a row adds to the pause before the next.
-const QUICK_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const QUICK_PAUSE: Duration = Duration::from_millis(50);

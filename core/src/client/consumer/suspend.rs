@@ -6,7 +6,7 @@ use crate::effects::Effects;
 use crate::ids::MessageQueue;
 
 impl Consumer {
-    /// Pulls nothing more, or goes on. What was asked for before may still come, and what is in hand is handed out as
+    /// Pulls and pops nothing more, or goes on. What was asked for before may still come, and what is in hand is handed out as
     /// ever; locks, commits and heartbeats go on.
     pub(crate) fn on_suspend(&mut self, suspend: bool, at: Siblings<'_>, fx: &mut Effects) {
         if core::mem::replace(&mut self.suspended, suspend) == suspend {
@@ -25,6 +25,9 @@ impl Consumer {
             .collect();
         for queue in waiting {
             self.pull_on(&queue, at, fx);
+        }
+        for queue in self.pops.suspended() {
+            self.pop_on(&queue, at, fx);
         }
         self.on_rebalance(at, fx);
     }

@@ -259,6 +259,8 @@ pub enum PopPhase {
     Waiting,
     /// As much is not acknowledged as may be.
     Throttled,
+    /// The consumer is suspended.
+    Suspended,
     /// It is no longer ours, and not all of it is settled.
     Stopped,
 }

@@ -15,6 +15,7 @@ mod links;
 mod locks;
 mod names;
 mod order;
+mod pop_rounds;
 mod pops;
 mod pulls;
 mod random;

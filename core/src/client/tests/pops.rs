@@ -6,7 +6,7 @@ use crate::wire::message::properties;
 use crate::wire::request::{ChangeInvisibleTimeResponse, PopMessageResponse};
 
 /// A group that pops queue −1 of broker `b`, with one pop under way.
-fn popping(change: impl FnOnce(&mut ConsumerConfig)) -> World {
+pub(super) fn popping(change: impl FnOnce(&mut ConsumerConfig)) -> World {
     popping_in(World::new(), change)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn told_of_pops() -> crate::wire::body::ConsumerRunningInfo {
 }
 
 /// Answers all questions for queues: the topic is in this mode, the retry topic is pulled.
-fn assign(world: &mut World, mode: MessageMode) {
+pub(super) fn assign(world: &mut World, mode: MessageMode) {
     while world.open(request::QUERY_ASSIGNMENT, |_| true) > 0 {
         let asked = world.take(request::QUERY_ASSIGNMENT);
         let text = String::from_utf8_lossy(&asked.frame.body).to_string();
@@ -59,7 +59,7 @@ fn assign(world: &mut World, mode: MessageMode) {
 }
 
 /// What was popped: records of queue 0 at these offsets, at this time by the broker's clock.
-fn popped(offsets: core::ops::Range<u64>, millis: i64) -> Frame {
+pub(super) fn popped(offsets: core::ops::Range<u64>, millis: i64) -> Frame {
     popped_for(Duration::from_secs(60), offsets, millis)
 }
 
@@ -79,7 +79,7 @@ fn popped_for(hidden: Duration, offsets: core::ops::Range<u64>, millis: i64) -> 
     decoded(&preamble.encode(|out| fields.write(out), Bytes::from(records(offsets))))
 }
 
-fn nothing(millis: i64) -> Frame {
+pub(super) fn nothing(millis: i64) -> Frame {
     let fields = PopMessageResponse {
         pop_millis: millis,
         invisible_millis: 60_000,
@@ -94,7 +94,7 @@ fn nothing(millis: i64) -> Frame {
 
 impl World {
     /// Answers the pop under way.
-    fn popped(&mut self, offsets: core::ops::Range<u64>) {
+    pub(super) fn popped(&mut self, offsets: core::ops::Range<u64>) {
         let asked = self.take(request::POP_MESSAGE);
         let millis = 1_000_000 + i64::try_from(self.now.as_micros() / 1_000).unwrap();
         self.reply(asked, popped(offsets, millis));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{ConsumeMode, TimeoutPolicy};
 
-fn suspend(world: &mut World, suspend: bool) {
+pub(super) fn suspend(world: &mut World, suspend: bool) {
     let start = world.started;
     let op = world.command(Command::Suspend { group: "g".into(), start, suspend });
     world.run();

@@ -18,6 +18,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::pull::{PullContext, Pulled};
+use super::queue::{
+    ERROR_PAUSE, HELD_AT_LEAST, NO_BROKER_PAUSE, NO_FILTER_PAUSE, QUICK_PAUSE, THROTTLE_PAUSE, after_refusal,
+};
 use super::{Consumer, Siblings, State};
 use crate::client::rebalance::Allocation;
 use crate::client::signal::{ReplyTo, Signal};
@@ -82,12 +85,14 @@ struct Popping {
 /// What happens to a queue next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A pop is under way since then.
-    Popping(Instant),
+    /// This pop is under way since then.
+    Popping { asked: u64, since: Instant },
     /// A timer pops.
     Waiting,
     /// Enough is not acknowledged: what is settled pops on.
     Throttled,
+    /// The consumer is suspended: its resumption pops on.
+    Suspended,
     /// Nothing more is popped.
     Stopped,
 }
@@ -103,6 +108,12 @@ impl Pops {
         {
             popping.outstanding = progress.outstanding;
         }
+    }
+
+    /// The queues that wait for the consumer to be resumed.
+    pub(super) fn suspended(&self) -> Vec<MessageQueue> {
+        let waiting = self.queues.iter().filter(|(_, popping)| popping.phase == Phase::Suspended);
+        waiting.map(|(queue, _)| queue.clone()).collect()
     }
 
     /// Whether it is news that a topic cannot be popped.
@@ -240,6 +251,10 @@ impl Consumer {
         if !matches!(self.state, State::Running) || popping.phase == Phase::Stopped {
             return;
         }
+        if self.suspended {
+            popping.phase = Phase::Suspended;
+            return;
+        }
         if popping.open > usize::try_from(pop.threshold).unwrap_or(usize::MAX) {
             popping.phase = Phase::Throttled;
             return;
@@ -298,40 +313,44 @@ impl Consumer {
         };
         let reply_to =
             ReplyTo::Pull { group: config.group.clone(), queue: queue.clone(), epoch: popping.epoch, asked: id };
-        popping.phase = Phase::Popping(now);
+        popping.phase = Phase::Popping { asked: id, since: now };
         let frame = request.encode(self.client.codec, Bytes::new());
         fx.request_by(to, frame, now.after(POP_TIMEOUT), reply_to, Some(Arc::new(context)));
     }
 
-    /// The answer of a pop; one that nobody waits for any more goes back.
+    /// The answer of a pop; one that nobody waits for any more goes back. A queue that was given up and came back waits for
+    /// another: what it was asked for before is handed out, and that is all.
     pub(super) fn on_popped(
         &mut self,
         queue: &MessageQueue,
         epoch: Epoch,
+        asked: u64,
         result: Result<Pulled, RequestError>,
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
         let popping = self.pops.queues.get_mut(queue).filter(|popping| popping.epoch == epoch);
         let since = match popping.as_ref().map(|popping| popping.phase) {
-            Some(Phase::Popping(since)) => Some(since),
-            Some(Phase::Waiting | Phase::Throttled | Phase::Stopped) | None => None,
+            Some(Phase::Popping { asked: known, since }) if known == asked => Some(since),
+            Some(Phase::Popping { .. } | Phase::Waiting | Phase::Throttled | Phase::Suspended | Phase::Stopped)
+            | None => None,
         };
+        let mut pause = ERROR_PAUSE;
         let why = match result {
             Ok(Pulled::Popped { batch, millis, invisible_millis, version }) => {
-                let sent = since.unwrap_or(fx.now);
+                // Of another, all that is known is that its time was not over.
+                let sent = since.unwrap_or(fx.now.before(POP_TIMEOUT));
+                let rest = if batch.items.is_empty() { Duration::ZERO } else { self.config.pull_interval };
                 self.learn(&queue.broker, millis, sent, version, fx.now);
                 let found = self.take_in(queue, batch, (millis, invisible_millis), sent, at, fx);
-                return self.popped_on(queue, since, (millis, found), at, fx);
+                return self.popped_on(queue, since, (millis, found, rest), at, fx);
             }
             _ if since.is_none() => return,
             Ok(Pulled::Refused { code: response::POLLING_FULL, .. }) => {
-                return self.pop_later(queue, FULL_PAUSE, fx);
+                return self.pop_later(queue, ERROR_PAUSE, fx);
             }
             Ok(Pulled::Refused { code, remark }) => {
-                if matches!(code, response::TOPIC_NOT_EXIST | response::NO_PERMISSION | response::INVALID_PARAMETER) {
-                    fx.raise(Signal::RefreshRoute(queue.topic.clone()));
-                }
+                pause = after_refusal(queue, code, fx);
                 alloc::format!("broker answered {code}: {remark}")
             }
             Ok(Pulled::Malformed(error)) => error.to_string(),
@@ -342,15 +361,15 @@ impl Consumer {
         };
         let group = self.config.group.clone();
         fx.event(ClientEvent::PullFailed { group, queue: queue.clone(), why });
-        self.pop_later(queue, ERROR_PAUSE, fx);
+        self.pop_later(queue, pause, fx);
     }
 
-    /// Goes on after an answer.
+    /// Goes on after an answer, at once or after a rest.
     fn popped_on(
         &mut self,
         queue: &MessageQueue,
         since: Option<Instant>,
-        (millis, found): (i64, bool),
+        (millis, found, rest): (i64, bool, Duration),
         at: Siblings<'_>,
         fx: &mut Effects,
     ) {
@@ -362,7 +381,7 @@ impl Consumer {
         popping.quick = if held { 0 } else { popping.quick.saturating_add(1) };
         // It says no time when it takes our request for too old.
         popping.probe = millis == 0;
-        let pause = QUICK_PAUSE.saturating_mul(popping.quick.saturating_sub(1)).min(ERROR_PAUSE);
+        let pause = QUICK_PAUSE.saturating_mul(popping.quick.saturating_sub(1)).min(ERROR_PAUSE).max(rest);
         if pause.is_zero() { self.pop_on(queue, at, fx) } else { self.pop_later(queue, pause, fx) }
     }
 
@@ -441,20 +460,6 @@ fn millis(time: Duration) -> i64 {
 const POLL: Duration = Duration::from_secs(15);
 /// How long a pop may take. Java: the poll time and 10 s.
 const POP_TIMEOUT: Duration = Duration::from_secs(25);
-/// While the cache of the client is full. Java `pullTimeDelayMillsWhenCacheFull`.
-const THROTTLE_PAUSE: Duration = Duration::from_millis(50);
-/// Until the broker of a queue may be known.
-const NO_BROKER_PAUSE: Duration = Duration::from_secs(1);
-/// Until a broker may know the expression.
-const NO_FILTER_PAUSE: Duration = Duration::from_secs(1);
-/// When the broker holds too many pops. Java: 1 s.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
-/// After an error. Java `pullTimeDelayMillsWhenException`.
-const ERROR_PAUSE: Duration = Duration::from_secs(3);
-/// A pop that comes back earlier with nothing was not held.
-const HELD_AT_LEAST: Duration = Duration::from_millis(100);
-/// What each pop in a row that was not held adds to the pause before the next.
-const QUICK_PAUSE: Duration = Duration::from_millis(50);
 /// For how long what was popped and not handed out stays hidden.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 /// Ten years, in milliseconds: no clock of a broker is further ahead of ours.

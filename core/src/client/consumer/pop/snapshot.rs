@@ -16,9 +16,10 @@ impl Consumer {
         let snapshot = |(queue, popping): (&MessageQueue, &Popping)| {
             let timer = TimerKey::Queue(self.config.group.clone(), queue.clone(), popping.epoch);
             let (phase, since) = match popping.phase {
-                Phase::Popping(since) => (PopPhase::Popping, Some(since)),
+                Phase::Popping { since, .. } => (PopPhase::Popping, Some(since)),
                 Phase::Waiting => (PopPhase::Waiting, None),
                 Phase::Throttled => (PopPhase::Throttled, None),
+                Phase::Suspended => (PopPhase::Suspended, None),
                 Phase::Stopped => (PopPhase::Stopped, None),
             };
             PopSnapshot {
