@@ -20,6 +20,8 @@ struct Line {
     last: Option<i64>,
     /// When that was written.
     written: Instant,
+    /// When a member began last: what was written before, over a link that it gave up since, may still come.
+    began: Instant,
     /// Something allows the next value to be smaller.
     excused: bool,
     /// When members were told to go on elsewhere, since their offset is outside the queue or an operator moved it; what they
@@ -35,7 +37,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
             What::Fault(Fault::Pause | Fault::Zombie) => window = LONG,
             What::Committed { host, written, group, queue, offset } => {
                 let line = lines.entry((group.clone(), queue.clone())).or_default();
-                let late = line.host == Some(*host) && *written < line.written;
+                let late = (line.host == Some(*host) && *written < line.written) || *written < line.began;
                 if late {
                     line.values.push((row.at, *offset));
                     continue;
@@ -84,6 +86,7 @@ pub(super) fn check(history: &History) -> Result<(), Broken> {
                 }
                 // It may go on from what it was told before a later commit of another member.
                 line.host = None;
+                line.began = row.at;
             }
             _ => {}
         }
@@ -129,6 +132,17 @@ mod tests {
         };
         assert_eq!(check(&history(vec![(20, at(19, 5)), (21, at(10, 4)), (22, at(21, 5))])), Ok(()));
         assert!(check(&history(vec![(20, at(19, 5)), (21, at(20, 4))])).is_err());
+    }
+
+    #[test]
+    fn what_was_written_before_the_start_over_a_link_that_is_given_up() {
+        let at = |millis: u64, offset: i64| {
+            let written = Instant::from_millis(millis);
+            What::Committed { host: 9, written, group: "g0".into(), queue: queue(0), offset }
+        };
+        let rows = |first, second| vec![(30, start(7)), (40, at(first, 17)), (41, at(second, 7))];
+        assert_eq!(check(&history(rows(20, 41))), Ok(()));
+        assert!(check(&history(rows(35, 41))).is_err(), "it is of this start");
     }
 
     #[test]

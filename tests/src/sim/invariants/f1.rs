@@ -62,6 +62,15 @@ mod tests {
         assert_eq!(check(&history(rows)), Ok(()));
     }
 
+    #[test]
+    fn pulled_over_a_link_that_is_given_up() {
+        let ended =
+            |link| What::Ended { host: 5, link, by_client: true, idle: std::time::Duration::ZERO, pulls: Vec::new() };
+        let rows = |link| [begun(), vec![(2, pull(2, 0)), (3, ended(link)), (4, pull(2, 4))]].concat();
+        assert_eq!(check(&history(rows(2))), Ok(()));
+        assert!(check(&history(rows(1))).is_err());
+    }
+
     /// A member of a topic that may have 4 messages in hand, with one queue and then with so many.
     fn shared(more: &[i32], rows: Vec<(u64, What)>) -> History {
         let mut all = vec![(0, assigned(0, &[0], &[])), (0, assigned(0, more, &[]))];

@@ -15,6 +15,8 @@ pub(super) struct Hands {
     setup: Setup,
     members: BTreeMap<usize, u32>,
     newest: BTreeMap<(usize, usize), u64>,
+    /// Links that were given up; what is on its way on them may come later.
+    ended: BTreeSet<(usize, u64)>,
     stored: BTreeMap<Queue, BTreeMap<i64, Stored>>,
     places: BTreeMap<(usize, i64), (Queue, i64)>,
     owned: BTreeSet<Owned>,
@@ -58,6 +60,7 @@ impl Hands {
             setup: history.setup.clone(),
             members: BTreeMap::new(),
             newest: BTreeMap::new(),
+            ended: BTreeSet::new(),
             stored: BTreeMap::new(),
             places: BTreeMap::new(),
             owned: BTreeSet::new(),
@@ -115,11 +118,12 @@ impl Hands {
                 self.done(group, &queue, offset);
             }
             What::Unreadable { group, queue, offset } => self.done(group, queue, *offset),
+            What::Ended { host, link, .. } => drop(self.ended.insert((*host, *link))),
             What::Pull { host, link, group, queue, offset, written } => {
                 // What comes over an older link may be of an earlier assignment.
                 let newest = self.newest.entry((*host, queue.broker)).or_default();
                 *newest = (*newest).max(*link);
-                if link < newest {
+                if link < newest || self.ended.contains(&(*host, *link)) {
                     return None;
                 }
                 let member = *self.members.get(host)?;
