@@ -43,6 +43,7 @@ pub(super) fn run<R: Runtime>(
         inbox,
         mail: VecDeque::new(),
         links: BTreeMap::new(),
+        gone: Vec::new(),
         ops: BTreeMap::new(),
         intakes: BTreeMap::new(),
         wakers: Vec::new(),
@@ -62,6 +63,8 @@ pub(super) struct ClientTask<R: Runtime> {
     pub(super) inbox: Inbox,
     mail: VecDeque<Mail>,
     links: BTreeMap<ConnId, Link>,
+    /// Links that ended in this round, and why: the machine may have asked for something before it heard of that.
+    gone: Vec<(ConnId, RequestFailure)>,
     ops: BTreeMap<OpId, Completer<CommandResult>>,
     intakes: BTreeMap<Group, Arc<Intake>>,
     wakers: Vec<Waker>,
@@ -99,6 +102,7 @@ impl<R: Runtime> ClientTask<R> {
             self.gather_news(now);
             self.machine.handle_timeout(now);
             self.carry_out(now);
+            self.gone.clear();
             #[cfg(feature = "metrics")]
             self.gauges.sample(now, &self.machine);
             self.wakers.drain(..).for_each(Waker::wake);
@@ -133,8 +137,13 @@ impl<R: Runtime> ClientTask<R> {
     fn on_mail(&mut self, now: Instant, mail: Mail) {
         match mail {
             Mail::Input(input) => {
-                if let Input::Closed(conn, _) | Input::ConnectFailed(conn, _) = &input {
+                if let Input::Closed(conn, why) = &input {
                     self.links.remove(conn);
+                    self.gone.push((*conn, RequestFailure::Closed(why.clone())));
+                }
+                if let Input::ConnectFailed(conn, why) = &input {
+                    self.links.remove(conn);
+                    self.gone.push((*conn, RequestFailure::Connect(why.clone())));
                 }
                 if let Input::Cancel(op) = &input {
                     self.ops.remove(op);
@@ -302,7 +311,10 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
+            None => {
+                let gone = self.gone.iter().find(|(gone, _)| *gone == conn).map(|(_, why)| why.clone());
+                Some((order, gone.unwrap_or(RequestFailure::Closed(CloseReason::Local))))
+            }
         };
         if let Some((Order::Request(request), why)) = refused {
             let result = Err(RequestError::never(why));
