@@ -515,7 +515,17 @@ impl Stage {
     /// What Java's admin shows.
     #[track_caller]
     fn java(&self, command: &str, args: Value) -> Value {
-        self.try_java(command, args).unwrap_or_else(|error| panic!("{command}: {error}"))
+        let mut answer = self.try_java(command, args.clone());
+        // Java needs a while to go on to another name server when the one that it asked is gone.
+        let lost = |answer: &Result<_, RealError>| {
+            answer.as_ref().is_err_and(|error: &RealError| error.to_string().contains("RemotingConnectException"))
+        };
+        let end = std::time::Instant::now() + PATIENCE;
+        while lost(&answer) && std::time::Instant::now() < end {
+            std::thread::sleep(SECONDS);
+            answer = self.try_java(command, args.clone());
+        }
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     fn try_java(&self, command: &str, args: Value) -> Result<Value, RealError> {
