@@ -63,8 +63,9 @@ pub(super) struct ClientTask<R: Runtime> {
     pub(super) inbox: Inbox,
     mail: VecDeque<Mail>,
     links: BTreeMap<ConnId, Link>,
-    /// Links that ended in this round, and why: the machine may have asked for something before it heard of that.
-    gone: Vec<(ConnId, RequestFailure)>,
+    /// Links that ended in this round. Until it is over their orders say why: the machine may have asked for something before
+    /// it heard of that.
+    gone: Vec<ConnId>,
     ops: BTreeMap<OpId, Completer<CommandResult>>,
     intakes: BTreeMap<Group, Arc<Intake>>,
     wakers: Vec<Waker>,
@@ -102,7 +103,9 @@ impl<R: Runtime> ClientTask<R> {
             self.gather_news(now);
             self.machine.handle_timeout(now);
             self.carry_out(now);
-            self.gone.clear();
+            for conn in self.gone.drain(..) {
+                self.links.remove(&conn);
+            }
             #[cfg(feature = "metrics")]
             self.gauges.sample(now, &self.machine);
             self.wakers.drain(..).for_each(Waker::wake);
@@ -137,13 +140,11 @@ impl<R: Runtime> ClientTask<R> {
     fn on_mail(&mut self, now: Instant, mail: Mail) {
         match mail {
             Mail::Input(input) => {
-                if let Input::Closed(conn, why) = &input {
-                    self.links.remove(conn);
-                    self.gone.push((*conn, RequestFailure::Closed(why.clone())));
-                }
-                if let Input::ConnectFailed(conn, why) = &input {
-                    self.links.remove(conn);
-                    self.gone.push((*conn, RequestFailure::Connect(why.clone())));
+                if let Input::Closed(conn, _) | Input::ConnectFailed(conn, _) = &input
+                    && let Some(link) = self.links.get_mut(conn)
+                {
+                    link.submitter = None;
+                    self.gone.push(*conn);
                 }
                 if let Input::Cancel(op) = &input {
                     self.ops.remove(op);
@@ -311,10 +312,7 @@ impl<R: Runtime> ClientTask<R> {
     fn order(&mut self, now: Instant, conn: ConnId, order: Order) {
         let refused = match self.links.get(&conn) {
             Some(link) => link.orders.give(order),
-            None => {
-                let gone = self.gone.iter().find(|(gone, _)| *gone == conn).map(|(_, why)| why.clone());
-                Some((order, gone.unwrap_or(RequestFailure::Closed(CloseReason::Local))))
-            }
+            None => Some((order, RequestFailure::Closed(CloseReason::Local))),
         };
         if let Some((Order::Request(request), why)) = refused {
             let result = Err(RequestError::never(why));

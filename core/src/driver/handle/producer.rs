@@ -335,9 +335,15 @@ impl Producer {
         }
     }
 
-    async fn deliver(&self, message: &Message, target: Target, deadline: Instant) -> Result<Receipt, SendError> {
-        let receipt = self.deliver_parcel(self.parcel(message)?, target, deadline).await?;
-        Ok(self.seen_within(receipt))
+    /// What it sends is made at once: its future does without the message.
+    fn deliver<'a>(
+        &'a self,
+        message: &Message,
+        target: Target,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Receipt, SendError>> + use<'a> {
+        let sent = self.parcel(message).map(|parcel| self.deliver_parcel(parcel, target, deadline));
+        async move { Ok(self.seen_within(sent?.await?)) }
     }
 
     /// The receipt is as brokers know the topic.

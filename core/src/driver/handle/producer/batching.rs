@@ -244,11 +244,12 @@ impl Drop for Flushing {
     fn drop(&mut self) {
         let Some(inner) = self.0.upgrade() else { return };
         let Some(Batching { state, .. }) = &inner.batching else { return };
-        let lost = state.with(|state| {
-            state.closing |= state.flushing;
-            let lost = if state.flushing { state.take_due(Instant::FAR) } else { Vec::new() };
-            state.going = state.going.saturating_sub(lost.len());
-            lost
+        let lost: Vec<_> = state.with(|state| {
+            if !state.flushing {
+                return Vec::new();
+            }
+            state.closing = true;
+            core::iter::from_fn(|| state.waiting.poll(Instant::FAR)).collect()
         });
         // Those who wait learn it here, outside the lock.
         drop(lost);

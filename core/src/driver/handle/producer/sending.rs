@@ -57,12 +57,9 @@ impl Producer {
         match self.put_together(admitted, now, deadline) {
             Ok(place) => Sending::Together(self, told, place),
             Err(Admitted { message, target, permit }) => {
-                let sent = self.parcel(&message).map(|parcel| self.deliver_parcel(parcel, target, deadline));
+                let sent = self.deliver(&message, target, deadline);
                 Sending::Apart(Box::pin(async move {
-                    let result = match sent {
-                        Ok(sent) => sent.await.map(|receipt| self.seen_within(receipt)),
-                        Err(error) => Err(error),
-                    };
+                    let result = sent.await;
                     drop(permit);
                     self.tell(told.as_deref(), result.as_ref().map(Some));
                     result
